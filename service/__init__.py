@@ -1,0 +1,3 @@
+"""Asktell: Optuna studies on Postgres behind ask, report, prune and tell."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,140 @@
+"""Everything the service refuses or fails with.
+
+    AsktellError
+    ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial
+    ├── Conflict        StudyExists · StudyFinished · AlreadyTold · TrialNotRunning
+    ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
+    │                   SamplerUnavailable · InvalidPruner · InvalidReport
+    │                   InvalidValues · IdempotencyKeyReused
+    ├── Unavailable     DatabaseUnavailable · StudyOwnedElsewhere · StudyReloading
+    └── WriteFailed
+
+Each class has a stable `code` that clients may switch on; the message is a sentence that says
+what to do. HTTP statuses belong to `service.api.problems`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one part of the input; `field` is a dotted path into it."""
+
+    field: str
+    message: str
+
+
+class AsktellError(Exception):
+    """Base of every error that reaches a caller."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors = tuple(errors)
+
+
+class NotFound(AsktellError):
+    """The addressed thing does not exist."""
+
+
+class StudyNotFound(NotFound):
+    code = "study-not-found"
+
+
+class TrialNotFound(NotFound):
+    code = "trial-not-found"
+
+
+class NoBestTrial(NotFound):
+    code = "no-best-trial"
+
+
+class Conflict(AsktellError):
+    """The request is well formed but the state of the study or trial forbids it."""
+
+
+class StudyExists(Conflict):
+    code = "study-exists"
+
+
+class StudyFinished(Conflict):
+    code = "study-finished"
+
+
+class AlreadyTold(Conflict):
+    code = "already-told"
+
+
+class TrialNotRunning(Conflict):
+    code = "trial-not-running"
+
+
+class Invalid(AsktellError):
+    """The request can never succeed as it is written."""
+
+    code = "invalid-request"
+
+
+class InvalidName(Invalid):
+    code = "invalid-name"
+
+
+class InvalidSpace(Invalid):
+    code = "invalid-space"
+
+
+class InvalidParams(Invalid):
+    code = "invalid-params"
+
+
+class InvalidSampler(Invalid):
+    code = "invalid-sampler"
+
+
+class SamplerUnavailable(Invalid):
+    code = "sampler-unavailable"
+
+
+class InvalidPruner(Invalid):
+    code = "invalid-pruner"
+
+
+class InvalidReport(Invalid):
+    code = "invalid-report"
+
+
+class InvalidValues(Invalid):
+    code = "invalid-values"
+
+
+class IdempotencyKeyReused(Invalid):
+    code = "idempotency-key-reused"
+
+
+class Unavailable(AsktellError):
+    """Try again after `retry_after_seconds`: nothing is wrong with the request."""
+
+    retry_after_seconds: ClassVar[int] = 1
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database-unavailable"
+
+
+class StudyOwnedElsewhere(Unavailable):
+    code = "study-owned-elsewhere"
+    retry_after_seconds = 5
+
+
+class StudyReloading(Unavailable):
+    code = "study-reloading"
+
+
+class WriteFailed(AsktellError):
+    """The database refused this operation's rows; nothing of it was kept."""
+
+    code = "write-failed"
