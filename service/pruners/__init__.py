@@ -1,0 +1,7 @@
+"""Optuna's pruners: named in JSON, checked once, "auto" resources resolved once."""
+
+from service.pruners.auto import has_auto, resolve_auto
+from service.pruners.build import build_pruner
+from service.pruners.resolve import resolve_pruner
+
+__all__ = ["build_pruner", "has_auto", "resolve_auto", "resolve_pruner"]

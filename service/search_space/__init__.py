@@ -1,0 +1,19 @@
+"""Declared search spaces: parsed, checked, flattened and nested."""
+
+from service.search_space.distributions import parse_distribution
+from service.search_space.params import check_params
+from service.search_space.parse import parse_space
+from service.search_space.scalars import find_scalar_problem
+from service.search_space.spaces import Parameter, SearchSpace, nest
+from service.search_space.values import find_value_problem
+
+__all__ = [
+    "Parameter",
+    "SearchSpace",
+    "check_params",
+    "find_scalar_problem",
+    "find_value_problem",
+    "nest",
+    "parse_distribution",
+    "parse_space",
+]

@@ -1,0 +1,160 @@
+"""What the service knows about each of Optuna's samplers beyond its signature."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from optuna import samplers
+from optuna.samplers import BaseSampler, nsgaii
+
+from service.domain.arguments import Limits
+from service.domain.studies import Component
+
+_STARTUP = Limits(0, 1_000_000)
+_GENETIC = {"population_size": Limits(2, 100_000), "dividing_parameter": Limits(1, 50)}
+_OPERATORS: Mapping[str, type[nsgaii.BaseCrossover] | type[nsgaii.BaseMutation]] = {
+    "crossover": nsgaii.BaseCrossover,
+    "mutation": nsgaii.BaseMutation,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One sampler class.
+
+    Attributes:
+        draws_jointly: `sample_relative` may return something.
+        has_hooks: `before_trial` or `after_trial` does something.
+        is_reusable: Nothing but its random state changes from call to call.
+        is_finite: Calls `study.stop()` when it has nothing left to suggest.
+        keeps_base_seed: Every instance needs the study's own seed, because all of them walk
+            through one sequence.
+        is_light: A suggestion costs about as much as a database round trip, or less, and does
+            not grow with the number of trials.
+        single_objective: Fails at the first suggestion for several objectives.
+        inner: The argument that is a sampler, if one is.
+        operators: Arguments that are crossovers or mutations.
+    """
+
+    constructor: type[BaseSampler]
+    draws_jointly: bool = True
+    has_hooks: bool = False
+    is_reusable: bool = False
+    is_finite: bool = False
+    keeps_base_seed: bool = False
+    is_light: bool = False
+    single_objective: bool = False
+    inner: str | None = None
+    operators: Mapping[str, type[nsgaii.BaseCrossover] | type[nsgaii.BaseMutation]] = field(
+        default_factory=dict
+    )
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+
+
+KINDS: Mapping[str, Kind] = {
+    "RandomSampler": Kind(
+        samplers.RandomSampler, draws_jointly=False, is_reusable=True, is_light=True
+    ),
+    "TPESampler": Kind(
+        samplers.TPESampler,
+        limits={"n_startup_trials": _STARTUP, "n_ei_candidates": Limits(1, 10_000)},
+    ),
+    "CmaEsSampler": Kind(
+        samplers.CmaEsSampler,
+        single_objective=True,
+        inner="independent_sampler",
+        limits={"n_startup_trials": _STARTUP, "popsize": Limits(2, 10_000), "sigma0": Limits(1e-9)},
+    ),
+    "QMCSampler": Kind(
+        samplers.QMCSampler, keeps_base_seed=True, is_light=True, inner="independent_sampler"
+    ),
+    "NSGAIISampler": Kind(samplers.NSGAIISampler, operators=_OPERATORS, limits=_GENETIC),
+    "NSGAIIISampler": Kind(samplers.NSGAIIISampler, operators=_OPERATORS, limits=_GENETIC),
+    "GridSampler": Kind(
+        samplers.GridSampler,
+        draws_jointly=False,
+        has_hooks=True,
+        is_reusable=True,
+        is_finite=True,
+        keeps_base_seed=True,
+        is_light=True,
+    ),
+    "BruteForceSampler": Kind(
+        samplers.BruteForceSampler,
+        draws_jointly=False,
+        has_hooks=True,
+        is_reusable=True,
+        is_finite=True,
+    ),
+    "PartialFixedSampler": Kind(
+        samplers.PartialFixedSampler,
+        draws_jointly=False,
+        is_reusable=True,
+        is_light=True,
+        inner="base_sampler",
+    ),
+}
+
+
+def find_inner(component: Component) -> Component | None:
+    """Return the sampler inside this one, or None; the component must be resolved."""
+    name = KINDS[component.type].inner
+    document = component.args.get(name) if name else None
+    return None if document is None else Component(document["type"], document.get("args") or {})
+
+
+def draws_jointly(component: Component) -> bool:
+    """Tell whether the sampler may draw several parameters at once."""
+    if component.type == "TPESampler":
+        return bool(component.args["multivariate"])
+    if component.type == "PartialFixedSampler":
+        return any(draws_jointly(inner) for inner in _inners(component))
+    return KINDS[component.type].draws_jointly
+
+
+def needs_own_scan(component: Component) -> bool:
+    """Tell whether `sample_relative` uses more of the history's spaces than it is passed.
+
+    TPE with `group=True` remembers the groups that it found while inferring.
+    """
+    if component.type == "TPESampler":
+        return bool(component.args["group"])
+    return component.type == "PartialFixedSampler" and any(
+        needs_own_scan(inner) for inner in _inners(component)
+    )
+
+
+def has_hooks(component: Component) -> bool:
+    """Tell whether the sampler does something before or after a trial."""
+    return any(kind.has_hooks for kind in _list_kinds(component))
+
+
+def is_finite(component: Component) -> bool:
+    """Tell whether the sampler may have nothing left to suggest one day."""
+    return any(kind.is_finite for kind in _list_kinds(component))
+
+
+def is_reusable(component: Component) -> bool:
+    """Tell whether one object may serve all calls, if it is seeded before each."""
+    return all(kind.is_reusable for kind in _list_kinds(component))
+
+
+def has_grid(component: Component) -> bool:
+    return KINDS["GridSampler"] in _list_kinds(component)
+
+
+def is_light(component: Component) -> bool:
+    """Tell whether a suggestion may be made on the event loop; True for Random, Grid and QMC.
+
+    Others read the study's history and belong in a thread.
+    """
+    return all(kind.is_light for kind in _list_kinds(component))
+
+
+def _list_kinds(component: Component) -> list[Kind]:
+    inner = [kind for found in _inners(component) for kind in _list_kinds(found)]
+    return [KINDS[component.type], *inner]
+
+
+def _inners(component: Component) -> list[Component]:
+    inner = find_inner(component)
+    return [] if inner is None else [inner]

@@ -1,0 +1,121 @@
+"""Whether a sampler can suggest certain parameters."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from service.domain.arguments import did_you_mean
+from service.domain.errors import FieldError, InvalidParams
+from service.domain.studies import Component
+from service.samplers.grids import MAX_COMBINATIONS, count_values
+from service.samplers.kinds import find_inner, has_grid
+from service.search_space import SearchSpace, find_value_problem
+
+
+def check_suggestible(component: Component, distributions: Mapping[str, BaseDistribution]) -> None:
+    """Check that a resolved sampler can suggest parameters that a trial declares itself.
+
+    Raises:
+        InvalidParams: A parameter that is not in the grid, a range that cannot be enumerated, a
+            fixed value outside its distribution.
+    """
+    errors = list_unsuggestible(component, distributions, "sampler")
+    if errors:
+        raise InvalidParams(
+            f"The study's sampler cannot do this: {errors[0].message}", errors=errors
+        )
+
+
+def check_fixed_params(
+    component: Component, space: SearchSpace | None, params: Mapping[str, Any]
+) -> None:
+    """Check that a resolved sampler can complete a trial some of whose values a client fixed.
+
+    Raises:
+        InvalidParams: A grid has no point for a trial that fixes some parameters but not all.
+    """
+    if not params or not has_grid(component):
+        return
+    known = {} if space is None else space.distributions
+    missing = [name for name, found in known.items() if name not in params and not found.single()]
+    if missing or space is None:
+        message = f"With GridSampler fix every parameter or none; missing: {', '.join(missing)}."
+        raise InvalidParams(message, errors=[FieldError(name, message) for name in missing])
+
+
+def list_unsuggestible(
+    component: Component, distributions: Mapping[str, BaseDistribution], path: str
+) -> list[FieldError]:
+    """Return why a resolved sampler cannot suggest these parameters; empty if it can."""
+    args = component.args
+    match component.type:
+        case "GridSampler":
+            return _list_outside_grid(args["search_space"], distributions, f"{path}.args")
+        case "BruteForceSampler":
+            return list_endless(distributions, path)
+        case "PartialFixedSampler":
+            fixed = args["fixed_params"]
+            rest = {name: found for name, found in distributions.items() if name not in fixed}
+            errors = _list_outside_fixed(fixed, distributions, f"{path}.args")
+            inner = find_inner(component)
+            if inner is not None:
+                errors += list_unsuggestible(inner, rest, f"{path}.args.base_sampler")
+            return errors
+        case _:
+            return []
+
+
+def list_undeclared(component: Component, space: SearchSpace, path: str) -> list[FieldError]:
+    """Return the names in a resolved sampler's arguments that the space does not declare."""
+    known = space.distributions
+    errors = [
+        FieldError(
+            f"{path}.args.{argument}.{name}",
+            f"The search space has no such parameter.{did_you_mean(name, known)}",
+        )
+        for argument in ("search_space", "fixed_params")
+        for name in component.args.get(argument, ())
+        if name not in known
+    ]
+    inner = find_inner(component)
+    if component.type == "PartialFixedSampler" and inner is not None:
+        errors += list_undeclared(inner, space, f"{path}.args.base_sampler")
+    return errors
+
+
+def list_endless(distributions: Mapping[str, BaseDistribution], path: str) -> list[FieldError]:
+    """Return the parameters that have too many values to visit each."""
+    return [
+        FieldError(path, f'"{name}" has endlessly many values; give it a step.')
+        if count_values(found) == math.inf
+        else FieldError(path, f'"{name}" has too many values to visit them all; use a larger step.')
+        for name, found in distributions.items()
+        if count_values(found) > MAX_COMBINATIONS
+    ]
+
+
+def _list_outside_grid(
+    grid: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], path: str
+) -> list[FieldError]:
+    errors = [
+        FieldError(f"{path}.search_space", f'"{name}" is missing from the grid.')
+        for name, found in distributions.items()
+        if name not in grid and not found.single()
+    ]
+    for name, found in distributions.items():
+        problems = (find_value_problem(found, value) for value in grid.get(name, ()))
+        errors += [FieldError(f"{path}.search_space.{name}", text) for text in problems if text]
+    return errors
+
+
+def _list_outside_fixed(
+    fixed: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], path: str
+) -> list[FieldError]:
+    problems = (
+        (name, find_value_problem(distributions[name], value))
+        for name, value in fixed.items()
+        if name in distributions
+    )
+    return [FieldError(f"{path}.fixed_params.{name}", text) for name, text in problems if text]

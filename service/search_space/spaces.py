@@ -1,0 +1,90 @@
+"""The one internal form of a declared search space."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value to be suggested.
+
+    Attributes:
+        name: Flattened name, groups joined with dots.
+        when: Values that other parameters must have for this one to be used, all of them at
+            once; empty means always.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    when: Mapping[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """Parameters and constants of a study.
+
+    Attributes:
+        parameters: By name, except that each comes after those its `when` names. The order does
+            not depend on that of the document: a stored space suggests as the original did.
+        constants: Values that every trial gets, by flattened name.
+    """
+
+    parameters: tuple[Parameter, ...]
+    constants: Mapping[str, Any]
+
+    @property
+    def is_conditional(self) -> bool:
+        return any(parameter.when for parameter in self.parameters)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        return {parameter.name: parameter.distribution for parameter in self.parameters}
+
+    def is_active(self, parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
+        """Tell whether a trial with the `chosen` values (of earlier parameters) uses it."""
+        return all(
+            name in chosen and any(_equal(chosen[name], value) for value in values)
+            for name, values in parameter.when.items()
+        )
+
+
+def nest(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Rebuild groups from dotted names: `{"opt.lr": 1}` becomes `{"opt": {"lr": 1}}`.
+
+    A name that another one stands in the way of (both `a` and `a.b`) stays as it is.
+    """
+    nested: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {"": nested}
+    for name in params:
+        *path, last = name.split(".")
+        group = _open_group(path, groups, params)
+        if group is None:
+            nested[name] = params[name]
+        else:
+            group[last] = params[name]
+    return nested
+
+
+def _open_group(
+    path: list[str], groups: dict[str, dict[str, Any]], params: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    prefixes = [".".join(path[: depth + 1]) for depth in range(len(path))]
+    if any(prefix in params or not prefix for prefix in prefixes):
+        return None
+    group = groups[""]
+    for prefix, part in zip(prefixes, path, strict=True):
+        if prefix not in groups:
+            groups[prefix] = group[part] = {}
+        group = groups[prefix]
+    return group
+
+
+def _equal(chosen: Any, value: Any) -> bool:
+    # A float on a step is computed, low + k * step, and so may miss its decimal spelling.
+    if isinstance(chosen, float) and isinstance(value, float):
+        return math.isclose(chosen, value, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(chosen == value)
