@@ -1,0 +1,138 @@
+"""Everything that can happen to a managed study, as values.
+
+The engine's mirror records these, the writer turns a batch of them into rows. Times are naive and
+local, as in Optuna's `FrozenTrial`; the writer converts them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from service.domain.studies import StudyState, TrialCounts
+
+
+class AttrKind(StrEnum):
+    """Who an attribute belongs to; Optuna keeps the two in tables of their own."""
+
+    USER = "user"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCreated:
+    """A trial with everything it has so far: id, number, params, attributes, values."""
+
+    trial: FrozenTrial
+
+    @property
+    def trial_id(self) -> int:
+        return self.trial._trial_id
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSet:
+    trial_id: int
+    name: str
+    internal_value: float
+    distribution: BaseDistribution
+
+
+@dataclass(frozen=True, slots=True)
+class StateSet:
+    """A trial's state changed from `expected`; the writer insists on finding that state."""
+
+    trial_id: int
+    expected: TrialState
+    state: TrialState
+    values: Sequence[float] | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IntermediateValueSet:
+    trial_id: int
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialAttrSet:
+    trial_id: int
+    kind: AttrKind
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAttrSet:
+    kind: AttrKind
+    key: str
+    value: Any
+
+
+TrialMutation = TrialCreated | ParamSet | StateSet | IntermediateValueSet | TrialAttrSet
+Mutation = TrialMutation | StudyAttrSet
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """What Asktell keeps about a trial beside Optuna's tables.
+
+    Attributes:
+        decision_step: Step of the last report that the pruner judged; None before one.
+        should_prune: Its decision; once true it stays true.
+    """
+
+    number: int
+    attempt: int
+    ask_seq: int | None
+    tell_seq: int | None = None
+    client_id: str | None = None
+    decision_step: int | None = None
+    should_prune: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """An answer that a repeat of the same request, by its idempotency key, gets again."""
+
+    operation: str
+    key: str
+    body_digest: bytes
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProgress:
+    """The summary row of a study as it is after a write."""
+
+    revision: int
+    last_seq: int
+    state: StudyState
+    counts: TrialCounts
+    best_number: int | None
+    best_value: float | None
+
+
+@dataclass(slots=True)
+class StudyWrite:
+    """What one operation adds to one study.
+
+    Attributes:
+        revision_before: The revision that must be stored for the write to apply: whoever lost
+            the study to another process finds a different one.
+        records: By trial_id.
+    """
+
+    study_id: int
+    revision_before: int
+    progress: StudyProgress
+    mutations: list[Mutation] = field(default_factory=list)
+    records: dict[int, TrialRecord] = field(default_factory=dict)
+    replies: list[StoredReply] = field(default_factory=list)

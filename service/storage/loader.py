@@ -1,0 +1,201 @@
+"""Reads one managed study whole, as the engine needs it to go on from where it was left."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Any
+
+import psycopg
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.trial import FrozenTrial, TrialState
+
+from service.domain.studies import StudySpec, StudyState
+from service.storage.database import Database
+from service.storage.journal import StoredReply, TrialRecord
+from service.storage.specs import spec_from_document
+
+_Row = tuple[Any, ...]
+
+_SELECT_STUDY = """
+SELECT spec, state, last_seq, revision FROM asktell.studies WHERE study_id = %s
+"""
+
+_SELECT_STUDY_USER_ATTRS = """
+SELECT key, value_json FROM study_user_attributes WHERE study_id = %s
+"""
+
+_SELECT_STUDY_SYSTEM_ATTRS = """
+SELECT key, value_json FROM study_system_attributes WHERE study_id = %s
+"""
+
+_SELECT_TRIALS = """
+SELECT trial_id, number, state::text, datetime_start, datetime_complete
+FROM trials WHERE study_id = %s ORDER BY number
+"""
+
+# Parameters in the order in which they were suggested.
+_SELECT_PARAMS = """
+SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json
+FROM trial_params p JOIN trials t USING (trial_id)
+WHERE t.study_id = %s ORDER BY p.param_id
+"""
+
+_SELECT_VALUES = """
+SELECT v.trial_id, v.value, v.value_type::text
+FROM trial_values v JOIN trials t USING (trial_id)
+WHERE t.study_id = %s ORDER BY v.trial_id, v.objective
+"""
+
+_SELECT_INTERMEDIATE_VALUES = """
+SELECT v.trial_id, v.step, v.intermediate_value, v.intermediate_value_type::text
+FROM trial_intermediate_values v JOIN trials t USING (trial_id)
+WHERE t.study_id = %s ORDER BY v.trial_intermediate_value_id
+"""
+
+_SELECT_TRIAL_USER_ATTRS = """
+SELECT a.trial_id, a.key, a.value_json
+FROM trial_user_attributes a JOIN trials t USING (trial_id) WHERE t.study_id = %s
+"""
+
+_SELECT_TRIAL_SYSTEM_ATTRS = """
+SELECT a.trial_id, a.key, a.value_json
+FROM trial_system_attributes a JOIN trials t USING (trial_id) WHERE t.study_id = %s
+"""
+
+_SELECT_RECORDS = """
+SELECT number, attempt, ask_seq, tell_seq, client_id, decision_step, should_prune, reason
+FROM asktell.trials WHERE study_id = %s
+"""
+
+_SELECT_REPLIES = """
+SELECT operation, key, body_digest, answer FROM asktell.idempotency_keys
+WHERE study_id = %s AND created_at > clock_timestamp() - interval '24 hours'
+"""
+
+_NOT_FINITE = {"NAN": float("nan"), "INF_POS": float("inf"), "INF_NEG": float("-inf")}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStudy:
+    """A study as of its last commit.
+
+    Attributes:
+        trials: By number, without gaps; naive local times as in Optuna.
+        records: By trial number.
+    """
+
+    study_id: int
+    spec: StudySpec
+    state: StudyState
+    last_seq: int
+    revision: int
+    user_attrs: Mapping[str, Any]
+    system_attrs: Mapping[str, Any]
+    trials: list[FrozenTrial]
+    records: dict[int, TrialRecord]
+    replies: list[StoredReply]
+
+
+def load_study(database: Database, study_id: int) -> LoadedStudy | None:
+    """Reads a study in one snapshot; None if it is gone. Blocks: call it in a thread.
+
+    Raises:
+        psycopg.OperationalError: The database cannot be reached.
+    """
+    with psycopg.connect(database.conninfo) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        row = connection.execute(_SELECT_STUDY, (study_id,)).fetchone()
+        if row is None:
+            return None
+        spec, state, last_seq, revision = row
+        return LoadedStudy(
+            study_id=study_id,
+            spec=spec_from_document(spec),
+            state=StudyState(state),
+            last_seq=last_seq,
+            revision=revision,
+            user_attrs=_attrs(connection.execute(_SELECT_STUDY_USER_ATTRS, (study_id,))),
+            system_attrs=_attrs(connection.execute(_SELECT_STUDY_SYSTEM_ATTRS, (study_id,))),
+            trials=_load_trials(connection, study_id),
+            records=_load_records(connection, study_id),
+            replies=[StoredReply(*r) for r in connection.execute(_SELECT_REPLIES, (study_id,))],
+        )
+
+
+def _load_trials(connection: psycopg.Connection[Any], study_id: int) -> list[FrozenTrial]:
+    rows = partial(_rows, connection, study_id)
+    trials = {row[0]: _build_trial(*row) for row in rows(_SELECT_TRIALS)}
+    _fill_params(trials, rows(_SELECT_PARAMS))
+    _fill_values(trials, rows(_SELECT_VALUES))
+    for trial_id, step, value, kind in rows(_SELECT_INTERMEDIATE_VALUES):
+        trials[trial_id].intermediate_values[step] = _float(value, kind)
+    for trial_id, key, value_json in rows(_SELECT_TRIAL_USER_ATTRS):
+        trials[trial_id].user_attrs[key] = json.loads(value_json)
+    for trial_id, key, value_json in rows(_SELECT_TRIAL_SYSTEM_ATTRS):
+        trials[trial_id].system_attrs[key] = json.loads(value_json)
+    return list(trials.values())
+
+
+def _rows(connection: psycopg.Connection[Any], study_id: int, query: str) -> Iterable[_Row]:
+    return connection.execute(query, (study_id,))
+
+
+def _fill_params(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> None:
+    for trial_id, name, internal_value, distribution_json in rows:
+        distribution = _parse_distribution(distribution_json)
+        trials[trial_id].params[name] = distribution.to_external_repr(internal_value)
+        trials[trial_id].distributions[name] = distribution
+
+
+def _fill_values(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> None:
+    values: defaultdict[int, list[float]] = defaultdict(list)
+    for trial_id, value, kind in rows:
+        values[trial_id].append(_float(value, kind))
+    for trial_id, objectives in values.items():
+        trials[trial_id].values = objectives
+
+
+def _load_records(connection: psycopg.Connection[Any], study_id: int) -> dict[int, TrialRecord]:
+    rows = connection.execute(_SELECT_RECORDS, (study_id,))
+    return {row[0]: TrialRecord(*row) for row in rows}
+
+
+def _build_trial(
+    trial_id: int, number: int, state: str, started: datetime | None, completed: datetime | None
+) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        state=TrialState[state],
+        value=None,
+        datetime_start=_local(started),
+        datetime_complete=_local(completed),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=trial_id,
+    )
+
+
+def _attrs(rows: Iterable[_Row]) -> dict[str, Any]:
+    return {key: json.loads(value_json) for key, value_json in rows}
+
+
+@lru_cache(maxsize=4096)
+def _parse_distribution(text: str) -> BaseDistribution:
+    return json_to_distribution(text)
+
+
+def _float(value: float | None, kind: str) -> float:
+    return value if value is not None else _NOT_FINITE[kind]
+
+
+def _local(moment: datetime | None) -> datetime | None:
+    """Optuna 5 stores naive UTC and shows naive local times."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

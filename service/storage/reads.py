@@ -1,0 +1,238 @@
+"""What clients see of studies and trials: committed state, read without the engine."""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, LiteralString
+
+import psycopg
+from optuna.distributions import json_to_distribution
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from service.domain.errors import DatabaseUnavailable
+from service.domain.studies import (
+    BestTrial,
+    StudySpec,
+    StudyState,
+    StudySummary,
+    TrialCounts,
+)
+from service.domain.trials import Decision, TrialState, TrialView
+from service.storage.specs import objectives_from_document, spec_from_document
+
+# One page of the study list. A page starts after a name, because offsets shift under inserts.
+LIST_STUDIES = """
+SELECT study_id, name, state, spec -> 'objectives' AS objectives,
+       waiting, running, complete, pruned, fail, best_number, best_value,
+       revision, created_at, last_activity_at
+FROM asktell.studies
+WHERE name > %(after)s::text
+  AND state = ANY (%(states)s::text[])
+  AND strpos(lower(name COLLATE "default"), lower(%(name_contains)s::text)) > 0
+ORDER BY name
+LIMIT %(limit)s
+"""
+
+# One study by its public identity, with everything that was fixed at its creation.
+FIND_STUDY = """
+SELECT study_id, name, state, spec, spec -> 'objectives' AS objectives,
+       waiting, running, complete, pruned, fail, best_number, best_value,
+       revision, created_at, last_activity_at
+FROM asktell.studies
+WHERE name = %(name)s::text
+"""
+
+# One page of a study's trials, whole, in one snapshot. Optuna's tables have no index by number,
+# ours has; the rest is looked up per trial by the unique indexes that Optuna makes.
+LIST_TRIALS = """
+SELECT own.number, trial.state::text AS state, trial.datetime_start, trial.datetime_complete,
+       own.attempt, own.ask_seq, own.tell_seq, own.decision_step, own.should_prune, own.reason,
+       (SELECT json_agg(json_build_array(param_name, param_value, distribution_json)
+                        ORDER BY param_id)
+        FROM public.trial_params WHERE trial_id = own.trial_id) AS params,
+       (SELECT json_agg(json_build_array(value_type::text, value) ORDER BY objective)
+        FROM public.trial_values WHERE trial_id = own.trial_id) AS objective_values,
+       (SELECT json_agg(json_build_array(step, intermediate_value_type::text, intermediate_value)
+                        ORDER BY step)
+        FROM public.trial_intermediate_values WHERE trial_id = own.trial_id) AS points,
+       (SELECT json_agg(json_build_array(key, value_json) ORDER BY trial_user_attribute_id)
+        FROM public.trial_user_attributes WHERE trial_id = own.trial_id) AS user_attrs
+FROM asktell.trials AS own
+JOIN public.trials AS trial USING (trial_id)
+WHERE own.study_id = %(study_id)s
+  AND own.number > %(after)s
+  AND trial.state = ANY (%(states)s::public.trialstate[])
+ORDER BY own.number
+LIMIT %(limit)s
+"""
+
+_BEFORE_FIRST_NAME = ""
+_BEFORE_FIRST_NUMBER = -1
+
+# Optuna stores what a float column cannot be trusted with by the name of its kind.
+_NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """A study as of the last commit."""
+
+    summary: StudySummary
+    spec: StudySpec
+
+
+class Reads:
+    """Queries for clients; one statement each, so each answer is one snapshot.
+
+    Safe to share between tasks. The pool belongs to the caller, who opens and closes it;
+    connections in autocommit mode save two round trips a query. Only trials that have a row in
+    `asktell.trials` exist here: whatever takes a study in gives each of its trials one.
+
+    Every method raises `DatabaseUnavailable` when no connection can be had or it breaks.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def list_studies(
+        self,
+        *,
+        state: StudyState | None,
+        name_contains: str | None,
+        limit: int,
+        after: str | None,
+    ) -> list[StudySummary]:
+        """At most `limit` studies by code points of their names, from the first one past `after`.
+
+        Args:
+            name_contains: Part of the name, in any case; not a pattern.
+            after: A name, of an existing study or not.
+        """
+        rows = await self._fetch(
+            LIST_STUDIES,
+            {
+                "after": _BEFORE_FIRST_NAME if after is None else after,
+                "states": [each.value for each in StudyState] if state is None else [state.value],
+                "name_contains": name_contains or "",
+                "limit": limit,
+            },
+        )
+        return [_build_summary(row) for row in rows]
+
+    async def find_study(self, name: str) -> StoredStudy | None:
+        """The study of that name, with its spec."""
+        rows = await self._fetch(FIND_STUDY, {"name": name})
+        if not rows:
+            return None
+        return StoredStudy(_build_summary(rows[0]), spec_from_document(rows[0]["spec"]))
+
+    async def list_trials(
+        self,
+        study_id: int,
+        *,
+        states: Collection[TrialState] | None,
+        limit: int,
+        after: int | None,
+    ) -> list[TrialView]:
+        """At most `limit` trials in any of `states` by number, from the first one past `after`."""
+        rows = await self._fetch(
+            LIST_TRIALS,
+            {
+                "study_id": study_id,
+                "after": _BEFORE_FIRST_NUMBER if after is None else after,
+                "states": [state.value for state in (TrialState if states is None else states)],
+                "limit": limit,
+            },
+        )
+        return [_build_trial(row) for row in rows]
+
+    async def find_trial(self, study_id: int, number: int) -> TrialView | None:
+        """The trial of that number."""
+        trials = await self.list_trials(study_id, states=None, limit=1, after=number - 1)
+        return trials[0] if trials and trials[0].number == number else None
+
+    async def _fetch(self, query: LiteralString, params: Mapping[str, Any]) -> list[DictRow]:
+        try:
+            async with (
+                self._pool.connection() as connection,
+                connection.cursor(row_factory=dict_row) as cursor,
+            ):
+                await cursor.execute(query, params)
+                return await cursor.fetchall()
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(
+                "The database does not answer; nothing was changed, try again in a moment."
+            ) from error
+
+
+def _build_summary(row: DictRow) -> StudySummary:
+    return StudySummary(
+        study_id=row["study_id"],
+        name=row["name"],
+        state=StudyState(row["state"]),
+        objectives=objectives_from_document(row["objectives"]),
+        counts=TrialCounts(
+            waiting=row["waiting"],
+            running=row["running"],
+            complete=row["complete"],
+            pruned=row["pruned"],
+            fail=row["fail"],
+        ),
+        best=_build_best(row["best_number"], row["best_value"]),
+        revision=row["revision"],
+        created_at=row["created_at"].astimezone(UTC),
+        last_activity_at=row["last_activity_at"].astimezone(UTC),
+    )
+
+
+def _build_best(number: int | None, value: float | None) -> BestTrial | None:
+    return None if number is None or value is None else BestTrial(number, value)
+
+
+def _build_trial(row: DictRow) -> TrialView:
+    return TrialView(
+        number=row["number"],
+        state=TrialState(row["state"]),
+        params={name: _to_external(text, value) for name, value, text in row["params"] or ()},
+        values=_build_values(row["objective_values"]),
+        intermediate_values={
+            step: _to_float(kind, value) for step, kind, value in row["points"] or ()
+        },
+        user_attrs={key: json.loads(text) for key, text in row["user_attrs"] or ()},
+        attempt=row["attempt"],
+        decision=Decision(should_prune=row["should_prune"], step=row["decision_step"]),
+        reason=row["reason"],
+        ask_seq=row["ask_seq"],
+        tell_seq=row["tell_seq"],
+        started_at=_to_aware(row["datetime_start"]),
+        finished_at=_to_aware(row["datetime_complete"]),
+    )
+
+
+def _to_external(distribution_json: str, value: float) -> Any:
+    return _parse_distribution(distribution_json).to_external_repr(value)
+
+
+# The trials of a study share their distributions, and parsing one costs more than all the rest.
+_parse_distribution = lru_cache(maxsize=4096)(json_to_distribution)
+
+
+def _build_values(rows: list[tuple[str, float | None]] | None) -> tuple[float, ...] | None:
+    return None if not rows else tuple(_to_float(kind, value) for kind, value in rows)
+
+
+def _to_float(kind: str, value: float | None) -> float:
+    if kind in _NOT_FINITE:
+        return _NOT_FINITE[kind]
+    if value is None:
+        raise ValueError(f"A stored value of kind {kind} has no number.")
+    return float(value)
+
+
+def _to_aware(stored: datetime | None) -> datetime | None:
+    # Optuna 5 writes naive UTC.
+    return None if stored is None else stored.replace(tzinfo=UTC)

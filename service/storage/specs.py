@@ -1,0 +1,60 @@
+"""A study's spec as the JSON document kept in `asktell.studies.spec`, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.domain.studies import Component, Direction, Objective, StudySpec
+
+
+def spec_to_document(spec: StudySpec) -> dict[str, Any]:
+    """The spec as plain JSON types; key order is kept wherever the client chose it.
+
+    Whoever serialises it must refuse NaN and infinities, which Postgres does not store as JSON.
+    """
+    return {
+        "name": spec.name,
+        "objectives": [_objective_to_document(objective) for objective in spec.objectives],
+        "space": spec.space,
+        "sampler": _component_to_document(spec.sampler),
+        "pruner": None if spec.pruner is None else _component_to_document(spec.pruner),
+        "seed": spec.seed,
+        "user_attrs": spec.user_attrs,
+    }
+
+
+def spec_from_document(document: Mapping[str, Any]) -> StudySpec:
+    """The spec that `spec_to_document` wrote, equal to the original.
+
+    Raises:
+        KeyError, TypeError, ValueError: The document was not written by `spec_to_document`.
+    """
+    pruner = document["pruner"]
+    return StudySpec(
+        name=document["name"],
+        objectives=objectives_from_document(document["objectives"]),
+        space=document["space"],
+        sampler=_component_from_document(document["sampler"]),
+        pruner=None if pruner is None else _component_from_document(pruner),
+        seed=document["seed"],
+        user_attrs=document["user_attrs"],
+    )
+
+
+def objectives_from_document(document: list[dict[str, Any]]) -> tuple[Objective, ...]:
+    """The `objectives` part of a spec document, for rows that carry nothing else of it."""
+    return tuple(
+        Objective(name=objective["name"], direction=Direction(objective["direction"]))
+        for objective in document
+    )
+
+
+def _objective_to_document(objective: Objective) -> dict[str, str]:
+    return {"name": objective.name, "direction": objective.direction.value}
+
+
+def _component_to_document(component: Component) -> dict[str, Any]:
+    return {"type": component.type, "args": component.args}
+
+
+def _component_from_document(document: Mapping[str, Any]) -> Component:
+    return Component(type=document["type"], args=document["args"])

@@ -1,0 +1,114 @@
+"""Makes managed studies and removes them, each in a transaction of its own."""
+
+import json
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from service.domain.studies import StudySpec
+from service.storage.driver_errors import unavailable_when_lost
+from service.storage.specs import spec_to_document
+
+METRIC_NAMES_ATTR = "study:metric_names"
+"""Study system attribute in which Optuna and its dashboard look for the objectives' names."""
+
+# No row comes back when somebody has the name, whoever made that study.
+_INSERT_STUDY = """
+INSERT INTO studies (study_name) VALUES (%s) ON CONFLICT (study_name) DO NOTHING
+RETURNING study_id
+"""
+
+_INSERT_DIRECTIONS = """
+INSERT INTO study_directions (study_id, direction, objective)
+SELECT %s, u.direction::studydirection, u.position - 1
+FROM unnest(%s::text[]) WITH ORDINALITY AS u (direction, position)
+"""
+
+_INSERT_USER_ATTRS = """
+INSERT INTO study_user_attributes (study_id, key, value_json)
+SELECT %s, * FROM unnest(%s::text[], %s::text[])
+"""
+
+_INSERT_METRIC_NAMES = """
+INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (%s, %s, %s)
+"""
+
+_INSERT_MANAGED = """
+INSERT INTO asktell.studies (study_id, name, spec, state, created_at, last_activity_at)
+VALUES (%s, %s, %s::json, 'active', clock_timestamp(), clock_timestamp())
+"""
+
+_FIND_STUDY_ID = """
+SELECT study_id FROM asktell.studies WHERE name = %s
+"""
+
+# Children before parents: Optuna's foreign keys do not cascade. Ours do.
+_DELETE_STUDY = (
+    """DELETE FROM trial_params USING trials t
+       WHERE trial_params.trial_id = t.trial_id AND t.study_id = %s""",
+    """DELETE FROM trial_values USING trials t
+       WHERE trial_values.trial_id = t.trial_id AND t.study_id = %s""",
+    """DELETE FROM trial_intermediate_values USING trials t
+       WHERE trial_intermediate_values.trial_id = t.trial_id AND t.study_id = %s""",
+    """DELETE FROM trial_user_attributes USING trials t
+       WHERE trial_user_attributes.trial_id = t.trial_id AND t.study_id = %s""",
+    """DELETE FROM trial_system_attributes USING trials t
+       WHERE trial_system_attributes.trial_id = t.trial_id AND t.study_id = %s""",
+    """DELETE FROM trial_heartbeats USING trials t
+       WHERE trial_heartbeats.trial_id = t.trial_id AND t.study_id = %s""",
+    "DELETE FROM trials WHERE study_id = %s",
+    "DELETE FROM study_directions WHERE study_id = %s",
+    "DELETE FROM study_user_attributes WHERE study_id = %s",
+    "DELETE FROM study_system_attributes WHERE study_id = %s",
+    "DELETE FROM studies WHERE study_id = %s",
+)
+
+
+class StudyTable:
+    """Whole studies, through the engine's pool.
+
+    Every method raises `DatabaseUnavailable` when the database is away; the outcome of an insert
+    is then unknown, and repeating it tells.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    async def insert(self, spec: StudySpec) -> int | None:
+        """Creates the study in Optuna's tables and ours; None if its name is taken."""
+        with unavailable_when_lost():
+            async with self._pool.connection() as connection, connection.transaction():
+                cursor = await connection.execute(_INSERT_STUDY, (spec.name,))
+                row = await cursor.fetchone()
+                if row is None:
+                    return None
+                await _insert_details(connection, row[0], spec)
+                return int(row[0])
+
+    async def find_id(self, name: str) -> int | None:
+        """The id of the managed study of that name."""
+        with unavailable_when_lost():
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_FIND_STUDY_ID, (name,))
+                row = await cursor.fetchone()
+                return None if row is None else int(row[0])
+
+    async def delete(self, study_id: int) -> None:
+        """Removes every row of the study; the caller owns it and lets nobody write meanwhile."""
+        with unavailable_when_lost():
+            async with self._pool.connection() as connection, connection.transaction():
+                for statement in _DELETE_STUDY:
+                    await connection.execute(statement, (study_id,))
+
+
+async def _insert_details(connection: AsyncConnection[Any], study_id: int, spec: StudySpec) -> None:
+    directions = [objective.direction.name for objective in spec.objectives]
+    await connection.execute(_INSERT_DIRECTIONS, (study_id, directions))
+    keys = list(spec.user_attrs)
+    values = [json.dumps(spec.user_attrs[key]) for key in keys]
+    await connection.execute(_INSERT_USER_ATTRS, (study_id, keys, values))
+    names = json.dumps([objective.name for objective in spec.objectives])
+    await connection.execute(_INSERT_METRIC_NAMES, (study_id, METRIC_NAMES_ATTR, names))
+    document = json.dumps(spec_to_document(spec), allow_nan=False)
+    await connection.execute(_INSERT_MANAGED, (study_id, spec.name, document))

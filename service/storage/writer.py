@@ -1,0 +1,286 @@
+"""Writes what happened to studies into Optuna's tables and ours, with a few array statements.
+
+All functions run inside a transaction that the caller opens and ends. Optuna's rows are those
+that `optuna.storages.RDBStorage` of Optuna 5 would write.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection, AsyncCursor
+
+from service.domain.errors import WriteFailed
+from service.storage.journal import StudyWrite, TrialRecord
+from service.storage.rows import OptunaRows, fold
+
+# One row per trial that was created, in number order so that trial ids rise with numbers.
+_INSERT_TRIALS = """
+INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)
+SELECT u.trial_id, u.number, u.study_id, u.state::trialstate, u.started, u.completed
+FROM unnest(%s::int[], %s::int[], %s::int[], %s::text[], %s::timestamp[], %s::timestamp[])
+     AS u (trial_id, number, study_id, state, started, completed)
+"""
+
+# A state changes only from the state the engine saw.
+_UPDATE_STATES = """
+UPDATE trials t
+SET state = u.state::trialstate,
+    datetime_start = coalesce(u.started, t.datetime_start),
+    datetime_complete = coalesce(u.completed, t.datetime_complete)
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::timestamp[], %s::timestamp[])
+     AS u (trial_id, expected, state, started, completed)
+WHERE t.trial_id = u.trial_id AND t.state = u.expected::trialstate
+"""
+
+# A parameter is chosen once: a second choice is an error, not an overwrite.
+_INSERT_PARAMS = """
+INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::float8[], %s::text[])
+"""
+
+_UPSERT_VALUES = """
+INSERT INTO trial_values (trial_id, objective, value, value_type)
+SELECT u.trial_id, u.objective, u.value, u.value_type::trialvaluetype
+FROM unnest(%s::int[], %s::int[], %s::float8[], %s::text[])
+     AS u (trial_id, objective, value, value_type)
+ON CONFLICT (trial_id, objective)
+DO UPDATE SET value = excluded.value, value_type = excluded.value_type
+"""
+
+_UPSERT_INTERMEDIATE_VALUES = """
+INSERT INTO trial_intermediate_values
+    (trial_id, step, intermediate_value, intermediate_value_type)
+SELECT u.trial_id, u.step, u.value, u.value_type::trialintermediatevaluetype
+FROM unnest(%s::int[], %s::int[], %s::float8[], %s::text[])
+     AS u (trial_id, step, value, value_type)
+ON CONFLICT (trial_id, step)
+DO UPDATE SET intermediate_value = excluded.intermediate_value,
+              intermediate_value_type = excluded.intermediate_value_type
+"""
+
+_UPSERT_TRIAL_USER_ATTRS = """
+INSERT INTO trial_user_attributes (trial_id, key, value_json)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
+ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+"""
+
+_UPSERT_TRIAL_SYSTEM_ATTRS = """
+INSERT INTO trial_system_attributes (trial_id, key, value_json)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
+ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+"""
+
+_UPSERT_STUDY_USER_ATTRS = """
+INSERT INTO study_user_attributes (study_id, key, value_json)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
+ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
+"""
+
+_UPSERT_STUDY_SYSTEM_ATTRS = """
+INSERT INTO study_system_attributes (study_id, key, value_json)
+SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
+ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
+"""
+
+_UPSERT_RECORDS = """
+INSERT INTO asktell.trials
+    (trial_id, study_id, number, attempt, ask_seq, tell_seq, client_id,
+     decision_step, should_prune, reason)
+SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::int[], %s::bigint[], %s::bigint[],
+                     %s::text[], %s::int[], %s::bool[], %s::text[])
+ON CONFLICT (trial_id)
+DO UPDATE SET attempt = excluded.attempt, tell_seq = excluded.tell_seq,
+              client_id = excluded.client_id, decision_step = excluded.decision_step,
+              should_prune = excluded.should_prune, reason = excluded.reason
+"""
+
+_INSERT_REPLIES = """
+INSERT INTO asktell.idempotency_keys (study_id, operation, key, body_digest, answer, created_at)
+SELECT u.study_id, u.operation, u.key, u.body_digest, u.answer::json, clock_timestamp()
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[])
+     AS u (study_id, operation, key, body_digest, answer)
+"""
+
+# The summary row; its revision is also the fence against a second owner of the study.
+_UPDATE_PROGRESS = """
+UPDATE asktell.studies s
+SET revision = u.revision, last_seq = u.last_seq, state = u.state,
+    waiting = u.waiting, running = u.running, complete = u.complete,
+    pruned = u.pruned, fail = u.fail,
+    best_number = u.best_number, best_value = u.best_value,
+    last_activity_at = clock_timestamp()
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::int[],
+            %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::float8[])
+     AS u (study_id, revision_before, revision, last_seq, state, waiting, running, complete,
+           pruned, fail, best_number, best_value)
+WHERE s.study_id = u.study_id AND s.revision = u.revision_before
+"""
+
+
+async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) -> None:
+    """Sends every row of `writes` in one pipeline.
+
+    Args:
+        connection: In autocommit mode with an open transaction.
+        writes: At most one per study and operation, each study's in the order they happened.
+
+    Raises:
+        WriteFailed: A row was not in the state that the engine saw.
+        psycopg.Error: The database refused a row, or the connection is gone.
+    """
+    merged = _merge_by_study(writes)
+    rows = fold(merged)
+    async with connection.pipeline():
+        await _insert_trials(connection, rows)
+        states = await _update_states(connection, rows)
+        await _write_contents(connection, rows)
+        await _upsert_records(connection, merged)
+        await _insert_replies(connection, merged)
+        progress = await _update_progress(connection, merged)
+    _expect_rows(states, len(rows.transitions), "a trial was not in the expected state")
+    _expect_rows(progress, len(merged), "the study was changed by another process")
+
+
+def _merge_by_study(writes: Iterable[StudyWrite]) -> list[StudyWrite]:
+    merged: dict[int, StudyWrite] = {}
+    for write_ in writes:
+        into = merged.get(write_.study_id)
+        if into is None:
+            into = merged[write_.study_id] = StudyWrite(
+                write_.study_id, write_.revision_before, write_.progress
+            )
+        into.mutations.extend(write_.mutations)
+        into.records.update(write_.records)
+        into.replies.extend(write_.replies)
+        into.progress = write_.progress
+    return list(merged.values())
+
+
+async def _insert_trials(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
+    await _execute(
+        connection,
+        _INSERT_TRIALS,
+        [
+            (trial_id, new.number, new.study_id, new.state, _utc(new.started), _utc(new.completed))
+            for trial_id, new in rows.trials.items()
+        ],
+    )
+
+
+async def _update_states(
+    connection: AsyncConnection[Any], rows: OptunaRows
+) -> AsyncCursor[Any] | None:
+    return await _execute(
+        connection,
+        _UPDATE_STATES,
+        [
+            (trial_id, change.expected, change.state, _utc(change.started), _utc(change.completed))
+            for trial_id, change in rows.transitions.items()
+        ],
+    )
+
+
+async def _write_contents(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
+    for statement, content in (
+        (_INSERT_PARAMS, rows.params),
+        (_UPSERT_VALUES, rows.values),
+        (_UPSERT_INTERMEDIATE_VALUES, rows.intermediate_values),
+        (_UPSERT_TRIAL_USER_ATTRS, rows.trial_user_attrs),
+        (_UPSERT_TRIAL_SYSTEM_ATTRS, rows.trial_system_attrs),
+        (_UPSERT_STUDY_USER_ATTRS, rows.study_user_attrs),
+        (_UPSERT_STUDY_SYSTEM_ATTRS, rows.study_system_attrs),
+    ):
+        await _execute(connection, statement, [(*key, *rest) for key, rest in content.items()])
+
+
+async def _upsert_records(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
+    await _execute(
+        connection,
+        _UPSERT_RECORDS,
+        [
+            (trial_id, write_.study_id, *_record_columns(record))
+            for write_ in merged
+            for trial_id, record in write_.records.items()
+        ],
+    )
+
+
+def _record_columns(record: TrialRecord) -> tuple[Any, ...]:
+    return (
+        record.number,
+        record.attempt,
+        record.ask_seq,
+        record.tell_seq,
+        record.client_id,
+        record.decision_step,
+        record.should_prune,
+        record.reason,
+    )
+
+
+async def _insert_replies(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
+    await _execute(
+        connection,
+        _INSERT_REPLIES,
+        [
+            (
+                write_.study_id,
+                reply.operation,
+                reply.key,
+                reply.body_digest,
+                orjson.dumps(reply.answer).decode(),
+            )
+            for write_ in merged
+            for reply in write_.replies
+        ],
+    )
+
+
+async def _update_progress(
+    connection: AsyncConnection[Any], merged: Sequence[StudyWrite]
+) -> AsyncCursor[Any] | None:
+    return await _execute(connection, _UPDATE_PROGRESS, [_progress_columns(w) for w in merged])
+
+
+def _progress_columns(write_: StudyWrite) -> tuple[Any, ...]:
+    progress = write_.progress
+    counts = progress.counts
+    return (
+        write_.study_id,
+        write_.revision_before,
+        progress.revision,
+        progress.last_seq,
+        progress.state.value,
+        counts.waiting,
+        counts.running,
+        counts.complete,
+        counts.pruned,
+        counts.fail,
+        progress.best_number,
+        progress.best_value,
+    )
+
+
+async def _execute(
+    connection: AsyncConnection[Any], statement: str, rows: Sequence[tuple[Any, ...]]
+) -> AsyncCursor[Any] | None:
+    """Runs a statement whose parameters are the columns of `rows`, as arrays; none for none."""
+    if not rows:
+        return None
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return await connection.execute(statement, columns)
+
+
+def _expect_rows(cursor: AsyncCursor[Any] | None, expected: int, otherwise: str) -> None:
+    found = cursor.rowcount if cursor is not None else 0
+    if found != expected:
+        raise WriteFailed(f"Nothing was written, because {otherwise}. Try again.")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """Optuna 5 stores naive UTC and shows naive local times."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None)

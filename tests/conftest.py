@@ -1,0 +1,139 @@
+"""What every test may rely on: one Postgres for the session, a fresh database per test.
+
+A database is copied from a template that has the whole schema, so tests commit as they like.
+"""
+
+import ipaddress
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from service.storage.database import Database
+from service.storage.embedded import EmbeddedPostgres, open_embedded_postgres
+from service.storage.schema import upgrade
+
+_TEMPLATE = "template_asktell"
+_LOCAL_NAMES = ("localhost", "")
+_database_numbers = itertools.count(1)
+
+# Optuna writes naive local times.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+
+class OutsideConnection(AssertionError):
+    """A test tried to reach another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> None:
+    """Refuse connections of this process to anything but itself; audit hooks cannot be removed."""
+    sys.addaudithook(_refuse_outside_connection)
+
+
+@pytest.fixture(scope="session")
+def make_open_folder() -> Callable[[], AbstractContextManager[Path]]:
+    """Opens a new folder with a short path that every user may traverse; leaving removes it.
+
+    Pytest's own temporary folders are closed to the user that Postgres runs as under root.
+    """
+    return _make_open_folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Such a folder for the length of a test."""
+    with _make_open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The session's server; it forgets everything at a power failure, for speed."""
+    settings = {"fsync": "off", "full_page_writes": "off"}
+    with (
+        _make_open_folder() as folder,
+        open_embedded_postgres(
+            folder / "data", settings=settings, system_dir=folder / "system"
+        ) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """Name of a database with the full schema and no rows, that nobody may connect to."""
+    _execute(postgres, sql.SQL("CREATE DATABASE {}"), _TEMPLATE)
+    upgrade(Database(_build_url(postgres, _TEMPLATE)))
+    _execute(postgres, sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false"), _TEMPLATE)
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Database]:
+    """A database of the test's own with the full schema and no rows."""
+    with _make_database(postgres, template_database) as made:
+        yield made
+
+
+@pytest.fixture
+def empty_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A database of the test's own without any tables."""
+    with _make_database(postgres, "template0") as made:
+        yield made
+
+
+def _refuse_outside_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto") and not _is_local(arguments[1]):
+        raise OutsideConnection(f"Tests may only connect to this machine, not to {arguments[1]}.")
+
+
+def _is_local(address: Any) -> bool:
+    # Unix sockets have no tuple; for datagrams on connected sockets there is no address.
+    if not isinstance(address, tuple) or address[0] in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _make_open_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="asktell-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _make_database(server: EmbeddedPostgres, template: str) -> Iterator[Database]:
+    name = f"test_{next(_database_numbers)}"
+    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}"), name, template)
+    try:
+        yield Database(_build_url(server, name))
+    finally:
+        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)"), name)
+
+
+def _build_url(server: EmbeddedPostgres, name: str) -> str:
+    return urlsplit(server.url)._replace(path=f"/{name}").geturl()
+
+
+def _execute(server: EmbeddedPostgres, statement: sql.SQL, *names: str) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(statement.format(*map(sql.Identifier, names)))
