@@ -1,0 +1,146 @@
+"""The engine of one process: its actors, its committer, and the way to both."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from service.domain.errors import AsktellError, StudyNotFound
+from service.engine.actor import Actor
+from service.engine.committer import Committer, Ownership, Probe, no_probe
+from service.engine.trial_ids import TrialIds
+from service.storage.database import Database
+from service.storage.driver_errors import database_unavailable
+from service.storage.loader import load_study
+from service.storage.reads import Reads
+from service.storage.studies import StudyTable
+
+_POOL_SIZE = 8
+_POOL_WAIT_SECONDS = 5.0
+_FIRST_CONNECTION_SECONDS = 2.0
+
+
+class Engine:
+    """Keeps one actor per active study. Belongs to the event loop.
+
+    Attributes:
+        reads: Committed state, for whoever only looks.
+        studies: Whole studies, for creating and deleting them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        pool: AsyncConnectionPool[Any],
+        committer: Committer,
+        sampling_threads: Executor,
+    ) -> None:
+        self.reads = Reads(pool)
+        self.studies = StudyTable(pool)
+        self._database = database
+        self._pool = pool
+        self._committer = committer
+        self._sampling_threads = sampling_threads
+        self._actors: dict[str, Actor] = {}
+        self._opening: dict[str, asyncio.Task[Actor]] = {}
+
+    async def get_actor(self, name: str) -> Actor:
+        """Returns the live actor of a study, loading the study if need be.
+
+        Raises:
+            StudyNotFound: There is no managed study of that name.
+            StudyOwnedElsewhere: Another process serves it.
+            DatabaseUnavailable: It cannot be loaded just now.
+        """
+        actor = self._actors.get(name)
+        if actor is not None and actor.ownership.error is None:
+            return actor
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = asyncio.create_task(self._open(name))
+            opening.add_done_callback(lambda _: self._opening.pop(name))
+        # Shielded: whoever opens first may go away, the others wait on.
+        return await asyncio.shield(opening)
+
+    async def end_actor(self, actor: Actor, error: AsktellError) -> None:
+        """Refuses everything new with `error`; returns when nothing is being written any more."""
+        await self._committer.end(actor.ownership, error)
+
+    async def release(self, actor: Actor) -> None:
+        """Lets another process have the study of an actor that has ended."""
+        if self._actors.get(actor.spec.name) is actor:
+            del self._actors[actor.spec.name]
+        await self._committer.disown(actor.ownership)
+
+    async def _open(self, name: str) -> Actor:
+        study_id = await self.studies.find_id(name)
+        if study_id is None:
+            raise _not_found(name)
+        ownership = await self._committer.own(study_id)
+        actor = await self._load(name, ownership)
+        self._actors[name] = actor
+        return actor
+
+    async def _load(self, name: str, ownership: Ownership) -> Actor:
+        try:
+            loaded = await asyncio.to_thread(load_study, self._database, ownership.study_id)
+        except psycopg.OperationalError as error:
+            raise database_unavailable() from error
+        if loaded is None:
+            await self._committer.disown(ownership)
+            raise _not_found(name)
+        return Actor(
+            loaded,
+            ownership=ownership,
+            committer=self._committer,
+            trial_ids=TrialIds(self._pool),
+            sampling_threads=self._sampling_threads,
+        )
+
+
+@asynccontextmanager
+async def open_engine(
+    database: Database, *, probe: Probe = no_probe, committer_type: type[Committer] = Committer
+) -> AsyncIterator[Engine]:
+    """Runs an engine on a migrated database; on leaving, commits what is pending.
+
+    The database may be away: the engine answers `DatabaseUnavailable` until it is back.
+
+    Args:
+        probe: Called at the points of a commit, for tests that kill the process there.
+        committer_type: For tests that show what a committer with a mistake would do.
+    """
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        database.conninfo,
+        min_size=1,
+        max_size=_POOL_SIZE,
+        timeout=_POOL_WAIT_SECONDS,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"autocommit": True},
+    )
+    committer = committer_type(database, probe=probe)
+    # One thread: samplers are bound by the interpreter lock, more would only take turns.
+    with ThreadPoolExecutor(1, thread_name_prefix="sampling") as sampling_threads:
+        async with pool:
+            engine = Engine(
+                database, pool=pool, committer=committer, sampling_threads=sampling_threads
+            )
+            committing = asyncio.create_task(committer.run())
+            try:
+                await committer.wait_connected(_FIRST_CONNECTION_SECONDS)
+                yield engine
+                await committer.drain()
+            finally:
+                committing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await committing
+
+
+def _not_found(name: str) -> StudyNotFound:
+    return StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")

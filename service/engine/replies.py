@@ -1,0 +1,79 @@
+"""Answers by idempotency key: a repeat gets the first answer, also while that is under way."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.domain.errors import IdempotencyKeyReused
+from service.storage.journal import StoredReply
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """One request that may arrive more than once; `body_digest` tells a repeat from a mistake."""
+
+    operation: str
+    key: str
+    body_digest: bytes
+
+    def reply(self, answer: Any) -> StoredReply:
+        """The row that makes `answer` the answer of every repeat."""
+        return StoredReply(self.operation, self.key, self.body_digest, answer)
+
+
+def keyed_request(operation: str, key: str, body: Any) -> KeyedRequest:
+    """Builds the identity of a request from its key and its JSON-like body."""
+    text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    return KeyedRequest(operation, key, hashlib.sha256(text).digest())
+
+
+class Replies:
+    """One study's answered and running keyed requests. Belongs to the event loop."""
+
+    def __init__(self, stored: Iterable[StoredReply]) -> None:
+        self._answered = {(reply.operation, reply.key): reply for reply in stored}
+        self._running: dict[tuple[str, str], tuple[KeyedRequest, asyncio.Future[Any]]] = {}
+
+    async def once(self, request: KeyedRequest, produce: Callable[[], Awaitable[Any]]) -> Any:
+        """Returns the JSON-like answer, which `produce` makes at most once per key.
+
+        `produce` must itself store `request.reply(answer)` in the transaction of its effect. It
+        goes on when the caller goes away.
+
+        Raises:
+            IdempotencyKeyReused: The key came with another body before.
+        """
+        name = (request.operation, request.key)
+        answered = self._answered.get(name)
+        if answered is not None:
+            _check_same_body(request, answered.body_digest)
+            return answered.answer
+        if name not in self._running:
+            self._start(request, produce)
+        first, answer = self._running[name]
+        _check_same_body(request, first.body_digest)
+        return await asyncio.shield(answer)
+
+    def _start(self, request: KeyedRequest, produce: Callable[[], Awaitable[Any]]) -> None:
+        name = (request.operation, request.key)
+        task = asyncio.ensure_future(produce())
+        self._running[name] = (request, task)
+        task.add_done_callback(lambda done: self._finish(request, done))
+
+    def _finish(self, request: KeyedRequest, done: asyncio.Future[Any]) -> None:
+        name = (request.operation, request.key)
+        del self._running[name]
+        if not done.cancelled() and done.exception() is None:
+            self._answered[name] = request.reply(done.result())
+
+
+def _check_same_body(request: KeyedRequest, first_digest: bytes) -> None:
+    if request.body_digest != first_digest:
+        raise IdempotencyKeyReused(
+            f"Idempotency-Key {request.key!r} was used for a different {request.operation} before. "
+            "Use a new key for a new request."
+        )

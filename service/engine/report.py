@@ -1,0 +1,87 @@
+"""Report: store intermediate values and let the pruner decide after each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from optuna.trial import FrozenTrial, TrialState
+
+from service.domain.errors import InvalidReport, TrialNotRunning
+from service.domain.trials import Decision
+from service.engine.actor import PRUNER_ATTR, Actor, Draft
+from service.engine.prune import decision_of
+from service.pruners import build_pruner, has_auto, resolve_auto
+from service.storage.journal import TrialRecord
+
+_MAX_STEP = 2**31 - 1
+
+
+async def report(actor: Actor, number: int, points: Sequence[tuple[int, float]]) -> Decision:
+    """Stores (step, value) points and returns the pruner's decision, committed.
+
+    Several points are judged one by one in the order of their steps, as if reported singly. As in
+    Optuna, the first value of a step stays; a repeat changes nothing and gets the stored decision.
+
+    Raises:
+        TrialNotFound: The study has no such trial.
+        TrialNotRunning: It has ended.
+        InvalidReport: A step is out of range, or the study has several objectives.
+    """
+    trial = actor.get_trial(number)
+    _check(actor, trial, points)
+    record = actor.get_record(number)
+    new = sorted(point for point in points if point[0] not in trial.intermediate_values)
+    if not new:
+        await actor.confirm()
+        return decision_of(record)
+    draft = actor.begin()
+    for step, value in new:
+        record = _report_one(actor, draft, trial._trial_id, record, step, value)
+    draft.records[number] = record
+    await actor.accept(draft)
+    return decision_of(record)
+
+
+def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> None:
+    if actor.is_multi_objective:
+        raise InvalidReport(
+            "A study with several objectives takes no reports: Optuna prunes by one value only. "
+            "Tell all values at the end."
+        )
+    if trial.state is not TrialState.RUNNING:
+        raise TrialNotRunning(
+            f"Trial {trial.number} is {trial.state.name}; only a running trial takes reports."
+        )
+    for step, _ in points:
+        if not 0 <= step <= _MAX_STEP:
+            raise InvalidReport(f"Step {step} is out of range: use 0 to {_MAX_STEP}.")
+
+
+def _report_one(
+    actor: Actor, draft: Draft, trial_id: int, record: TrialRecord, step: int, value: float
+) -> TrialRecord:
+    draft.mirror.set_trial_intermediate_value(trial_id, step, value)
+    should_prune = record.should_prune or _judge(actor, draft, trial_id)
+    return replace(record, decision_step=step, should_prune=should_prune)
+
+
+def _judge(actor: Actor, draft: Draft, trial_id: int) -> bool:
+    """Asks the pruner; SHA and Hyperband write to the trial, so ask once per report only."""
+    _resolve_auto(actor, draft)
+    trial = draft.mirror.get_trial(trial_id)
+    # Some pruners answer with numpy's bool, which JSON does not know.
+    return bool(draft.study.pruner.prune(draft.study, trial))
+
+
+def _resolve_auto(actor: Actor, draft: Draft) -> None:
+    """Fixes a pruner's "auto" resources for good, as soon as the completed trials tell them."""
+    component = actor.pruner_component
+    if component is None or not has_auto(component) or PRUNER_ATTR in draft.mirror.system_attrs:
+        return
+    complete = draft.mirror.get_all_trials(
+        draft.mirror.study_id, deepcopy=False, states=(TrialState.COMPLETE,)
+    )
+    resolved = resolve_auto(component, complete)
+    if resolved is not None:
+        document = {"type": resolved.type, "args": dict(resolved.args)}
+        draft.mirror.set_study_system_attr(draft.mirror.study_id, PRUNER_ATTR, document)
+        draft.study.pruner = build_pruner(resolved)

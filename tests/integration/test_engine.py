@@ -1,0 +1,417 @@
+"""The engine's use cases on a real Postgres: what is answered is committed, and nothing else is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psycopg
+import pytest
+
+from service.domain.errors import (
+    AlreadyTold,
+    AsktellError,
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    InvalidParams,
+    InvalidReport,
+    InvalidValues,
+    StudyExists,
+    StudyFinished,
+    StudyNotFound,
+    StudyOwnedElsewhere,
+    TrialNotFound,
+    TrialNotRunning,
+    WriteFailed,
+)
+from service.domain.studies import Component, Direction, IfExists, Objective, StudyState
+from service.domain.trials import Outcome, TrialState
+from service.engine.ask import Ask, ask
+from service.engine.create import NewStudy, create_study
+from service.engine.delete import delete_study
+from service.engine.engine import Engine, open_engine
+from service.engine.prune import decide
+from service.engine.report import report
+from service.engine.suggest import suggest
+from service.engine.tell import tell
+from service.storage.database import Database
+
+SPACE = {
+    "x": {"type": "float", "low": 0.0, "high": 1.0},
+    "n": {"type": "int", "low": 1, "high": 9},
+    "c": {"type": "categorical", "choices": ["a", "b"]},
+}
+MINIMIZE = (Objective("value", Direction.MINIMIZE),)
+
+
+@pytest.fixture
+async def engine(database: Database) -> AsyncIterator[Engine]:
+    async with open_engine(database) as opened:
+        yield opened
+
+
+def new_study(name: str = "s", **changes: Any) -> NewStudy:
+    given = {
+        "objectives": MINIMIZE,
+        "space": SPACE,
+        "sampler": Component("RandomSampler"),
+        "seed": 7,
+    }
+    return NewStudy(name, **(given | changes))
+
+
+@contextmanager
+def plain_storage(database: Database) -> Iterator[optuna.storages.RDBStorage]:
+    storage = optuna.storages.RDBStorage(database.sqlalchemy_url, skip_table_creation=True)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
+
+
+async def eventually(attempt: Callable[[], Awaitable[Any]], *, within_seconds: float = 20.0) -> Any:
+    """Repeats an operation while the service says that it is unavailable."""
+    async with asyncio.timeout(within_seconds):
+        while True:
+            try:
+                return await attempt()
+            except AsktellError as error:
+                if not hasattr(error, "retry_after_seconds"):
+                    raise
+            await asyncio.sleep(0.05)
+
+
+class TestCycle:
+    async def test_leaves_what_optuna_would_leave(self, engine: Engine, database: Database) -> None:
+        await create_study(engine, new_study(pruner=Component("MedianPruner")))
+        actor = await engine.get_actor("s")
+        for number in range(3):
+            (asked,) = await ask(actor, Ask())
+            assert asked.number == number
+            await report(actor, number, [(0, 0.5), (1, float("inf"))])
+            view = await tell(actor, number, Outcome(TrialState.COMPLETE, (float(number),)))
+            assert view == await engine.reads.find_trial(actor.study_id, number)
+        with plain_storage(database) as storage:
+            trials = optuna.load_study(study_name="s", storage=storage).trials
+        assert [trial.number for trial in trials] == [0, 1, 2]
+        assert [trial.value for trial in trials] == [0.0, 1.0, 2.0]
+        assert all(set(trial.params) == set(SPACE) for trial in trials)
+        assert all(trial.intermediate_values[0] == 0.5 for trial in trials)
+
+    async def test_summary_follows_every_commit(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask(count=3))
+        await tell(actor, 0, Outcome(TrialState.COMPLETE, (2.0,)))
+        await tell(actor, 1, Outcome(TrialState.COMPLETE, (1.0,)))
+        await tell(actor, 2, Outcome(TrialState.FAIL, reason="out of memory"))
+        stored = await engine.reads.find_study("s")
+        assert stored is not None
+        assert stored.summary.counts.complete == 2
+        assert stored.summary.counts.fail == 1
+        assert stored.summary.best is not None
+        assert stored.summary.best.number == 1
+
+    async def test_survives_a_restart_with_the_same_suggestions(self, database: Database) -> None:
+        async def run(name: str, engines: int) -> list[Any]:
+            params = []
+            for _ in range(engines):
+                async with open_engine(database) as engine:
+                    await create_study(engine, new_study(name, if_exists=IfExists.LOAD))
+                    actor = await engine.get_actor(name)
+                    for _ in range(6 // engines):
+                        (asked,) = await ask(actor, Ask())
+                        params.append(asked.params)
+                        await tell(actor, asked.number, Outcome(TrialState.COMPLETE, (1.0,)))
+            return params
+
+        assert await run("once", 1) == await run("thrice", 3)
+
+    async def test_fixed_params_are_kept(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        (asked,) = await ask(actor, Ask(params={"n": 3}))
+        assert asked.params["n"] == 3
+        with pytest.raises(InvalidParams):
+            await ask(actor, Ask(params={"m": 3}))
+        assert (await ask(actor, Ask()))[0].number == 1
+
+
+class TestTell:
+    async def test_identical_repeat_is_answered_alike(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        outcome = Outcome(TrialState.COMPLETE, (1.0,), user_attrs={"gpu": 1})
+        first = await tell(actor, 0, outcome)
+        assert await tell(actor, 0, outcome) == first
+        with pytest.raises(AlreadyTold):
+            await tell(actor, 0, Outcome(TrialState.COMPLETE, (2.0,)))
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            Outcome(TrialState.COMPLETE),
+            Outcome(TrialState.COMPLETE, (float("nan"),)),
+            Outcome(TrialState.COMPLETE, (1.0, 2.0)),
+            Outcome(TrialState.FAIL, (1.0,)),
+            Outcome(TrialState.RUNNING),
+        ],
+    )
+    async def test_refused_values_leave_the_trial_running(
+        self, engine: Engine, outcome: Outcome
+    ) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        with pytest.raises(InvalidValues):
+            await tell(actor, 0, outcome)
+        view = await engine.reads.find_trial(actor.study_id, 0)
+        assert view is not None
+        assert view.state is TrialState.RUNNING
+
+    async def test_pruned_keeps_the_last_report(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        await report(actor, 0, [(3, 0.25), (1, 0.5)])
+        view = await tell(actor, 0, Outcome(TrialState.PRUNED))
+        assert view.values == (0.25,)
+        assert await tell(actor, 0, Outcome(TrialState.PRUNED)) == view
+
+    async def test_unknown_trial(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        with pytest.raises(TrialNotFound):
+            await tell(await engine.get_actor("s"), 0, Outcome(TrialState.FAIL))
+
+
+class TestReport:
+    async def test_prunes_and_the_decision_stays(self, engine: Engine) -> None:
+        pruner = Component("ThresholdPruner", {"upper": 1.0})
+        await create_study(engine, new_study(pruner=pruner))
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        assert not (await decide(actor, 0)).should_prune
+        assert not (await report(actor, 0, [(0, 0.5)])).should_prune
+        assert (await report(actor, 0, [(1, 2.0)])).should_prune
+        assert (await report(actor, 0, [(2, 0.1)])).should_prune
+        assert (await decide(actor, 0)).should_prune
+
+    async def test_a_batch_decides_like_single_reports(self, engine: Engine) -> None:
+        pruner = Component("SuccessiveHalvingPruner", {"min_resource": 1, "reduction_factor": 2})
+        points = [(step, 1.0 + step) for step in range(1, 6)]
+        for name in ("single", "batch"):
+            await create_study(engine, new_study(name, pruner=pruner))
+            actor = await engine.get_actor(name)
+            await ask(actor, Ask(count=2))
+            await report(actor, 0, [(step, 0.0) for step in range(1, 6)])
+        single, batch = await engine.get_actor("single"), await engine.get_actor("batch")
+        decisions = [await report(single, 1, [point]) for point in points]
+        assert await report(batch, 1, points) == decisions[-1]
+        assert decisions[-1].should_prune
+
+    async def test_refusals(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        with pytest.raises(InvalidReport):
+            await report(actor, 0, [(2**31, 1.0)])
+        await tell(actor, 0, Outcome(TrialState.COMPLETE, (1.0,)))
+        with pytest.raises(TrialNotRunning):
+            await report(actor, 0, [(0, 1.0)])
+
+    async def test_auto_resources_are_resolved_once_and_stored(self, database: Database) -> None:
+        pruner = Component("HyperbandPruner", {"max_resource": "auto"})
+        async with open_engine(database) as engine:
+            await create_study(engine, new_study(pruner=pruner))
+            actor = await engine.get_actor("s")
+            await ask(actor, Ask(count=2))
+            await report(actor, 0, [(step, 1.0) for step in range(9)])
+            await tell(actor, 0, Outcome(TrialState.COMPLETE, (1.0,)))
+            await report(actor, 1, [(0, 1.0)])
+            assert actor.pruner_component is not None
+            assert actor.pruner_component.args["max_resource"] == 9
+        async with open_engine(database) as engine:
+            actor = await engine.get_actor("s")
+            assert actor.pruner_component is not None
+            assert actor.pruner_component.args["max_resource"] == 9
+
+
+class TestSuggest:
+    async def test_define_by_run_keeps_what_it_gave(self, engine: Engine) -> None:
+        sampler = Component("TPESampler", {"n_startup_trials": 2})
+        await create_study(engine, new_study(space=None, sampler=sampler))
+        actor = await engine.get_actor("s")
+        for number in range(5):
+            await ask(actor, Ask())
+            first = await suggest(actor, number, {"x": SPACE["x"]})
+            both = await suggest(actor, number, {"x": SPACE["x"], "c": SPACE["c"]})
+            assert both["x"] == first["x"]
+            await tell(actor, number, Outcome(TrialState.COMPLETE, (first["x"],)))
+        with pytest.raises(TrialNotRunning):
+            await suggest(actor, 0, {"y": SPACE["x"]})
+
+    async def test_a_clash_is_refused_and_leaves_nothing(self, engine: Engine) -> None:
+        await create_study(engine, new_study(space=None))
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        await suggest(actor, 0, {"x": SPACE["x"]})
+        with pytest.raises(InvalidParams):
+            await suggest(actor, 0, {"y": SPACE["x"], "x": SPACE["c"]})
+        view = await engine.reads.find_trial(actor.study_id, 0)
+        assert view is not None
+        assert set(view.params) == {"x"}
+
+
+class TestIdempotency:
+    async def test_a_repeat_gets_the_same_trial_even_after_a_restart(
+        self, database: Database
+    ) -> None:
+        command = Ask(idempotency_key="k")
+        async with open_engine(database) as engine:
+            await create_study(engine, new_study())
+            actor = await engine.get_actor("s")
+            both = await asyncio.gather(ask(actor, command), ask(actor, command))
+            assert both[0] == both[1]
+        async with open_engine(database) as engine:
+            actor = await engine.get_actor("s")
+            assert await ask(actor, command) == both[0]
+            with pytest.raises(IdempotencyKeyReused):
+                await ask(actor, Ask(count=2, idempotency_key="k"))
+            assert (await ask(actor, Ask()))[0].number == 1
+
+
+class TestStudies:
+    async def test_load_needs_the_same_spec(self, engine: Engine) -> None:
+        assert (await create_study(engine, new_study())).created
+        with pytest.raises(StudyExists):
+            await create_study(engine, new_study())
+        again = await create_study(engine, new_study(if_exists=IfExists.LOAD))
+        assert not again.created
+        other = Component("TPESampler")
+        with pytest.raises(StudyExists, match="sampler"):
+            await create_study(engine, new_study(sampler=other, if_exists=IfExists.LOAD))
+
+    async def test_a_plain_study_keeps_its_name(self, engine: Engine, database: Database) -> None:
+        with plain_storage(database) as storage:
+            optuna.create_study(study_name="s", storage=storage)
+        with pytest.raises(StudyExists, match="does not manage"):
+            await create_study(engine, new_study())
+        with pytest.raises(StudyNotFound):
+            await engine.get_actor("s")
+
+    async def test_deleted_is_gone_and_the_name_is_free(
+        self, engine: Engine, database: Database
+    ) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask(count=3))
+        await report(actor, 0, [(0, 1.0)])
+        await delete_study(engine, "s")
+        with pytest.raises(StudyNotFound):
+            await report(actor, 0, [(1, 1.0)])
+        with pytest.raises(StudyNotFound):
+            await engine.get_actor("s")
+        with psycopg.connect(database.conninfo) as connection:
+            rows = connection.execute("SELECT count(*) FROM trials").fetchone()
+        assert rows == (0,)
+        assert (await create_study(engine, new_study())).created
+
+    async def test_an_exhausted_grid_finishes_the_study(self, engine: Engine) -> None:
+        space = {"c": SPACE["c"]}
+        await create_study(engine, new_study(space=space, sampler=Component("GridSampler")))
+        actor = await engine.get_actor("s")
+        for number in range(2):
+            await ask(actor, Ask())
+            await tell(actor, number, Outcome(TrialState.COMPLETE, (1.0,)))
+        with pytest.raises(StudyFinished):
+            await ask(actor, Ask())
+        stored = await engine.reads.find_study("s")
+        assert stored is not None
+        assert stored.summary.state is StudyState.FINISHED
+
+
+class TestFaults:
+    async def test_a_failing_study_fails_alone(self, engine: Engine, database: Database) -> None:
+        for name in ("good", "bad"):
+            await create_study(engine, new_study(name))
+        good, bad = await engine.get_actor("good"), await engine.get_actor("bad")
+        _spoil_revision(database, bad.study_id)
+        results = await asyncio.gather(
+            *(ask(actor, Ask()) for _ in range(8) for actor in (good, bad)),
+            return_exceptions=True,
+        )
+        assert [trials[0].number for trials in results[0::2]] == list(range(8))
+        assert all(isinstance(result, WriteFailed) for result in results[1::2])
+        reloaded = await engine.get_actor("bad")
+        assert (await ask(reloaded, Ask()))[0].number == 0
+        assert (await ask(good, Ask()))[0].number == 8
+
+    async def test_a_study_has_one_owner(self, database: Database) -> None:
+        async with open_engine(database) as second:
+            async with open_engine(database) as first:
+                await create_study(first, new_study())
+                await ask(await first.get_actor("s"), Ask())
+                with pytest.raises(StudyOwnedElsewhere):
+                    await second.get_actor("s")
+            actor = await eventually(lambda: second.get_actor("s"))
+            assert (await ask(actor, Ask()))[0].number == 1
+
+    async def test_losing_the_connection_is_told_and_healed(
+        self, engine: Engine, database: Database
+    ) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        _terminate_everybody(database)
+        with pytest.raises(DatabaseUnavailable):
+            await ask(actor, Ask())
+
+        async def ask_again() -> Any:
+            return await ask(await engine.get_actor("s"), Ask())
+
+        assert (await eventually(ask_again))[0].number == 1
+
+    async def test_starts_without_a_database(self, tmp_path: Path) -> None:
+        nowhere = Database(f"postgresql://nobody@/nowhere?host={tmp_path}")
+        async with open_engine(nowhere) as engine:
+            with pytest.raises(DatabaseUnavailable):
+                await engine.get_actor("s")
+
+    async def test_a_trial_that_ends_while_it_gets_parameters(self, engine: Engine) -> None:
+        sampler = Component("TPESampler")
+        await create_study(engine, new_study(space=None, sampler=sampler))
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        results = await asyncio.gather(
+            suggest(actor, 0, {"x": SPACE["x"]}),
+            _tell_soon(actor),
+            return_exceptions=True,
+        )
+        assert isinstance(results[0], TrialNotRunning)
+        view = await engine.reads.find_trial(actor.study_id, 0)
+        assert view is not None
+        assert not view.params
+
+
+async def _tell_soon(actor: Any) -> None:
+    await asyncio.sleep(0)
+    await tell(actor, 0, Outcome(TrialState.FAIL))
+
+
+def _spoil_revision(database: Database, study_id: int) -> None:
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute(
+            "UPDATE asktell.studies SET revision = revision + 1000 WHERE study_id = %s",
+            (study_id,),
+        )
+
+
+def _terminate_everybody(database: Database) -> None:
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
