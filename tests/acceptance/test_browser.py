@@ -1,0 +1,253 @@
+"""The pages as a person sees them: a real server on a real Postgres, looked at in Chromium."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.browser import Browser, open_browser, poll
+
+pytestmark = pytest.mark.browser
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+FIND_ROW = """
+const row = [...document.querySelectorAll("#studies tr")]
+  .find((row) => row.querySelector("[data-part=name]").textContent === arguments[0]);
+"""
+ROW_SAYS = FIND_ROW + "return row !== undefined && row.innerText.includes(arguments[1]);"
+FOCUS_ROW = FIND_ROW + "row.querySelector('a').focus();"
+LIST_POLLS = """
+return performance.getEntriesByType("resource")
+  .filter((entry) => new URL(entry.name).pathname === "/studies")
+  .map((entry) => entry.responseStatus);
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `asktell serve`."""
+
+    url: str
+    client: httpx.Client
+    process: subprocess.Popen[bytes]
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self.client.post(path, json=body).raise_for_status().json()
+
+    def run_trial(self, study: str, value: float) -> None:
+        (trial,) = self.post(f"/studies/{study}/ask", {})["trials"]
+        outcome = {"state": "COMPLETE", "values": value}
+        self.post(f"/studies/{study}/trials/{trial['number']}/tell", outcome)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data_dir = tmp_path_factory.mktemp("data")
+    with run_server(data_dir) as process:
+        url = poll(
+            lambda: read_if_there(data_dir / "address", process),
+            what="the server's address",
+            within_seconds=START_SECONDS,
+        )
+        token = (data_dir / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+            yield Server(url, client, process)
+
+
+@pytest.fixture(scope="module")
+def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        browser.open(server.post("/login-links", {})["url"])
+        yield browser
+
+
+@pytest.fixture
+def study(server: Server, request: pytest.FixtureRequest) -> str:
+    """A study of its own for the test, named after it."""
+    name = request.node.name
+    space = {"x": {"type": "float", "low": 0, "high": 1}}
+    server.post("/studies", {"name": name, "direction": "maximize", "space": space})
+    return name
+
+
+def test_overview_shows_a_study_that_grows_while_the_page_is_open(
+    server: Server, browser: Browser, study: str
+):
+    browser.open(f"{server.url}/")
+    browser.run("window.sameVisit = true")
+    browser.wait_for(ROW_SAYS, study, "none complete")
+    browser.run(FOCUS_ROW, study)
+
+    server.run_trial(study, 0.25)
+    browser.wait_for(ROW_SAYS, study, "1 complete")
+    browser.wait_for(ROW_SAYS, study, "0.25")
+    server.run_trial(study, 0.75)
+    server.post(f"/studies/{study}/ask", {"count": 3})
+    browser.wait_for(ROW_SAYS, study, "2 complete")
+    browser.wait_for(ROW_SAYS, study, "3 running")
+    browser.wait_for(ROW_SAYS, study, "0.75")
+
+    assert browser.run("return window.sameVisit")
+    assert browser.run("return document.activeElement.textContent") == study
+    assert browser.read_errors() == []
+
+
+def test_overview_forgets_a_deleted_study(server: Server, browser: Browser, study: str):
+    browser.open(f"{server.url}/")
+    browser.wait_for(ROW_SAYS, study, "active")
+
+    server.client.delete(f"/studies/{study}").raise_for_status()
+
+    browser.wait_for(FIND_ROW + "return row === undefined", study)
+
+
+def test_unchanged_list_is_answered_not_modified(server: Server, browser: Browser, study: str):
+    browser.open(f"{server.url}/")
+    browser.wait_for(ROW_SAYS, study, "active")
+
+    polls = browser.wait_for(f"const polls = (() => {{{LIST_POLLS}}})(); return polls[2] && polls")
+
+    assert polls[:3] == [200, 304, 304]
+
+
+def test_names_are_text_whatever_they_contain(server: Server, browser: Browser):
+    name = "<img src=x onerror='window.hurt = true'> & \"quotes\" ?#%41"
+    server.post("/studies", {"name": name, "direction": "minimize"})
+
+    browser.open(f"{server.url}/")
+    browser.wait_for(ROW_SAYS, name, "minimize")
+
+    assert browser.run("return window.hurt") is None
+
+
+def test_filter_narrows_the_list(server: Server, browser: Browser, study: str):
+    server.post("/studies", {"name": "quite another", "direction": "minimize"})
+    browser.open(f"{server.url}/")
+    browser.wait_for(ROW_SAYS, "quite another", "active")
+
+    browser.run(
+        "const filter = document.getElementById('filter'); filter.value = arguments[0];"
+        "filter.dispatchEvent(new Event('input'))",
+        study,
+    )
+
+    browser.wait_for(FIND_ROW + "return row === undefined", "quite another")
+    browser.wait_for(ROW_SAYS, study, "active")
+
+
+def test_lost_connection_shows_in_the_header(server: Server, browser: Browser):
+    says = "return document.querySelector('header').innerText.includes(arguments[0])"
+    browser.open(f"{server.url}/")
+    browser.wait_for(says, "live")
+
+    with offline(browser):
+        browser.wait_for(says, "connection lost")
+
+    browser.wait_for(says, "live")
+
+
+def test_study_leads_to_its_page_in_the_dashboard(server: Server, browser: Browser, study: str):
+    server.run_trial(study, 0.5)
+    browser.open(f"{server.url}/")
+    browser.wait_for(ROW_SAYS, study, "1 complete")
+
+    browser.run(FIND_ROW + "row.querySelector('a').click()", study)
+
+    browser.wait_for("return location.pathname.startsWith('/dashboard/studies/')")
+    browser.wait_for("return document.body.innerText.includes(arguments[0])", study)
+
+
+def test_dashboard_lists_the_study_and_cannot_delete_it(
+    server: Server, browser: Browser, study: str
+):
+    browser.open(f"{server.url}/dashboard")
+    browser.wait_for("return document.body.innerText.includes(arguments[0])", study)
+    study_id = find_study_id(server, study)
+
+    status = browser.run(
+        "return fetch(`/api/studies/${arguments[0]}`, {method: 'DELETE'})"
+        ".then((answer) => answer.status)",
+        study_id,
+    )
+    answer = server.client.delete(f"/api/studies/{study_id}")
+
+    assert status in (401, 405)
+    assert (answer.status_code, list(answer.json())) == (405, ["reason"])
+    assert server.client.get(f"/studies/{study}").is_success
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/studies"),
+        ("POST", "/api/studies/{id}/rename"),
+        ("PUT", "/api/studies/{id}/note"),
+        ("POST", "/api/trials/1/tell"),
+    ],
+    ids=["create", "rename", "note", "tell"],
+)
+def test_dashboards_writes_are_refused(server: Server, study: str, method: str, path: str):
+    path = path.format(id=find_study_id(server, study))
+    before = server.client.get("/studies").json()
+
+    answer = server.client.request(method, path, json={"study_name": "renamed", "state": "Fail"})
+
+    assert answer.status_code == 405
+    assert server.client.get("/studies").json() == before
+
+
+def test_strangers_see_neither_page(server: Server):
+    for path in ("/", "/dashboard", "/api/studies", "/ui/dashboard?study=x"):
+        assert httpx.get(server.url + path).status_code == 401
+
+
+def find_study_id(server: Server, name: str) -> int:
+    answer = poll(
+        lambda: server.client.get("/api/studies"), what="the dashboard", accept=is_success
+    )
+    studies = answer.json()["study_summaries"]
+    (study_id,) = (study["study_id"] for study in studies if study["study_name"] == name)
+    return study_id
+
+
+def is_success(answer: httpx.Response) -> bool:
+    return answer.is_success
+
+
+@contextmanager
+def offline(browser: Browser) -> Iterator[None]:
+    unthrottled = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.command("Network.enable")
+    browser.command("Network.emulateNetworkConditions", offline=True, **unthrottled)
+    try:
+        yield
+    finally:
+        browser.command("Network.emulateNetworkConditions", offline=False, **unthrottled)
+
+
+@contextmanager
+def run_server(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if "ASKTELL" not in name}
+    process = subprocess.Popen([*command, "--data-dir", str(data_dir)], env=environment)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_SECONDS)
+
+
+def read_if_there(path: Path, process: subprocess.Popen[bytes]) -> str | None:
+    assert process.poll() is None, "the server ended before it was ready"
+    return path.read_text().strip() if path.exists() else None
