@@ -7,11 +7,12 @@ import ipaddress
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from service.storage.embedded import EmbeddedPostgres, open_embedded_postgres
 from service.storage.schema import upgrade
 
 _TEMPLATE = "template_asktell"
+_ROOMY_BYTES = 2_000_000_000
 _LOCAL_NAMES = ("localhost", "")
 _database_numbers = itertools.count(1)
 
@@ -43,20 +45,32 @@ def _loopback_only() -> None:
     sys.addaudithook(_refuse_outside_connection)
 
 
-@pytest.fixture(scope="session")
-def make_open_folder() -> Callable[[], AbstractContextManager[Path]]:
-    """Opens a new folder with a short path that every user may traverse; leaving removes it.
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A new folder with a short path that every user may traverse, removed afterwards.
 
     Pytest's own temporary folders are closed to the user that Postgres runs as under root.
     """
-    return _make_open_folder
+    with _make_open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Such a folder for the length of a test."""
+def used_folder(open_folder: Path, prepared_data: Path) -> Path:
+    """An open folder with a data directory `data` that has been used once."""
+    subprocess.run(["cp", "-a", prepared_data, open_folder], check=True)
+    return open_folder
+
+
+@pytest.fixture(scope="session")
+def prepared_data() -> Iterator[Path]:
+    """The original of such data directories: initdb takes longer than all of a test."""
     with _make_open_folder() as folder:
-        yield folder
+        with open_embedded_postgres(
+            folder / "data", settings={"fsync": "off"}, system_dir=folder / "system"
+        ):
+            pass
+        yield folder / "data"
 
 
 @pytest.fixture(scope="session")
@@ -112,12 +126,22 @@ def _is_local(address: Any) -> bool:
 
 @contextmanager
 def _make_open_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="asktell-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="asktell-test-", dir=_find_fast_folder()))
     folder.chmod(0o711)
     try:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _find_fast_folder() -> Path:
+    """Memory where there is enough of it, because most of a test's time would be the disk's."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        state = os.statvfs(memory)
+        if state.f_bavail * state.f_frsize > _ROOMY_BYTES and not state.f_flag & os.ST_NOEXEC:
+            return memory
+    return Path("/tmp")
 
 
 @contextmanager

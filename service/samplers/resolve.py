@@ -21,7 +21,7 @@ from service.domain.studies import Component
 from service.samplers.argument_values import list_value_problems
 from service.samplers.construct import build_operator, construct_once
 from service.samplers.grids import list_values
-from service.samplers.kinds import KINDS, Kind
+from service.samplers.kinds import KINDS, Kind, find_inner
 from service.samplers.suggestible import list_endless, list_undeclared, list_unsuggestible
 from service.search_space import SearchSpace
 
@@ -87,6 +87,7 @@ def _resolve(component: Component, context: _Context) -> Component:
     component = replace(component, args=_fill_in(component, kind, context))
     _check_args(component, kind, context)
     component = replace(component, args=_resolve_nested(component, kind, context))
+    _check_nesting(component, context)
     try:
         construct_once(component)
     except (ValueError, TypeError) as error:
@@ -121,7 +122,7 @@ def _fill_in(component: Component, kind: Kind, context: _Context) -> dict[str, A
             # As TPESampler decides when it samples.
             args.setdefault("multivariate", context.n_objectives == 1 or args["group"] is True)
         case "QMCSampler":
-            # QMC seeds its own default with the seed of its sequence: the same for every trial.
+            # QMC would seed a default of its own making, which costs more than the draw.
             args.setdefault("independent_sampler", {"type": "RandomSampler"})
         case "GridSampler":
             args.setdefault("search_space", None)
@@ -172,6 +173,16 @@ def _resolve_nested(component: Component, kind: Kind, context: _Context) -> dict
         path = f"{context.path}.args.{name}"
         args[name] = _resolve_operator(args[name], kind, name, replace(context, path=path))
     return args
+
+
+def _check_nesting(component: Component, context: _Context) -> None:
+    inner = find_inner(component)
+    if component.type == "PartialFixedSampler" and inner and inner.type == "BruteForceSampler":
+        # It counts the values that are fixed away as still to come, and repeats others instead.
+        context.refuse(
+            "args.base_sampler",
+            "BruteForceSampler does not know what is fixed; declare a constant instead.",
+        )
 
 
 def _parse_nested(document: Any, path: str) -> Component:

@@ -14,6 +14,7 @@ from optuna.distributions import (
 
 from service.domain.arguments import did_you_mean, make_printable
 from service.domain.errors import FieldError, InvalidSpace
+from service.domain.warning_filters import ignore_warning
 from service.search_space.scalars import (
     MAX_EXACT_INT,
     describe,
@@ -22,6 +23,7 @@ from service.search_space.scalars import (
     find_scalar_problem,
 )
 
+_MAX_ROUNDS = 1000
 _RANGE_KEYS = ("low", "high", "log", "step")
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "float": _RANGE_KEYS,
@@ -143,11 +145,12 @@ def _read_float(
         errors.append(FieldError(f"{path}.log", _explain_log(step, "greater than 0")))
         return None
     if step is not None:
-        high = _adjust_high(low, high, float(step))
-        if _adjust_high(low, high, float(step)) != high:
+        settled = _settle_high(low, high, float(step))
+        if settled is None:
             message = "Write low, high and step with fewer digits: their sums cannot be kept."
             errors.append(FieldError(f"{path}.step", message))
             return None
+        high = settled
     return FloatDistribution(low, high, log=log, step=step)
 
 
@@ -249,7 +252,22 @@ def _explain_log(step: float | None, low: str) -> str:
     return f'With "log" the lower bound must be {low}.'
 
 
-def _adjust_high(low: float, high: float, step: float) -> float:
+def _settle_high(low: float, high: float, step: float) -> float | None:
+    """Return the last value on the step that Optuna keeps when it reads its own JSON back.
+
+    Optuna shortens the range to a decimal sum and rounds that to a float. If it rounds down, the
+    next reader finds the last step missing and shortens again.
+    """
+    ignore_warning("The distribution is specified by", UserWarning)
+    for _ in range(_MAX_ROUNDS):
+        shortened = _shorten(low, high, step)
+        if shortened == high:
+            return high
+        high = shortened
+    return None
+
+
+def _shorten(low: float, high: float, step: float) -> float:
     """Return the last value on the step, by the decimal arithmetic of `optuna.distributions`."""
     width = Decimal(str(high)) - Decimal(str(low))
     decimal_step = Decimal(str(step))

@@ -23,12 +23,15 @@ _SELECT_STUDY = """
 SELECT spec, state, last_seq, revision FROM asktell.studies WHERE study_id = %s
 """
 
+# Attributes in the order in which they were first set, which the table forgets at an update.
 _SELECT_STUDY_USER_ATTRS = """
 SELECT key, value_json FROM study_user_attributes WHERE study_id = %s
+ORDER BY study_user_attribute_id
 """
 
 _SELECT_STUDY_SYSTEM_ATTRS = """
 SELECT key, value_json FROM study_system_attributes WHERE study_id = %s
+ORDER BY study_system_attribute_id
 """
 
 _SELECT_TRIALS = """
@@ -57,12 +60,14 @@ WHERE t.study_id = %s ORDER BY v.trial_intermediate_value_id
 
 _SELECT_TRIAL_USER_ATTRS = """
 SELECT a.trial_id, a.key, a.value_json
-FROM trial_user_attributes a JOIN trials t USING (trial_id) WHERE t.study_id = %s
+FROM trial_user_attributes a JOIN trials t USING (trial_id)
+WHERE t.study_id = %s ORDER BY a.trial_user_attribute_id
 """
 
 _SELECT_TRIAL_SYSTEM_ATTRS = """
 SELECT a.trial_id, a.key, a.value_json
-FROM trial_system_attributes a JOIN trials t USING (trial_id) WHERE t.study_id = %s
+FROM trial_system_attributes a JOIN trials t USING (trial_id)
+WHERE t.study_id = %s ORDER BY a.trial_system_attribute_id
 """
 
 _SELECT_RECORDS = """

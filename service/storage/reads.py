@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, LiteralString
 
-import psycopg
 from optuna.distributions import json_to_distribution
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.errors import DatabaseUnavailable
 from service.domain.studies import (
     BestTrial,
     StudySpec,
@@ -22,6 +20,7 @@ from service.domain.studies import (
     TrialCounts,
 )
 from service.domain.trials import Decision, TrialState, TrialView
+from service.storage.driver_errors import unavailable_when_lost
 from service.storage.specs import objectives_from_document, spec_from_document
 
 # One page of the study list. A page starts after a name, because offsets shift under inserts.
@@ -156,17 +155,13 @@ class Reads:
         return trials[0] if trials and trials[0].number == number else None
 
     async def _fetch(self, query: LiteralString, params: Mapping[str, Any]) -> list[DictRow]:
-        try:
+        with unavailable_when_lost():
             async with (
                 self._pool.connection() as connection,
                 connection.cursor(row_factory=dict_row) as cursor,
             ):
                 await cursor.execute(query, params)
                 return await cursor.fetchall()
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(
-                "The database does not answer; nothing was changed, try again in a moment."
-            ) from error
 
 
 def _build_summary(row: DictRow) -> StudySummary:
