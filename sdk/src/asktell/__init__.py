@@ -1,1 +1,49 @@
-"""Client of the Asktell service."""
+"""Client of the Asktell service: ask, report, prune and tell from training jobs."""
+
+from importlib.metadata import version as _version
+
+from asktell._client import Client
+from asktell._errors import (
+    ApiConnectionError,
+    ApiError,
+    AsktellError,
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    FieldProblem,
+    InvalidError,
+    NotFoundError,
+    TrialPruned,
+    UnavailableError,
+)
+from asktell._optuna import StudyDirection, TrialState
+from asktell._records import BestTrial, FrozenTrial, Objective, StudySummary, TrialCounts
+from asktell._study import Study
+from asktell._trial import Trial
+
+__version__ = _version("asktell")
+
+__all__ = [
+    "ApiConnectionError",
+    "ApiError",
+    "AsktellError",
+    "AuthenticationError",
+    "BestTrial",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "FieldProblem",
+    "FrozenTrial",
+    "InvalidError",
+    "NotFoundError",
+    "Objective",
+    "Study",
+    "StudyDirection",
+    "StudySummary",
+    "Trial",
+    "TrialCounts",
+    "TrialPruned",
+    "TrialState",
+    "UnavailableError",
+    "__version__",
+]

@@ -1,0 +1,185 @@
+"""The way in: a client of one server, which creates and finds studies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from asktell import _protocol
+from asktell._connection import Connection
+from asktell._errors import ConflictError, NotFoundError
+from asktell._json import to_plain
+from asktell._records import StudySummary, read_summary
+from asktell._retries import Clock
+from asktell._settings import find_token, find_url
+from asktell._study import Study
+
+
+class Client:
+    """A client of one Asktell server; closes its connections as a context manager.
+
+    Threads may share a client and its studies. After a fork the child opens connections of its
+    own, so studies go on working on both sides.
+
+    Every call survives a restart of the server: what may pass by itself (no connection, no
+    answer, 429, 502, 503, 504) is tried again until the deadline, without doing anything twice.
+
+    Args:
+        url: Address of the server; else ASKTELL_URL, else http://127.0.0.1:8700.
+        token: Else ASKTELL_TOKEN, else, for a server on this machine, the token file in
+            ASKTELL_DATA_DIR or the default data directory.
+        timeout: Seconds that one try may take.
+        deadline: Seconds after which a call is not tried again.
+        max_retries: Tries of a call after its first; None for as many as the deadline allows.
+        transport: Something else than httpx's own network transport. It is used as it is in
+            forked children.
+        clock: Source of time and jitter, for tests.
+
+    Raises:
+        ConfigurationError: There is no token, or the URL cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: float = 60.0,
+        deadline: float = 120.0,
+        max_retries: int | None = None,
+        transport: httpx.BaseTransport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.url = find_url(url, os.environ)
+        self._connection = Connection(
+            self.url,
+            find_token(token, os.environ, url=self.url),
+            timeout_seconds=timeout,
+            deadline_seconds=deadline,
+            max_retries=max_retries,
+            transport=transport,
+            clock=clock or Clock(),
+        )
+
+    def create_study(
+        self,
+        name: str,
+        *,
+        direction: str | Enum | None = None,
+        directions: Iterable[str | Enum] | None = None,
+        objectives: Mapping[str, str | Enum] | None = None,
+        space: Mapping[str, Any] | None = None,
+        sampler: Mapping[str, Any] | None = None,
+        pruner: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        user_attrs: Mapping[str, Any] | None = None,
+        if_exists: str = "fail",
+    ) -> Study:
+        """Creates a study, and says nothing twice: a repeat after a lost answer finds it.
+
+        Args:
+            name: Anything but `/` and NUL, at most 512 characters.
+            direction: `minimize` (the default) or `maximize`, or Optuna's StudyDirection.
+            directions: Instead of it, one per objective.
+            objectives: Instead of both, directions by the name of the objective.
+            space: The search space; without one, trials declare parameters by `suggest_*`.
+            sampler: `{"type": …, "args": {…}}` by Optuna's class name; TPE by default.
+            pruner: Likewise; none by default.
+            seed: Base of every random draw, 0 ≤ seed < 2**32; the server draws one by default.
+            user_attrs: JSON values kept with the study.
+            if_exists: `fail`, or `load` to get the study of that name if it was created alike.
+
+        Raises:
+            ConflictError: `study-exists`: there is one, with `load` one that differs.
+            InvalidError: Something in the arguments is wrong; `errors` says what.
+            ValueError: More than one of direction, directions and objectives.
+        """
+        document = _protocol.describe_objectives(
+            direction=direction, directions=directions, objectives=objectives
+        )
+        options = {
+            "space": space,
+            "sampler": sampler,
+            "pruner": pruner,
+            "seed": seed,
+            "user_attrs": user_attrs,
+        }
+        document |= {key: to_plain(value) for key, value in options.items() if value is not None}
+        return Study(self._connection, self._create({"name": name, **document}, if_exists))
+
+    def get_study(self, name: str) -> Study:
+        """The study of that name.
+
+        Raises:
+            NotFoundError: `study-not-found`.
+        """
+        return Study(self._connection, self._connection.call(_protocol.get_study(name)))
+
+    def delete_study(self, name: str) -> None:
+        """Deletes the study and all its trials, for good.
+
+        Raises:
+            NotFoundError: `study-not-found`.
+        """
+        answer = self._connection.send(_protocol.delete_study(name))
+        try:
+            _ = answer.document
+        except NotFoundError:
+            # The try whose answer got lost is what deleted it.
+            if not answer.is_after_doubt:
+                raise
+
+    def list_studies(
+        self, *, state: str | None = None, name_contains: str | None = None, page_size: int = 100
+    ) -> Iterator[StudySummary]:
+        """All studies by name, fetched page by page while iterating.
+
+        Args:
+            state: Only those that are `active` or `finished`.
+            name_contains: Only those with this in their name.
+            page_size: Studies per request.
+        """
+        cursor: str | None = None
+        while True:
+            page = self._connection.call(
+                _protocol.list_studies(
+                    state=state, name_contains=name_contains, page_size=page_size, cursor=cursor
+                )
+            )
+            yield from map(read_summary, page["studies"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def close(self) -> None:
+        """Closes the connections; a later call opens new ones."""
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+    def _create(self, document: Mapping[str, Any], if_exists: str) -> Any:
+        answer = self._connection.send(_protocol.create_study(document, if_exists=if_exists))
+        try:
+            return answer.document
+        except ConflictError as error:
+            # The try whose answer got lost may be what created it; then it was created alike.
+            if not answer.is_after_doubt or error.code != "study-exists" or if_exists == "load":
+                raise
+        return self._connection.call(_protocol.create_study(document, if_exists="load"))

@@ -1,0 +1,147 @@
+"""One call of `Study.optimize`: runs an objective, trial after trial, in one or more threads."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from asktell._errors import ConflictError
+
+if TYPE_CHECKING:
+    from asktell._retries import Clock
+    from asktell._study import Study
+    from asktell._trial import Trial
+
+_logger = logging.getLogger("asktell")
+
+
+class Optimization:
+    """The limits of one `optimize` and what is left of them; its threads share it."""
+
+    def __init__(
+        self,
+        study: Study,
+        objective: Callable[[Any], Any],
+        *,
+        n_trials: int | None,
+        timeout_seconds: float | None,
+        catch: type[Exception] | Iterable[type[Exception]],
+        callbacks: Iterable[Callable[[Any, Any], object]],
+        clock: Clock,
+    ) -> None:
+        self._study = study
+        self._objective = objective
+        self._catch = (catch,) if isinstance(catch, type) else tuple(catch)
+        self._callbacks = tuple(callbacks or ())
+        self._clock = clock
+        self._trials_left = math.inf if n_trials is None else n_trials
+        self._ends_at = math.inf
+        if timeout_seconds is not None:
+            self._ends_at = clock.monotonic() + timeout_seconds
+        self._is_stopped = False
+        self._lock = threading.Lock()
+
+    def run(self, n_jobs: int) -> None:
+        """Runs trials until a limit or `stop()`.
+
+        Raises:
+            BaseException: What ended a trial and was not to be caught.
+            ValueError: `n_jobs` is neither positive nor -1.
+        """
+        if n_jobs == 0 or n_jobs < -1:
+            raise ValueError(f"n_jobs is a number of threads, or -1 for all processors: {n_jobs}.")
+        jobs = (os.cpu_count() or 1) if n_jobs == -1 else n_jobs
+        if jobs == 1:
+            self._work()
+        else:
+            self._work_in_threads(jobs)
+
+    def stop(self) -> None:
+        """Lets the running trials be the last ones."""
+        self._is_stopped = True
+
+    def _work_in_threads(self, jobs: int) -> None:
+        with ThreadPoolExecutor(jobs, thread_name_prefix="asktell") as threads:
+            try:
+                futures = [threads.submit(self._work) for _ in range(jobs)]
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # After an exception, and after Ctrl-C in this thread: the others end their trial.
+                self.stop()
+        for future in futures:
+            future.result()
+
+    def _work(self) -> None:
+        while self._take_turn():
+            self._run_trial()
+
+    def _take_turn(self) -> bool:
+        with self._lock:
+            if self._is_stopped or self._trials_left <= 0:
+                return False
+            if self._clock.monotonic() >= self._ends_at:
+                return False
+            self._trials_left -= 1
+            return True
+
+    def _run_trial(self) -> None:
+        try:
+            trial = self._study.ask()
+        except ConflictError as error:
+            if error.code != "study-finished":
+                raise
+            self.stop()
+            return
+        self._evaluate(trial)
+        if trial.told is not None:
+            for callback in self._callbacks:
+                callback(self._study, trial.told)
+
+    def _evaluate(self, trial: Trial) -> None:
+        try:
+            returned = self._objective(trial)
+        except BaseException as error:
+            is_pruned = trial._end_by(error)
+            if is_pruned:
+                _logger.info("Trial %d was pruned.", trial.number)
+                return
+            _logger.warning("Trial %d failed: %r", trial.number, error)
+            if not isinstance(error, self._catch):
+                raise
+        else:
+            self._tell_returned(trial, returned)
+
+    def _tell_returned(self, trial: Trial, returned: Any) -> None:
+        if trial.told is not None:
+            return
+        flaw = _find_flaw(returned, len(self._study.objectives))
+        if flaw is None:
+            told = trial.tell(returned)
+            _logger.info("Trial %d finished with %s.", trial.number, told.values)
+        else:
+            trial.tell(state="FAIL", reason=flaw)
+            _logger.warning("Trial %d failed: %s", trial.number, flaw)
+
+
+def _find_flaw(returned: Any, n_objectives: int) -> str | None:
+    """Why what an objective returned cannot be told, or None."""
+    is_several = isinstance(returned, Sequence) and not isinstance(returned, str)
+    values = returned if is_several else [returned]
+    if len(values) != n_objectives:
+        return (
+            f"The objective returned {len(values)} values, but the study has "
+            f"{n_objectives} objectives."
+        )
+    for value in values:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return f"The objective returned {value!r}, which is not a number."
+        if math.isnan(number):
+            return "The objective returned NaN."
+    return None

@@ -1,0 +1,86 @@
+"""Optuna's words and types, without ever importing optuna.
+
+Whoever has imported optuna gets its own enums, so that code written for it (integration callbacks
+compare `study.direction` with `optuna.study.StudyDirection`) goes on working; everybody else gets
+ours, with the same names.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Any, TypeVar, cast
+
+from asktell._errors import TrialPruned
+
+_Member = TypeVar("_Member", bound=Enum)
+
+
+class StudyDirection(str, Enum):
+    """Which way an objective improves."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class TrialState(str, Enum):
+    """Where a trial is in its life; only COMPLETE, PRUNED and FAIL can be told."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+    def is_finished(self) -> bool:
+        """Whether the trial was told."""
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def direction_named(name: str) -> StudyDirection:
+    """The direction of that name: Optuna's member where optuna is imported, else ours."""
+    return _prefer_optunas(StudyDirection[name.upper()], "optuna.study")
+
+
+def trial_state_named(name: str) -> TrialState:
+    """The state of that name: Optuna's member where optuna is imported, else ours."""
+    return _prefer_optunas(TrialState[name], "optuna.trial")
+
+
+def direction_word(direction: str | Enum) -> str:
+    """`minimize` or `maximize` for a word or for either enum's member.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    word = (direction.name if isinstance(direction, Enum) else str(direction)).lower()
+    if word not in ("minimize", "maximize"):
+        raise ValueError(f'A direction is "minimize" or "maximize", not {direction!r}.')
+    return word
+
+
+def told_state_word(state: str | Enum) -> str:
+    """The API's word for a state that can be told, from a word or either enum's member.
+
+    Raises:
+        ValueError: It is not a state in which a trial ends.
+    """
+    word = (state.name if isinstance(state, Enum) else str(state)).upper()
+    if word not in ("COMPLETE", "PRUNED", "FAIL"):
+        raise ValueError(f"A trial is told COMPLETE, PRUNED or FAIL, not {state!r}.")
+    return word
+
+
+def is_pruning(error: BaseException) -> bool:
+    """Whether this exception ends its trial as PRUNED: our TrialPruned or Optuna's."""
+    return isinstance(error, TrialPruned) or any(
+        cls.__name__ == "TrialPruned" and cls.__module__ == "optuna.exceptions"
+        for cls in type(error).__mro__
+    )
+
+
+def _prefer_optunas(member: _Member, module_name: str) -> _Member:
+    module: Any = sys.modules.get(module_name)
+    # A module that another thread is importing right now has no enum yet.
+    optunas = getattr(module, type(member).__name__, None)
+    return member if optunas is None else cast("_Member", optunas[member.name])

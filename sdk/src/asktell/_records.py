@@ -1,0 +1,168 @@
+"""What the server tells about studies and trials, as immutable values.
+
+Each `read_*` function takes a decoded JSON document; fields that this version does not know are
+ignored, so that an older client works with a newer server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asktell._json import decode_number, read_time
+from asktell._optuna import StudyDirection, TrialState, direction_named, trial_state_named
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One value that a trial is told, and which way it improves."""
+
+    name: str
+    direction: StudyDirection
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCounts:
+    """How many trials of a study are in each state."""
+
+    waiting: int
+    running: int
+    complete: int
+    pruned: int
+    fail: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial:
+    """Number and value of the best completed trial of a single-objective study."""
+
+    number: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """A study at one moment.
+
+    Attributes:
+        state: `active`, or `finished` when it hands out no more trials.
+        best: None before the first completed trial, and for several objectives.
+        revision: Grows with every change of the study.
+    """
+
+    name: str
+    state: str
+    objectives: tuple[Objective, ...]
+    counts: TrialCounts
+    best: BestTrial | None
+    revision: int
+    created_at: datetime
+    last_activity_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenTrial:
+    """A trial at one moment; the names are those of Optuna's FrozenTrial where it has them.
+
+    Attributes:
+        state: Optuna's own `TrialState` where optuna is imported.
+        values: One per objective; for PRUNED the last reported value; None before that.
+        intermediate_values: Reported values by step.
+        attempt: Which execution of the trial this is, from 1.
+        reason: Why it failed, in the words of whoever told it.
+        ask_seq: Position of the ask in the study's recorded order of operations.
+        tell_seq: Position of the tell in the same order; None while unfinished.
+    """
+
+    number: int
+    state: TrialState
+    params: dict[str, Any]
+    values: list[float] | None
+    intermediate_values: dict[int, float]
+    user_attrs: dict[str, Any]
+    attempt: int
+    reason: str | None
+    ask_seq: int | None
+    tell_seq: int | None
+    datetime_start: datetime | None
+    datetime_complete: datetime | None
+
+    @property
+    def value(self) -> float | None:
+        """The value of a single-objective trial, None if it has none.
+
+        Raises:
+            RuntimeError: The trial has several values.
+        """
+        if self.values is None:
+            return None
+        if len(self.values) > 1:
+            raise RuntimeError("This trial has several objectives: use `values`.")
+        return self.values[0]
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From ask to tell; None while unfinished."""
+        if self.datetime_start is None or self.datetime_complete is None:
+            return None
+        return self.datetime_complete - self.datetime_start
+
+
+def read_summary(document: Mapping[str, Any]) -> StudySummary:
+    best = document["best"]
+    return StudySummary(
+        name=document["name"],
+        state=document["state"],
+        objectives=read_objectives(document),
+        counts=_read_counts(document["counts"]),
+        best=best and BestTrial(best["number"], decode_number(best["value"])),
+        revision=document["revision"],
+        created_at=read_time(document["created_at"]),
+        last_activity_at=read_time(document["last_activity_at"]),
+    )
+
+
+def read_objectives(document: Mapping[str, Any]) -> tuple[Objective, ...]:
+    return tuple(
+        Objective(objective["name"], direction_named(objective["direction"]))
+        for objective in document["objectives"]
+    )
+
+
+def read_trial(document: Mapping[str, Any]) -> FrozenTrial:
+    values = document["values"]
+    return FrozenTrial(
+        number=document["number"],
+        state=trial_state_named(document["state"]),
+        params=dict(document["params"]),
+        values=None if values is None else [decode_number(value) for value in values],
+        intermediate_values={
+            point["step"]: decode_number(point["value"])
+            for point in document["intermediate_values"]
+        },
+        user_attrs=dict(document["user_attrs"]),
+        attempt=document["attempt"],
+        reason=document["reason"],
+        ask_seq=document["ask_seq"],
+        tell_seq=document["tell_seq"],
+        datetime_start=_read_optional_time(document["started_at"]),
+        datetime_complete=_read_optional_time(document["finished_at"]),
+    )
+
+
+def _read_counts(document: Mapping[str, int]) -> TrialCounts:
+    return TrialCounts(
+        waiting=document["waiting"],
+        running=document["running"],
+        complete=document["complete"],
+        pruned=document["pruned"],
+        fail=document["fail"],
+        total=document["total"],
+    )
+
+
+def _read_optional_time(text: str | None) -> datetime | None:
+    return None if text is None else read_time(text)
