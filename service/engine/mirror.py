@@ -8,6 +8,7 @@ Not thread-safe: a mirror belongs to the event loop. A fork may be given to anot
 """
 
 import copy
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -133,11 +134,11 @@ class Mirror(BaseStorage):
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._check_study(study_id)
-        self._record(StudyAttrSet(AttrKind.USER, key, value))
+        self._record(StudyAttrSet(AttrKind.USER, key, _as_stored(value)))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self._check_study(study_id)
-        self._record(StudyAttrSet(AttrKind.SYSTEM, key, value))
+        self._record(StudyAttrSet(AttrKind.SYSTEM, key, _as_stored(value)))
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name != self.name:
@@ -176,7 +177,7 @@ class Mirror(BaseStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         self._check_study(study_id)
-        trial = copy.deepcopy(template_trial) if template_trial else self._build_running_trial()
+        trial = self._build_trial(template_trial)
         trial.number = len(self._trials)
         trial._trial_id = self._new_trial_id()
         self._record(TrialCreated(trial))
@@ -189,10 +190,11 @@ class Mirror(BaseStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        self._check_updatable(trial_id)
-        known = self._distributions.get(param_name)
-        if known is not None:
-            check_distribution_compatibility(known, distribution)
+        trial = self._check_updatable(trial_id)
+        self._check_compatible(param_name, distribution)
+        if param_name in trial.params:
+            # Chosen once, as in Optuna's RDBStorage, which keeps the first without a word.
+            return
         self._record(ParamSet(trial_id, param_name, param_value_internal, distribution))
 
     def set_trial_state_values(
@@ -212,11 +214,11 @@ class Mirror(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._check_updatable(trial_id)
-        self._record(TrialAttrSet(trial_id, AttrKind.USER, key, value))
+        self._record(TrialAttrSet(trial_id, AttrKind.USER, key, _as_stored(value)))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._check_updatable(trial_id)
-        self._record(TrialAttrSet(trial_id, AttrKind.SYSTEM, key, value))
+        self._record(TrialAttrSet(trial_id, AttrKind.SYSTEM, key, _as_stored(value)))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         trial = self._get(trial_id)
@@ -275,13 +277,10 @@ class Mirror(BaseStorage):
                 assert_never(mutation)
 
     def _change_study(self, change: StudyAttrSet) -> None:
-        match change.kind:
-            case AttrKind.USER:
-                self.user_attrs = {**self.user_attrs, change.key: change.value}
-            case AttrKind.SYSTEM:
-                self.system_attrs = {**self.system_attrs, change.key: change.value}
-            case _:
-                assert_never(change.kind)
+        if change.kind is AttrKind.USER:
+            self.user_attrs = {**self.user_attrs, change.key: change.value}
+        else:
+            self.system_attrs = {**self.system_attrs, change.key: change.value}
 
     def _add(self, trial: FrozenTrial) -> None:
         self._trials.append(trial)
@@ -363,9 +362,20 @@ class Mirror(BaseStorage):
             if not isinstance(mutation, StudyAttrSet) and mutation.trial_id not in created:
                 self._check_updatable(mutation.trial_id)
 
-    def _build_running_trial(self) -> FrozenTrial:
-        trial = create_trial(state=TrialState.RUNNING)
-        trial.datetime_start = self._now()
+    def _check_compatible(self, param_name: str, distribution: BaseDistribution) -> None:
+        known = self._distributions.get(param_name, distribution)
+        check_distribution_compatibility(known, distribution)
+
+    def _build_trial(self, template: FrozenTrial | None) -> FrozenTrial:
+        if template is None:
+            trial = create_trial(state=TrialState.RUNNING)
+            trial.datetime_start = self._now()
+            return trial
+        for name, distribution in template.distributions.items():
+            self._check_compatible(name, distribution)
+        trial = _copy_on_write(template)
+        trial.user_attrs = _as_stored(template.user_attrs)
+        trial.system_attrs = _as_stored(template.system_attrs)
         return trial
 
 
@@ -377,6 +387,11 @@ def _copy_on_write(trial: FrozenTrial) -> FrozenTrial:
     changed.system_attrs = dict(trial.system_attrs)
     changed.intermediate_values = dict(trial.intermediate_values)
     return changed
+
+
+def _as_stored(attr: Any) -> Any:
+    """A copy that nobody else can change, and the same before and after a reload."""
+    return json.loads(json.dumps(attr))
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -7,11 +7,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _SQLALCHEMY_PREFIX = "postgresql+psycopg://"
 _PREFIXES = (_SQLALCHEMY_PREFIX, "postgresql://", "postgres://")
 
-# A role named like our schema would otherwise find our tables before Optuna's.
-_PLAIN_OPTIONS = "-c search_path=public -c TimeZone=UTC"
+_PLAIN_OPTIONS = "-c TimeZone=UTC"
 
-# The guard triggers let sessions through that say they are the engine.
-_ENGINE_OPTIONS = f"{_PLAIN_OPTIONS} -c asktell.engine=1"
+# The guard triggers let sessions through that say they are the engine. A role named like our
+# schema would find our tables before Optuna's.
+_ENGINE_OPTIONS = f"{_PLAIN_OPTIONS} -c asktell.engine=1 -c search_path=public"
 
 
 @dataclass(frozen=True, slots=True)

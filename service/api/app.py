@@ -1,0 +1,78 @@
+"""The API as one ASGI application, gate and envelope included."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from service import __version__
+from service.api import health, login, studies, trials
+from service.api.envelope import Envelope
+from service.api.gate import Gate, GateRules
+from service.api.login import LoginLinks
+from service.api.openapi import (
+    DESCRIPTION,
+    describe_problems,
+    install_openapi,
+    name_operation,
+)
+from service.api.pages import render_problem_list
+from service.api.problems import install_problem_handlers
+from service.api.reference import render_reference
+from service.engine.engine import Engine
+
+
+def read_clock() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def build_app(
+    *,
+    engine: Engine,
+    rules: GateRules,
+    extra_routes: Sequence[BaseRoute] = (),
+    clock: Callable[[], datetime] = read_clock,
+    login_links: LoginLinks | None = None,
+) -> ASGIApp:
+    """Assemble the application around an open engine, which must stay open while it serves.
+
+    Args:
+        extra_routes: Routes behind the same gate, matched after the API's own.
+        login_links: Links to share with whoever prints the first one.
+    """
+    api = FastAPI(
+        title="Asktell",
+        version=__version__,
+        description=DESCRIPTION,
+        generate_unique_id_function=name_operation,
+        responses=describe_problems(401, 422, 500, 503),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.engine = engine
+    api.state.credentials = rules.credentials
+    api.state.login_links = login_links or LoginLinks(clock=clock)
+    # Routes are matched in order; the hot ones come first.
+    for module in (trials, studies, health, login):
+        api.include_router(module.router)
+    install_problem_handlers(api)
+    install_openapi(api)
+    _add_pages(api)
+    api.router.routes.extend(extra_routes)
+    return Envelope(Gate(api, rules))
+
+
+def _add_pages(api: FastAPI) -> None:
+    async def show_reference() -> Response:
+        return HTMLResponse(render_reference(api.openapi()))
+
+    async def show_problems() -> Response:
+        return HTMLResponse(render_problem_list())
+
+    api.add_api_route("/docs", show_reference, include_in_schema=False)
+    api.add_api_route("/docs/problems", show_problems, include_in_schema=False)

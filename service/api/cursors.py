@@ -1,0 +1,58 @@
+"""Cursors: where the next page of a list begins, opaque to clients."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import orjson
+
+from service.api.fields import MAX_NAME_LENGTH
+from service.domain.errors import FieldError, Invalid
+
+MAX_CURSOR_LENGTH = 4096
+
+
+def encode_cursor(last: str | int) -> str:
+    """A cursor that continues after the study of this name, or the trial of this number."""
+    return urlsafe_b64encode(orjson.dumps(last)).decode().rstrip("=")
+
+
+def decode_name_cursor(cursor: str | None) -> str | None:
+    """The study name that a page continues after.
+
+    Raises:
+        Invalid: It is none of our cursors, or belongs to another list.
+    """
+    if cursor is None:
+        return None
+    last = _decode(cursor)
+    if not isinstance(last, str) or len(last) > MAX_NAME_LENGTH or "\0" in last:
+        raise _build_refusal()
+    return last
+
+
+def decode_number_cursor(cursor: str | None) -> int | None:
+    """The trial number that a page continues after.
+
+    Raises:
+        Invalid: It is none of our cursors, or belongs to another list.
+    """
+    if cursor is None:
+        return None
+    last = _decode(cursor)
+    if type(last) is not int or not 0 <= last < 2**31:
+        raise _build_refusal()
+    return last
+
+
+def _decode(cursor: str) -> object:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        return orjson.loads(urlsafe_b64decode(padded))
+    except ValueError:
+        raise _build_refusal() from None
+
+
+def _build_refusal() -> Invalid:
+    message = "is not a cursor of this list; pass next_cursor of the page before, unchanged"
+    return Invalid(
+        f"The request is not valid. cursor: {message}.", errors=[FieldError("cursor", message)]
+    )

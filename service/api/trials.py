@@ -1,0 +1,205 @@
+"""`/studies/{study}/ask` and `/studies/{study}/trials`: the life of a trial, and looking at it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+
+from service.api.answers import (
+    AskAnswer,
+    DecisionAnswer,
+    JsonAnswer,
+    SuggestAnswer,
+    TrialAnswer,
+    TrialPageAnswer,
+    to_asked_trials,
+    to_decision,
+    to_trial,
+)
+from service.api.bodies import AskBody, ReportBody, TellBody
+from service.api.cursors import decode_number_cursor, encode_cursor
+from service.api.dependencies import (
+    DEFAULT_PAGE_SIZE,
+    ActorDependency,
+    Cursor,
+    EngineDependency,
+    IdempotencyKey,
+    PageSize,
+    StudyDependency,
+    TrialNumber,
+)
+from service.api.fields import JsonObject
+from service.api.json_bodies import StrictJsonRoute
+from service.api.openapi import (
+    describe_answer,
+    describe_problems,
+    link_to_asked_trial,
+    link_to_same_trial,
+)
+from service.domain.errors import NoBestTrial, TrialNotFound
+from service.domain.studies import StudySummary
+from service.domain.trials import TrialState, TrialView
+from service.engine.ask import ask as ask_engine
+from service.engine.prune import decide as find_decision
+from service.engine.report import report as report_to_engine
+from service.engine.suggest import suggest as suggest_from_engine
+from service.engine.tell import tell as tell_engine
+from service.storage.reads import StoredStudy
+
+router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=StrictJsonRoute)
+
+_ASK_FOR_ONE = AskBody()
+_DISTRIBUTION_EXAMPLES = [
+    {
+        "lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
+        "optimizer": {"type": "categorical", "choices": ["adam", "sgd"]},
+    }
+]
+
+
+@router.post(
+    "/ask",
+    responses={
+        200: describe_answer(
+            AskAnswer,
+            "Trials to run",
+            links=link_to_asked_trial("suggest", "report", "prune", "tell", "show_trial"),
+        ),
+        **describe_problems(400, 404, 409, 413, 415),
+    },
+)
+async def ask(
+    actor: ActorDependency, body: AskBody = _ASK_FOR_ONE, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Get trials to run, with their parameters."""
+    trials = await ask_engine(actor, body.to_command(idempotency_key))
+    return JsonAnswer(to_asked_trials(trials))
+
+
+@router.post(
+    "/trials/{number}/suggest",
+    responses={
+        200: describe_answer(
+            SuggestAnswer, "Values by name", links=link_to_same_trial("report", "prune", "tell")
+        ),
+        **describe_problems(400, 404, 409, 413, 415),
+    },
+)
+async def suggest(
+    actor: ActorDependency,
+    number: TrialNumber,
+    distributions: Annotated[JsonObject, Body(examples=_DISTRIBUTION_EXAMPLES)],
+) -> Response:
+    """Choose parameters while a trial runs. The same name and distribution gives the same value."""
+    params = await suggest_from_engine(actor, number, distributions)
+    return JsonAnswer({"params": params})
+
+
+@router.post(
+    "/trials/{number}/report",
+    responses={
+        200: describe_answer(
+            DecisionAnswer, "Whether to stop now", links=link_to_same_trial("report", "tell")
+        ),
+        **describe_problems(400, 404, 409, 413, 415),
+    },
+)
+async def report(actor: ActorDependency, number: TrialNumber, body: ReportBody) -> Response:
+    """Store values reached while training and learn whether to stop. Repeating it is harmless."""
+    decision = await report_to_engine(actor, number, body.to_points())
+    return JsonAnswer(to_decision(decision))
+
+
+@router.post(
+    "/trials/{number}/prune",
+    responses={
+        200: describe_answer(
+            DecisionAnswer, "Whether to stop now", links=link_to_same_trial("report", "tell")
+        ),
+        **describe_problems(404),
+    },
+)
+async def prune(actor: ActorDependency, number: TrialNumber) -> Response:
+    """Look up the decision that the last report led to."""
+    return JsonAnswer(to_decision(await find_decision(actor, number)))
+
+
+@router.post(
+    "/trials/{number}/tell",
+    responses={
+        200: describe_answer(
+            TrialAnswer, "The trial as stored", links=link_to_same_trial("show_trial")
+        ),
+        **describe_problems(400, 404, 409, 413, 415),
+    },
+)
+async def tell(actor: ActorDependency, number: TrialNumber, body: TellBody) -> Response:
+    """Say how a trial ended. An identical repeat is answered alike; a different one is refused."""
+    return JsonAnswer(to_trial(await tell_engine(actor, number, body.to_outcome())))
+
+
+@router.get(
+    "/trials",
+    responses={200: describe_answer(TrialPageAnswer, "One page"), **describe_problems(404)},
+)
+async def list_trials(
+    study: StudyDependency,
+    engine: EngineDependency,
+    *,
+    state: Annotated[frozenset[TrialState], Query(description="Repeat it for several")] = (
+        frozenset()
+    ),
+    limit: PageSize = DEFAULT_PAGE_SIZE,
+    cursor: Cursor = None,
+) -> Response:
+    """List trials by number."""
+    rows = await engine.reads.list_trials(
+        study.summary.study_id,
+        states=state or None,
+        limit=limit + 1,
+        after=decode_number_cursor(cursor),
+    )
+    page = rows[:limit]
+    next_cursor = encode_cursor(page[-1].number) if len(rows) > limit else None
+    return JsonAnswer({"trials": [to_trial(row) for row in page], "next_cursor": next_cursor})
+
+
+@router.get(
+    "/trials/{number}",
+    responses={
+        200: describe_answer(
+            TrialAnswer, "The trial", links=link_to_same_trial("suggest", "report", "tell")
+        ),
+        **describe_problems(404),
+    },
+)
+async def show_trial(
+    study: StudyDependency, number: TrialNumber, engine: EngineDependency
+) -> Response:
+    """Show a trial."""
+    return JsonAnswer(to_trial(await _get_trial(engine, study, number)))
+
+
+@router.get(
+    "/best",
+    responses={200: describe_answer(TrialAnswer, "The best trial"), **describe_problems(404)},
+)
+async def show_best_trial(study: StudyDependency, engine: EngineDependency) -> Response:
+    """Show the best completed trial of a study with one objective."""
+    if study.summary.best is None:
+        raise NoBestTrial(_explain_no_best(study.summary))
+    return JsonAnswer(to_trial(await _get_trial(engine, study, study.summary.best.number)))
+
+
+async def _get_trial(engine: EngineDependency, study: StoredStudy, number: int) -> TrialView:
+    trial = await engine.reads.find_trial(study.summary.study_id, number)
+    if trial is None:
+        raise TrialNotFound(
+            f"Study {study.summary.name[:80]!r} has no trial {number}; POST …/ask hands out trials."
+        )
+    return trial
+
+
+def _explain_no_best(summary: StudySummary) -> str:
+    if len(summary.objectives) > 1:
+        return "A study with several objectives has no single best trial; list its trials."
+    return "No trial of this study is complete yet; ask again when one has been told COMPLETE."

@@ -1,0 +1,93 @@
+"""The files that a server keeps for the machine it runs on: its token and its address."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.cli.failures import CannotStart
+from service.domain.tokens import mint_token
+
+TOKEN_FILE = "token"  # noqa: S105  a file name
+ADDRESS_FILE = "address"
+
+
+def make_data_dir(folder: Path) -> None:
+    """Make the folder for its owner alone; one that exists is left as it is."""
+    # Under root, Postgres runs as a user of its own, who has to pass through to the cluster.
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(
+            f"The data directory {folder} cannot be made ({error.strerror}); choose another by "
+            "--data-dir or ASKTELL_DATA_DIR."
+        ) from error
+
+
+def get_or_make_token(folder: Path) -> str:
+    """The token of this data directory; made at the first start, readable by its owner alone."""
+    token = find_token(folder)
+    if token is None:
+        _write_if_absent(folder / TOKEN_FILE, mint_token())
+        token = find_token(folder)
+    if not token:
+        raise CannotStart(f"The token file {folder / TOKEN_FILE} is empty; delete it.")
+    return token
+
+
+def find_token(folder: Path) -> str | None:
+    """The token of this data directory, if a server has made one."""
+    return _read(folder / TOKEN_FILE)
+
+
+def find_address(folder: Path) -> str | None:
+    """The URL of the server that runs on this data directory, if one does."""
+    return _read(folder / ADDRESS_FILE)
+
+
+@contextmanager
+def publish_address(folder: Path, url: str) -> Iterator[None]:
+    """Let other programs of this machine find the server, as long as it runs."""
+    path = folder / ADDRESS_FILE
+    with _written_aside(path, url) as aside:
+        aside.replace(path)
+    try:
+        yield
+    finally:
+        if _read(path) == url:
+            path.unlink(missing_ok=True)
+
+
+def _write_if_absent(path: Path, text: str) -> None:
+    # A link appears whole or not at all, so a second server never reads half a token.
+    with _written_aside(path, text) as aside, contextlib.suppress(FileExistsError):
+        os.link(aside, path)
+
+
+@contextmanager
+def _written_aside(path: Path, text: str) -> Iterator[Path]:
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    except OSError as error:
+        raise CannotStart(f"{path.parent} cannot be written to ({error.strerror}).") from error
+    aside = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        yield aside
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be read ({error.strerror}).") from error

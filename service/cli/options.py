@@ -1,0 +1,41 @@
+"""Options that several commands have, and how they and the environment become settings."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from service.cli.failures import CannotStart
+from service.observability import configure_logging
+from service.settings import Settings
+
+DataDirOption = Annotated[
+    Path | None, typer.Option(help="Folder for token, address and embedded Postgres.")
+]
+
+
+def load_settings(**options: Any) -> Settings:
+    """Settings from the environment, overridden by the options that were given.
+
+    Sets the process up by them: logging, and UTC as its time zone, for Optuna's tables hold
+    naive times that mean UTC only in such a process.
+
+    Raises:
+        CannotStart: A setting is not usable; the message names it.
+    """
+    settings = _read_settings({name: v for name, v in options.items() if v is not None})
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    configure_logging(level=settings.log_level, style=settings.log_format)
+    return settings
+
+
+def _read_settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        reasons = [f"ASKTELL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        raise CannotStart(f"Settings are not usable. {'. '.join(reasons)}.") from None

@@ -1,0 +1,161 @@
+"""The `asktell` commands as real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service import __version__
+from service.storage.database import Database
+
+ASKTELL = (sys.executable, "-m", "service.cli.main")
+START_SECONDS = 60
+TOKEN = "a-token-for-tests-0123456789"
+
+
+def build_environment(**settings: str) -> dict[str, str]:
+    inherited = {key: v for key, v in os.environ.items() if not key.startswith("ASKTELL_")}
+    return {**inherited, **{f"ASKTELL_{key.upper()}": v for key, v in settings.items()}}
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ASKTELL, *arguments],
+        env=build_environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+@contextmanager
+def serve(data_dir: Path, *arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*ASKTELL, "serve", "--port", "0", *arguments],
+        env=build_environment(data_dir=str(data_dir), **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_for_address(process: subprocess.Popen[str], data_dir: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while not (data_dir / "address").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return (data_dir / "address").read_text().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_told_to_stop(
+    database: Database, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serve(tmp_path, database_url=database.url) as process:
+        url = wait_for_address(process, tmp_path)
+        token = (tmp_path / "token").read_text().strip()
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{url}/studies", headers=bearer).json()["studies"] == []
+
+        link = run("login-link", data_dir=str(tmp_path))
+        assert link.returncode == 0, link.stderr
+        with httpx.Client() as browser:
+            assert browser.get(link.stdout.strip()).status_code == 303
+            assert browser.get(f"{url}/studies").status_code == 200
+
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=START_SECONDS)
+
+    assert process.returncode == 0, output
+    assert f"{url}/login/" in output
+    assert str(tmp_path / "token") in output
+    assert token not in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "address").exists()
+
+
+def test_refuses_an_unmigrated_database_until_it_is_upgraded(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    settings = {"data_dir": str(tmp_path), "port": "0", "database_url": empty_database.url}
+    for command in (("serve",), ("db", "check")):
+        refused = run(*command, **settings)
+        assert refused.returncode == 1
+        assert "asktell db upgrade" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+    upgraded = run("db", "upgrade", **settings)
+
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert run("db", "check", **settings).returncode == 0
+
+
+def test_serve_migrates_when_asked(empty_database: Database, tmp_path: Path) -> None:
+    with serve(tmp_path, "--migrate", database_url=empty_database.url) as process:
+        url = wait_for_address(process, tmp_path)
+        assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_runs_a_postgres_of_its_own(open_folder: Path) -> None:
+    data_dir = open_folder
+    study = {"name": "kept", "direction": "minimize"}
+    for expected_status in (201, 200):
+        with serve(data_dir) as process:
+            url = wait_for_address(process, data_dir)
+            bearer = {"Authorization": f"Bearer {(data_dir / 'token').read_text().strip()}"}
+            made = httpx.post(f"{url}/studies", json={**study, "if_exists": "load"}, headers=bearer)
+            process.terminate()
+            output, _ = process.communicate(timeout=START_SECONDS)
+        assert made.status_code == expected_status, made.text
+        assert process.returncode == 0, output
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"database_url": "postgres://u:hidden@@@/x?y"}, "ASKTELL_DATABASE_URL"),
+        ({"database_url": "mysql://u:hidden@h/x"}, "ASKTELL_DATABASE_URL"),
+        ({"database_url": "postgres://u:hidden@127.0.0.1:1/x"}, "ASKTELL_DATABASE_URL"),
+        ({"port": "hidden"}, "ASKTELL_PORT"),
+        ({"token": "hidden"}, "ASKTELL_TOKEN"),
+    ],
+)
+def test_explains_what_stands_in_the_way(
+    tmp_path: Path, settings: dict[str, str], word: str
+) -> None:
+    failed = run("serve", **{"port": "0", "data_dir": str(tmp_path), **settings})
+
+    assert failed.returncode == 1
+    assert word in failed.stderr
+    assert "hidden" not in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_needs_a_server_for_a_login_link(tmp_path: Path) -> None:
+    no_token = run("login-link", data_dir=str(tmp_path), port="1")
+    no_server = run("login-link", data_dir=str(tmp_path), port="1", token=TOKEN)
+
+    assert (no_token.returncode, no_server.returncode) == (1, 1)
+    assert "asktell serve" in no_token.stderr
+    assert "asktell serve" in no_server.stderr
+    assert TOKEN not in no_server.stderr
+
+
+def test_shows_its_version() -> None:
+    assert run("--version").stdout == f"asktell {__version__}\n"

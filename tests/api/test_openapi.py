@@ -1,0 +1,142 @@
+"""The OpenAPI document is valid, complete, and true."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+async def document(api: httpx.AsyncClient) -> Document:
+    response = await api.get("/openapi.json")
+    assert response.status_code == 200
+    return response.json()
+
+
+def list_operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def check(document: Document, schema: Document, instance: Any) -> None:
+    Draft202012Validator({**schema, "components": document["components"]}).validate(instance)
+
+
+def test_is_valid(document: Document) -> None:
+    validate(document)
+
+
+def test_has_every_operation(document: Document) -> None:
+    assert {operation["operationId"] for _, _, operation in list_operations(document)} == {
+        "create_study",
+        "list_studies",
+        "show_study",
+        "delete_study",
+        "ask",
+        "suggest",
+        "report",
+        "prune",
+        "tell",
+        "list_trials",
+        "show_trial",
+        "show_best_trial",
+        "check_life",
+        "check_readiness",
+        "open_login_link",
+        "log_in",
+    }
+
+
+def test_examples_fit_their_schemas(document: Document) -> None:
+    checked = 0
+    for schema in document["components"]["schemas"].values():
+        for example in schema.get("examples", ()):
+            check(document, schema, example)
+            checked += 1
+    for _, _, operation in list_operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            for example in content["schema"].get("examples", ()):
+                check(document, content["schema"], example)
+                checked += 1
+    assert checked >= 9
+
+
+def test_bodies_have_examples(document: Document) -> None:
+    for path, method, operation in list_operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = content["schema"]
+            name = schema.get("$ref", "").rpartition("/")[2] or [
+                part["$ref"].rpartition("/")[2] for part in schema.get("allOf", ())
+            ]
+            described = document["components"]["schemas"].get(name, schema) if name else schema
+            assert described.get("examples"), (path, method)
+
+
+def test_links_lead_from_ask_to_report_to_tell(document: Document) -> None:
+    operations = {op["operationId"]: op for _, _, op in list_operations(document)}
+
+    def find_links(name: str) -> set[str]:
+        links: Document = operations[name]["responses"]["200"].get("links", {})
+        assert all(link["operationId"] in operations for link in links.values())
+        return set(links)
+
+    assert {"report", "tell"} <= find_links("ask")
+    assert "tell" in find_links("report")
+    assert "ask" in operations["create_study"]["responses"]["201"]["links"]
+
+
+def test_only_health_and_login_are_public(document: Document) -> None:
+    public = {path for path, _, operation in list_operations(document) if "security" in operation}
+
+    assert document["security"]
+    assert public == {"/healthz", "/readyz", "/login/{code}"}
+
+
+async def test_answers_fit_their_schemas(
+    api: httpx.AsyncClient, document: Document, study: str
+) -> None:
+    trial = f"{study}/trials/0"
+    answers = [
+        ("post", "/studies/{study}/ask", await api.post(f"{study}/ask", json={"count": 2})),
+        (
+            "post",
+            "/studies/{study}/trials/{number}/report",
+            await api.post(f"{trial}/report", json={"step": 0, "value": "NaN"}),
+        ),
+        ("post", "/studies/{study}/trials/{number}/prune", await api.post(f"{trial}/prune")),
+        (
+            "post",
+            "/studies/{study}/trials/{number}/tell",
+            await api.post(f"{trial}/tell", json={"state": "COMPLETE", "values": "Infinity"}),
+        ),
+        ("get", "/studies", await api.get("/studies")),
+        ("get", "/studies/{study}", await api.get(study)),
+        ("get", "/studies/{study}/trials", await api.get(f"{study}/trials")),
+        ("get", "/studies/{study}/trials/{number}", await api.get(trial)),
+        ("get", "/studies/{study}/best", await api.get(f"{study}/best")),
+        ("get", "/healthz", await api.get("/healthz")),
+        ("post", "/login-links", await api.post("/login-links")),
+    ]
+    for method, path, answer in answers:
+        described = document["paths"][path][method]["responses"][str(answer.status_code)]
+        check(document, described["content"]["application/json"]["schema"], answer.json())
+    for answer in (await api.get("/studies/nobody"), await api.post("/studies", json={})):
+        schema = document["components"]["schemas"]["ProblemAnswer"]
+        check(document, schema, answer.json())
+
+
+async def test_docs_show_every_operation_without_other_hosts(
+    api: httpx.AsyncClient, document: Document
+) -> None:
+    page = (await api.get("/docs")).text
+
+    for path, method, operation in list_operations(document):
+        assert f'id="{operation["operationId"]}"' in page
+        assert f"{method.upper()} {path}" in page
+    assert "://" not in page

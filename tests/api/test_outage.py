@@ -1,0 +1,41 @@
+"""The API while its database is away."""
+
+import asyncio
+
+import httpx
+
+from service.api.app import build_app
+from service.api.gate import GateRules
+from service.engine.engine import open_engine
+from service.storage.database import Database
+from tests.api.conftest import BASE_URL, TOKEN
+from tests.api.problems import assert_problem
+
+NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
+
+
+async def test_asks_to_come_again(rules: GateRules) -> None:
+    async with (
+        open_engine(NOBODY_LISTENS) as engine,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(build_app(engine=engine, rules=rules)),
+            base_url=BASE_URL,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as api,
+    ):
+        responses = await asyncio.gather(
+            api.get("/readyz"),
+            api.get("/studies"),
+            api.get("/studies/digits"),
+            api.post("/studies", json={"name": "digits", "direction": "minimize"}),
+            api.post("/studies/digits/ask"),
+            api.post("/studies/digits/trials/0/tell", json={"state": "FAIL"}),
+            api.delete("/studies/digits"),
+        )
+        alive = await api.get("/healthz")
+
+    for response in responses:
+        assert_problem(response, 503, "database-unavailable")
+        assert int(response.headers["retry-after"]) >= 1
+        assert "hidden" not in response.text
+    assert alive.status_code == 200
