@@ -1,0 +1,123 @@
+"""`make demo`: four training processes, one study, and nothing left behind."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[2] / "examples" / "digits" / "demo.py"
+DEADLINE_SECONDS = 120
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def data_dir(open_folder: Path) -> Path:
+    return open_folder / "data"
+
+
+def test_trains_and_shows_the_best_trials(data_dir: Path) -> None:
+    first = run_demo(data_dir)
+    second = run_demo(data_dir)
+
+    assert first.returncode == 0, first.stderr
+    assert "] 8/8  " in first.stdout
+    assert "  1.  trial " in first.stdout
+    assert "learning_rate=" in first.stdout
+    assert f"make serve DATA_DIR={data_dir}" in first.stdout
+    assert "Study 'digits':" in first.stdout
+    assert second.returncode == 0, second.stderr
+    assert "Study 'digits-2':" in second.stdout
+    assert find_processes_of(data_dir) == []
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+def test_uses_the_service_that_runs_on_its_data(data_dir: Path) -> None:
+    with running_service(data_dir) as service:
+        demo = run_demo(data_dir)
+
+        assert demo.returncode == 0, demo.stderr
+        assert "Starting the service" not in demo.stdout
+        assert service.poll() is None
+
+
+def test_failing_training_fails_the_demo_with_its_last_words(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sklearn.py").write_text("raise RuntimeError('no classifier today')")
+
+    demo = run_demo(data_dir, environment={"PYTHONPATH": str(tmp_path)})
+
+    assert demo.returncode == 1
+    assert "RuntimeError: no classifier today" in demo.stderr
+    assert find_processes_of(data_dir) == []
+
+
+@pytest.mark.parametrize("moment", ["service.log", "train-4.log"])
+def test_interrupt_leaves_no_process(data_dir: Path, moment: str) -> None:
+    demo = subprocess.Popen(build_command(data_dir), stderr=subprocess.PIPE, text=True)
+    wait_for(data_dir / "demo" / moment, demo)
+
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=DEADLINE_SECONDS)
+
+    assert demo.returncode == 130
+    assert errors.strip() == "Stopped."
+    assert find_processes_of(data_dir) == []
+
+
+def build_command(data_dir: Path) -> list[str | Path]:
+    return [sys.executable, DEMO, "--data-dir", data_dir, "--trials", "2"]
+
+
+def run_demo(
+    data_dir: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        build_command(data_dir),
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+    )
+
+
+@contextmanager
+def running_service(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    serve = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0"]
+    service = subprocess.Popen([*serve, "--data-dir", data_dir], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(data_dir / "address", service)
+        yield service
+    finally:
+        service.terminate()
+        service.wait(DEADLINE_SECONDS)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not path.exists():
+        assert process.poll() is None, f"ended before it made {path.name}"
+        assert time.monotonic() < deadline, f"{path.name} did not appear"
+        time.sleep(0.05)
+
+
+def find_processes_of(data_dir: Path) -> list[str]:
+    """Command lines that name the data directory, or were given it by the demo."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(data_dir) in command + environment and int(folder.name) != os.getpid():
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
