@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
+import optuna
 import structlog
 
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
@@ -45,6 +46,8 @@ def configure_logging(*, level: str, style: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
     _quieten_libraries(threshold)
 
 
@@ -66,5 +69,13 @@ def _build_renderers(style: str) -> list[structlog.typing.Processor]:
 
 def _quieten_libraries(threshold: int) -> None:
     # At info they tell of every connection and request, with addresses and queries in full.
-    for name in ("httpx", "httpcore", "uvicorn.error", "asyncio", "psycopg.pool", "alembic"):
+    for name in (
+        "optuna",
+        "httpx",
+        "httpcore",
+        "uvicorn.error",
+        "asyncio",
+        "psycopg.pool",
+        "alembic",
+    ):
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -27,6 +27,8 @@ def build_pruner(component: Component | None) -> BasePruner:
 
 def _silence_optuna() -> None:
     ignore_warning("", ExperimentalWarning)
+    # Percentiles over infinite reports.
+    ignore_warning("invalid value encountered", RuntimeWarning)
     # WilcoxonPruner, once a report, where it cannot compare.
     ignore_warning("The intermediate values of the (current|best) trial", UserWarning)
     ignore_warning("The best trial has no intermediate values so Wilcoxon", UserWarning)

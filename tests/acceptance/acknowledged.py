@@ -17,6 +17,9 @@ import httpx
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from service.storage.database import Database
+from tests.plain_optuna import open_rdb_storage
+
 STUDY = "acknowledged"
 STEPS = 3
 _SPEC = {
@@ -31,7 +34,7 @@ _SPEC = {
     "seed": 1,
     "if_exists": "load",
 }
-_GIVE_UP_SECONDS = 60.0
+_GIVE_UP_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -130,9 +133,10 @@ class Clients:
         return response.json()
 
 
-def find_losses(acknowledged: Acknowledged, sqlalchemy_url: str) -> list[str]:
+def find_losses(acknowledged: Acknowledged, database: Database) -> list[str]:
     """Everything that was acknowledged and is not, or not so, in Optuna's tables."""
-    trials = optuna.load_study(study_name=STUDY, storage=sqlalchemy_url).get_trials(deepcopy=False)
+    with open_rdb_storage(database) as storage:
+        trials = optuna.load_study(study_name=STUDY, storage=storage).get_trials()
     return [
         *acknowledged.denied,
         *_find_lost_asks(acknowledged, trials),

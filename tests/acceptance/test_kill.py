@@ -101,9 +101,9 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
                 server.kill_after(rng.uniform(0.5, 2.5))
                 point = ("before-commit", "after-commit", "never")[kill % 3]
                 server.start(point, rng.randrange(20, 200))
-            _wait_for_operations(clients, server)
+            _wait_for_more(clients, server, operations=200)
         assert clients.acknowledged.operations >= _OPERATIONS
-        assert find_losses(clients.acknowledged, database.sqlalchemy_url) == []
+        assert find_losses(clients.acknowledged, database) == []
 
 
 @pytest.mark.timeout(300)
@@ -117,7 +117,7 @@ def test_a_server_that_answers_before_commit_is_found_out(
         with clients.working(_CLIENTS):
             server.kill_after(60.0)
             server.start("never", 0)
-        assert find_losses(clients.acknowledged, database.sqlalchemy_url) != []
+        assert find_losses(clients.acknowledged, database) != []
 
 
 @pytest.mark.timeout(400)
@@ -133,22 +133,25 @@ def test_nothing_acknowledged_is_lost_when_postgres_is_killed(
             server.start("never", 0)
             clients.create_study()
             with clients.working(_CLIENTS):
-                for _ in range(_KILLS):
-                    time.sleep(rng.uniform(0.5, 1.5))
-                    os.kill(_postmaster_pid(postgres.cluster_dir), signal.SIGKILL)
-                    _wait_for_postgres(database)
-                _wait_for_operations(clients, server)
-            assert find_losses(clients.acknowledged, database.sqlalchemy_url) == []
+                for kill in range(_KILLS):
+                    _wait_for_more(clients, server, operations=50)
+                    time.sleep(rng.uniform(0.0, 0.5))
+                    if kill % 2:
+                        _kill_backend(database)
+                    else:
+                        os.kill(_postmaster_pid(postgres.cluster_dir), signal.SIGKILL)
+                _wait_for_more(clients, server, operations=200)
+            assert find_losses(clients.acknowledged, database) == []
 
 
-def _wait_for_operations(clients: Clients, server: FaultyServer) -> None:
-    """Some more work after the last kill, on a server that then lives on."""
-    wanted = max(_OPERATIONS, clients.acknowledged.operations + 200)
+def _wait_for_more(clients: Clients, server: FaultyServer, *, operations: int) -> None:
+    """Lets the clients get on, on a server that lives."""
+    wanted = clients.acknowledged.operations + operations
     deadline = time.monotonic() + 120.0
     while clients.acknowledged.operations < wanted:
         assert time.monotonic() < deadline, "the clients got nowhere"
         _restart_if_dead(server)
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def _restart_if_dead(server: FaultyServer) -> None:
@@ -161,12 +164,11 @@ def _postmaster_pid(cluster_dir: Path) -> int:
     return int((cluster_dir / "postmaster.pid").read_text().split("\n")[0])
 
 
-def _wait_for_postgres(database: Database) -> None:
-    deadline = time.monotonic() + 60.0
-    while True:
-        try:
-            psycopg.connect(database.conninfo, connect_timeout=2).close()
-            return
-        except psycopg.OperationalError:
-            assert time.monotonic() < deadline, "Postgres did not come back"
-            time.sleep(0.1)
+def _kill_backend(database: Database) -> None:
+    """Kills the session that commits, which makes Postgres end all others and recover."""
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted LIMIT 1"
+        ).fetchone()
+    assert row is not None, "nobody owns the study"
+    os.kill(row[0], signal.SIGKILL)
