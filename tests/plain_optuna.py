@@ -10,7 +10,7 @@ from service.storage.database import Database
 
 @contextmanager
 def open_rdb_storage(database: Database) -> Iterator[RDBStorage]:
-    """Optuna's own storage; a study loaded from it caches finished trials for as long as it lives."""
+    """Optuna's own storage; a study loaded from it caches finished trials while it lives."""
     storage = RDBStorage(database.sqlalchemy_url)
     try:
         yield storage

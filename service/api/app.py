@@ -58,8 +58,14 @@ def build_app(
     api.state.credentials = rules.credentials
     api.state.login_links = login_links or LoginLinks(clock=clock)
     # Routes are matched in order; the hot ones come first.
-    for module in (trials, studies, health, login):
-        api.include_router(module.router)
+    for router in (
+        trials.router,
+        trials.reading_router,
+        studies.router,
+        health.router,
+        login.router,
+    ):
+        api.include_router(router)
     install_problem_handlers(api)
     install_openapi(api)
     _add_pages(api)

@@ -27,8 +27,8 @@ from service.api.dependencies import (
     StudyDependency,
     TrialNumber,
 )
+from service.api.direct import DirectRoute
 from service.api.fields import JsonObject
-from service.api.json_bodies import StrictJsonRoute
 from service.api.openapi import (
     describe_answer,
     describe_problems,
@@ -45,7 +45,8 @@ from service.engine.suggest import suggest as suggest_from_engine
 from service.engine.tell import tell as tell_engine
 from service.storage.reads import StoredStudy
 
-router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=DirectRoute)
+reading_router = APIRouter(prefix="/studies/{study}", tags=["trials"])
 
 _ASK_FOR_ONE = AskBody()
 _DISTRIBUTION_EXAMPLES = [
@@ -137,7 +138,7 @@ async def tell(actor: ActorDependency, number: TrialNumber, body: TellBody) -> R
     return JsonAnswer(to_trial(await tell_engine(actor, number, body.to_outcome())))
 
 
-@router.get(
+@reading_router.get(
     "/trials",
     responses={200: describe_answer(TrialPageAnswer, "One page"), **describe_problems(404)},
 )
@@ -163,7 +164,7 @@ async def list_trials(
     return JsonAnswer({"trials": [to_trial(row) for row in page], "next_cursor": next_cursor})
 
 
-@router.get(
+@reading_router.get(
     "/trials/{number}",
     responses={
         200: describe_answer(
@@ -179,7 +180,7 @@ async def show_trial(
     return JsonAnswer(to_trial(await _get_trial(engine, study, number)))
 
 
-@router.get(
+@reading_router.get(
     "/best",
     responses={200: describe_answer(TrialAnswer, "The best trial"), **describe_problems(404)},
 )

@@ -6,10 +6,7 @@ take long; it runs on a draft of its own while reports and tells go on, one at a
 """
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,17 +18,16 @@ from service.domain.studies import Component, Direction, StudyState
 from service.engine.committer import Committer, Ownership
 from service.engine.mirror import Mirror
 from service.engine.replies import Replies
+from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.pruners import build_pruner
-from service.samplers import EXHAUSTED_ATTR, build_sampler, is_light
+from service.samplers import EXHAUSTED_ATTR, build_sampler
 from service.search_space import parse_space
 from service.storage.journal import StoredReply, StudyProgress, StudyWrite, TrialRecord
 from service.storage.loader import LoadedStudy
 
 PRUNER_ATTR = "asktell:pruner"
 """Study system attribute: the pruner with its "auto" resources resolved, once they are."""
-
-_T = TypeVar("_T")
 
 _DIRECTIONS = {
     Direction.MINIMIZE: StudyDirection.MINIMIZE,
@@ -58,7 +54,8 @@ class Actor:
     """The one place where a study changes. Belongs to the event loop.
 
     Attributes:
-        sampling: Held while trials are created or parameters suggested.
+        drawing: Held while trials are created or parameters suggested.
+        sampling: Where that runs.
         sampler: Draws by seed, trial and purpose; one draw of the study at a time.
     """
 
@@ -69,17 +66,17 @@ class Actor:
         ownership: Ownership,
         committer: Committer,
         trial_ids: TrialIds,
-        sampling_threads: Executor,
+        sampling: Sampling,
     ) -> None:
         self.study_id = loaded.study_id
         self.spec = loaded.spec
         self.space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
-        self.sampling = asyncio.Lock()
+        self.drawing = asyncio.Lock()
+        self.sampling = sampling
         self.replies = Replies(loaded.replies)
         self.ownership = ownership
         self._committer = committer
         self._trial_ids = trial_ids
-        self._sampling_threads = sampling_threads
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
         self._records = loaded.records
@@ -147,13 +144,6 @@ class Actor:
         mirror = self._mirror.fork()
         study = optuna.Study(self.spec.name, mirror, sampler=self.sampler, pruner=self._pruner)
         return Draft(mirror, study)
-
-    async def sample(self, work: Callable[[], _T]) -> _T:
-        """Runs sampling on a draft: at once if it is cheap, else in a thread."""
-        if is_light(self.spec.sampler):
-            return work()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._sampling_threads, work)
 
     def accept(self, draft: Draft) -> asyncio.Future[None]:
         """Takes a draft over; the future ends once it is committed.

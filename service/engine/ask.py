@@ -58,12 +58,14 @@ async def _create_trials(
     actor: Actor, command: Ask, request: KeyedRequest | None
 ) -> list[dict[str, Any]]:
     _check_fixed(actor, command.params or {})
-    async with actor.sampling:
+    async with actor.drawing:
         actor.check_accepts_asks()
         await actor.reserve_trials(command.count)
         seqs = actor.draw_seqs(command.count)
         draft = actor.begin()
-        asked = await actor.sample(partial(_ask_optuna, draft, actor, command))
+        asked = await actor.sampling.run(
+            partial(_ask_optuna, draft, actor, command), trials=command.count
+        )
         _record(draft, asked, seqs, command.client_id)
         answer = [asdict(trial) for trial in asked]
         if request is not None:

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from service.domain.errors import AsktellError, StudyNotFound
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
+from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.storage.database import Database
 from service.storage.driver_errors import database_unavailable
@@ -99,7 +100,7 @@ class Engine:
             ownership=ownership,
             committer=self._committer,
             trial_ids=TrialIds(self._pool),
-            sampling_threads=self._sampling_threads,
+            sampling=Sampling(self._sampling_threads),
         )
 
 

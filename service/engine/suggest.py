@@ -32,14 +32,14 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
     """
     parsed = {name: parse_distribution(name, document) for name, document in distributions.items()}
     check_suggestible(actor.spec.sampler, parsed)
-    async with actor.sampling:
+    async with actor.drawing:
         trial = actor.get_trial(number)
         if trial.state is not TrialState.RUNNING:
             raise TrialNotRunning(
                 f"Trial {number} is {trial.state.name}; only a running trial gets parameters."
             )
         draft = actor.begin()
-        params = await actor.sample(partial(_suggest_all, draft, trial._trial_id, parsed))
+        params = await actor.sampling.run(partial(_suggest_all, draft, trial._trial_id, parsed))
         committed = actor.accept(draft) if draft.mirror.journal else actor.confirm()
     await committed
     return params

@@ -1,7 +1,6 @@
 """Optuna's samplers: named in JSON, checked once, seeded per call."""
 
 from service.samplers.build import build_sampler
-from service.samplers.kinds import is_light
 from service.samplers.per_call import EXHAUSTED_ATTR, RELATIVE_ATTR, PerCallSampler
 from service.samplers.resolve import default_sampler, resolve_sampler
 from service.samplers.suggestible import check_fixed_params, check_suggestible
@@ -14,6 +13,5 @@ __all__ = [
     "check_fixed_params",
     "check_suggestible",
     "default_sampler",
-    "is_light",
     "resolve_sampler",
 ]

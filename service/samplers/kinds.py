@@ -28,8 +28,6 @@ class Kind:
         is_finite: Calls `study.stop()` when it has nothing left to suggest.
         keeps_base_seed: Every instance needs the study's own seed, because all of them walk
             through one sequence.
-        is_light: A suggestion costs about as much as a database round trip, or less, and does
-            not grow with the number of trials.
         single_objective: Fails at the first suggestion for several objectives.
         inner: The argument that is a sampler, if one is.
         operators: Arguments that are crossovers or mutations.
@@ -41,7 +39,6 @@ class Kind:
     is_reusable: bool = False
     is_finite: bool = False
     keeps_base_seed: bool = False
-    is_light: bool = False
     single_objective: bool = False
     inner: str | None = None
     operators: Mapping[str, type[nsgaii.BaseCrossover] | type[nsgaii.BaseMutation]] = field(
@@ -51,9 +48,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "RandomSampler": Kind(
-        samplers.RandomSampler, draws_jointly=False, is_reusable=True, is_light=True
-    ),
+    "RandomSampler": Kind(samplers.RandomSampler, draws_jointly=False, is_reusable=True),
     "TPESampler": Kind(
         samplers.TPESampler,
         limits={"n_startup_trials": _STARTUP, "n_ei_candidates": Limits(1, 10_000)},
@@ -64,9 +59,7 @@ KINDS: Mapping[str, Kind] = {
         inner="independent_sampler",
         limits={"n_startup_trials": _STARTUP, "popsize": Limits(2, 10_000), "sigma0": Limits(1e-9)},
     ),
-    "QMCSampler": Kind(
-        samplers.QMCSampler, keeps_base_seed=True, is_light=True, inner="independent_sampler"
-    ),
+    "QMCSampler": Kind(samplers.QMCSampler, keeps_base_seed=True, inner="independent_sampler"),
     "NSGAIISampler": Kind(samplers.NSGAIISampler, operators=_OPERATORS, limits=_GENETIC),
     "NSGAIIISampler": Kind(samplers.NSGAIIISampler, operators=_OPERATORS, limits=_GENETIC),
     "GridSampler": Kind(
@@ -76,7 +69,6 @@ KINDS: Mapping[str, Kind] = {
         is_reusable=True,
         is_finite=True,
         keeps_base_seed=True,
-        is_light=True,
     ),
     "BruteForceSampler": Kind(
         samplers.BruteForceSampler,
@@ -89,7 +81,6 @@ KINDS: Mapping[str, Kind] = {
         samplers.PartialFixedSampler,
         draws_jointly=False,
         is_reusable=True,
-        is_light=True,
         inner="base_sampler",
     ),
 }
@@ -140,14 +131,6 @@ def is_reusable(component: Component) -> bool:
 
 def has_grid(component: Component) -> bool:
     return KINDS["GridSampler"] in _list_kinds(component)
-
-
-def is_light(component: Component) -> bool:
-    """Tell whether a suggestion may be made on the event loop; True for Random, Grid and QMC.
-
-    Others read the study's history and belong in a thread.
-    """
-    return all(kind.is_light for kind in _list_kinds(component))
 
 
 def _list_kinds(component: Component) -> list[Kind]:

@@ -19,11 +19,11 @@ from service.storage.database import Database
 from service.storage.journal import Mutation, StudyWrite
 from service.storage.loader import load_study
 from tests.contracts.mirror_storage import build_mirror, build_spec
-from tests.plain_optuna import open_rdb_storage
 from tests.contracts.storage_operations import Create, Operation, operations, perform
 from tests.contracts.stored_rows import describe, read_rows
 from tests.contracts.study_operations import USES, Ask, Use, User
 from tests.contracts.sync_writer import SyncWriter, build_write
+from tests.plain_optuna import open_rdb_storage
 
 _MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 _names = (f"study {number}" for number in itertools.count())

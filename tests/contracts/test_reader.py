@@ -24,8 +24,8 @@ from service.engine.report import report
 from service.engine.suggest import suggest
 from service.engine.tell import tell
 from service.storage.database import Database
-from tests.plain_optuna import open_rdb_storage
 from tests.contracts.stored_rows import describe
+from tests.plain_optuna import open_rdb_storage
 
 _SPACE = {
     "lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},

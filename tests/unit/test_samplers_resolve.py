@@ -13,7 +13,6 @@ from service.samplers import (
     check_fixed_params,
     check_suggestible,
     default_sampler,
-    is_light,
     resolve_sampler,
 )
 from service.search_space import SearchSpace, parse_space
@@ -311,30 +310,6 @@ def test_experimental_features_do_not_warn() -> None:
     }.items():
         component = resolve_sampler(Component(type_, args), space=None, n_objectives=1)
         build_sampler(component, seed=1, space=None)
-
-
-@pytest.mark.parametrize(
-    ("type_", "args", "expected"),
-    [
-        ("RandomSampler", {}, True),
-        ("QMCSampler", {}, True),
-        ("QMCSampler", {"independent_sampler": {"type": "TPESampler"}}, False),
-        ("GridSampler", {}, True),
-        ("BruteForceSampler", {}, False),
-        ("TPESampler", {}, False),
-        ("PartialFixedSampler", {"fixed_params": {}, "base_sampler": RANDOM}, True),
-        (
-            "PartialFixedSampler",
-            {"fixed_params": {}, "base_sampler": {"type": "NSGAIISampler"}},
-            False,
-        ),
-    ],
-)
-def test_samplers_that_read_no_history_are_light(
-    type_: str, args: dict[str, Any], expected: bool
-) -> None:
-    component = resolve_sampler(Component(type_, args), space=SPACE, n_objectives=1)
-    assert is_light(component) is expected
 
 
 def test_what_a_trial_declares_is_checked_against_the_sampler() -> None:
