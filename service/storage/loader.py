@@ -4,16 +4,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache, partial
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
-from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
 from service.domain.studies import StudySpec, StudyState
 from service.storage.database import Database
+from service.storage.encoding import decode_distribution, decode_float, decode_local_time
 from service.storage.journal import StoredReply, TrialRecord
 from service.storage.specs import spec_from_document
 
@@ -80,8 +80,6 @@ SELECT operation, key, body_digest, answer FROM asktell.idempotency_keys
 WHERE study_id = %s AND created_at > clock_timestamp() - interval '24 hours'
 """
 
-_NOT_FINITE = {"NAN": float("nan"), "INF_POS": float("inf"), "INF_NEG": float("-inf")}
-
 
 @dataclass(frozen=True, slots=True)
 class LoadedStudy:
@@ -136,7 +134,7 @@ def _load_trials(connection: psycopg.Connection[Any], study_id: int) -> list[Fro
     _fill_params(trials, rows(_SELECT_PARAMS))
     _fill_values(trials, rows(_SELECT_VALUES))
     for trial_id, step, value, kind in rows(_SELECT_INTERMEDIATE_VALUES):
-        trials[trial_id].intermediate_values[step] = _float(value, kind)
+        trials[trial_id].intermediate_values[step] = decode_float(value, kind)
     for trial_id, key, value_json in rows(_SELECT_TRIAL_USER_ATTRS):
         trials[trial_id].user_attrs[key] = json.loads(value_json)
     for trial_id, key, value_json in rows(_SELECT_TRIAL_SYSTEM_ATTRS):
@@ -150,7 +148,7 @@ def _rows(connection: psycopg.Connection[Any], study_id: int, query: str) -> Ite
 
 def _fill_params(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> None:
     for trial_id, name, internal_value, distribution_json in rows:
-        distribution = _parse_distribution(distribution_json)
+        distribution = decode_distribution(distribution_json)
         trials[trial_id].params[name] = distribution.to_external_repr(internal_value)
         trials[trial_id].distributions[name] = distribution
 
@@ -158,7 +156,7 @@ def _fill_params(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> Non
 def _fill_values(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> None:
     values: defaultdict[int, list[float]] = defaultdict(list)
     for trial_id, value, kind in rows:
-        values[trial_id].append(_float(value, kind))
+        values[trial_id].append(decode_float(value, kind))
     for trial_id, objectives in values.items():
         trials[trial_id].values = objectives
 
@@ -175,8 +173,8 @@ def _build_trial(
         number=number,
         state=TrialState[state],
         value=None,
-        datetime_start=_local(started),
-        datetime_complete=_local(completed),
+        datetime_start=decode_local_time(started),
+        datetime_complete=decode_local_time(completed),
         params={},
         distributions={},
         user_attrs={},
@@ -188,19 +186,3 @@ def _build_trial(
 
 def _attrs(rows: Iterable[_Row]) -> dict[str, Any]:
     return {key: json.loads(value_json) for key, value_json in rows}
-
-
-@lru_cache(maxsize=4096)
-def _parse_distribution(text: str) -> BaseDistribution:
-    return json_to_distribution(text)
-
-
-def _float(value: float | None, kind: str) -> float:
-    return value if value is not None else _NOT_FINITE[kind]
-
-
-def _local(moment: datetime | None) -> datetime | None:
-    """Optuna 5 stores naive UTC and shows naive local times."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

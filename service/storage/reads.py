@@ -1,14 +1,11 @@
 """What clients see of studies and trials: committed state, read without the engine."""
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC
 from typing import Any, LiteralString
 
-from optuna.distributions import json_to_distribution
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -21,6 +18,7 @@ from service.domain.studies import (
 )
 from service.domain.trials import Decision, TrialState, TrialView
 from service.storage.driver_errors import unavailable_when_lost
+from service.storage.encoding import decode_distribution, decode_float, decode_time
 from service.storage.specs import objectives_from_document, spec_from_document
 
 # One page of the study list. A page starts after a name, because offsets shift under inserts.
@@ -71,9 +69,6 @@ LIMIT %(limit)s
 
 _BEFORE_FIRST_NAME = ""
 _BEFORE_FIRST_NUMBER = -1
-
-# Optuna stores what a float column cannot be trusted with by the name of its kind.
-_NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +187,13 @@ def _build_trial(row: DictRow) -> TrialView:
     return TrialView(
         number=row["number"],
         state=TrialState(row["state"]),
-        params={name: _to_external(text, value) for name, value, text in row["params"] or ()},
+        params={
+            name: decode_distribution(text).to_external_repr(value)
+            for name, value, text in row["params"] or ()
+        },
         values=_build_values(row["objective_values"]),
         intermediate_values={
-            step: _to_float(kind, value) for step, kind, value in row["points"] or ()
+            step: decode_float(value, kind) for step, kind, value in row["points"] or ()
         },
         user_attrs={key: json.loads(text) for key, text in row["user_attrs"] or ()},
         attempt=row["attempt"],
@@ -203,31 +201,10 @@ def _build_trial(row: DictRow) -> TrialView:
         reason=row["reason"],
         ask_seq=row["ask_seq"],
         tell_seq=row["tell_seq"],
-        started_at=_to_aware(row["datetime_start"]),
-        finished_at=_to_aware(row["datetime_complete"]),
+        started_at=decode_time(row["datetime_start"]),
+        finished_at=decode_time(row["datetime_complete"]),
     )
 
 
-def _to_external(distribution_json: str, value: float) -> Any:
-    return _parse_distribution(distribution_json).to_external_repr(value)
-
-
-# The trials of a study share their distributions, and parsing one costs more than all the rest.
-_parse_distribution = lru_cache(maxsize=4096)(json_to_distribution)
-
-
 def _build_values(rows: list[tuple[str, float | None]] | None) -> tuple[float, ...] | None:
-    return None if not rows else tuple(_to_float(kind, value) for kind, value in rows)
-
-
-def _to_float(kind: str, value: float | None) -> float:
-    if kind in _NOT_FINITE:
-        return _NOT_FINITE[kind]
-    if value is None:
-        raise ValueError(f"A stored value of kind {kind} has no number.")
-    return float(value)
-
-
-def _to_aware(stored: datetime | None) -> datetime | None:
-    # Optuna 5 writes naive UTC.
-    return None if stored is None else stored.replace(tzinfo=UTC)
+    return None if not rows else tuple(decode_float(value, kind) for kind, value in rows)

@@ -1,20 +1,15 @@
 """Folds the mutations of a batch into rows: one per key, the last word of each."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, assert_never
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from service.storage.encoding import TypedFloat, encode_distribution, encode_float
 from service.storage.journal import (
     AttrKind,
     IntermediateValueSet,
@@ -26,9 +21,6 @@ from service.storage.journal import (
     TrialAttrSet,
     TrialCreated,
 )
-
-TypedFloat = tuple[float | None, str]
-"""A float as Optuna stores it: the number if it has one, and the name of its kind."""
 
 
 @dataclass(slots=True)
@@ -78,19 +70,10 @@ def fold(writes: Iterable[StudyWrite]) -> OptunaRows:
     return rows
 
 
-def typed_float(value: float) -> TypedFloat:
-    """Optuna's stored form of a value (`TrialValueModel`, `TrialIntermediateValueModel`)."""
-    if math.isnan(value):
-        return None, "NAN"
-    if math.isinf(value):
-        return None, "INF_POS" if value > 0 else "INF_NEG"
-    return float(value), "FINITE"
-
-
 def _add(rows: OptunaRows, study_id: int, mutation: Mutation) -> None:
     match mutation:
         case IntermediateValueSet(trial_id, step, value):
-            rows.intermediate_values[trial_id, step] = typed_float(value)
+            rows.intermediate_values[trial_id, step] = encode_float(value)
         case TrialCreated(trial):
             _add_trial(rows, study_id, trial)
         case ParamSet(trial_id, name, internal_value, distribution):
@@ -115,7 +98,7 @@ def _add_trial(rows: OptunaRows, study_id: int, trial: FrozenTrial) -> None:
         _add_param(rows, trial_id, name, distribution.to_internal_repr(value), distribution)
     _add_values(rows, trial_id, trial.values)
     for step, value in trial.intermediate_values.items():
-        rows.intermediate_values[trial_id, step] = typed_float(value)
+        rows.intermediate_values[trial_id, step] = encode_float(value)
     _add_attrs(rows.trial_user_attrs, trial_id, trial.user_attrs)
     _add_attrs(rows.trial_system_attrs, trial_id, trial.system_attrs)
 
@@ -128,12 +111,12 @@ def _add_param(
     distribution: BaseDistribution,
 ) -> None:
     # The index of a categorical choice is an int, and psycopg dumps no list of mixed types.
-    rows.params[trial_id, name] = (float(internal_value), _distribution_json(distribution))
+    rows.params[trial_id, name] = (float(internal_value), encode_distribution(distribution))
 
 
 def _add_values(rows: OptunaRows, trial_id: int, values: Iterable[float] | None) -> None:
     for objective, value in enumerate(values or ()):
-        rows.values[trial_id, objective] = typed_float(value)
+        rows.values[trial_id, objective] = encode_float(value)
 
 
 def _add_attrs(
@@ -154,15 +137,3 @@ def _add_transition(rows: OptunaRows, change: StateSet) -> None:
         completed=completed,
     )
     _add_values(rows, change.trial_id, change.values)
-
-
-def _distribution_json(distribution: BaseDistribution) -> str:
-    # Categorical distributions over 1 and over True compare equal: no cache can tell them apart.
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution_to_json(distribution)
-    return _numeric_distribution_json(distribution)
-
-
-@lru_cache(maxsize=4096)
-def _numeric_distribution_json(distribution: BaseDistribution) -> str:
-    return distribution_to_json(distribution)

@@ -5,13 +5,13 @@ that `optuna.storages.RDBStorage` of Optuna 5 would write.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from psycopg import AsyncConnection, AsyncCursor
 
 from service.domain.errors import WriteFailed
+from service.storage.encoding import encode_time
 from service.storage.journal import StudyWrite, TrialRecord
 from service.storage.rows import OptunaRows, fold
 
@@ -163,7 +163,14 @@ async def _insert_trials(connection: AsyncConnection[Any], rows: OptunaRows) -> 
         connection,
         _INSERT_TRIALS,
         [
-            (trial_id, new.number, new.study_id, new.state, _utc(new.started), _utc(new.completed))
+            (
+                trial_id,
+                new.number,
+                new.study_id,
+                new.state,
+                encode_time(new.started),
+                encode_time(new.completed),
+            )
             for trial_id, new in rows.trials.items()
         ],
     )
@@ -176,7 +183,13 @@ async def _update_states(
         connection,
         _UPDATE_STATES,
         [
-            (trial_id, change.expected, change.state, _utc(change.started), _utc(change.completed))
+            (
+                trial_id,
+                change.expected,
+                change.state,
+                encode_time(change.started),
+                encode_time(change.completed),
+            )
             for trial_id, change in rows.transitions.items()
         ],
     )
@@ -277,10 +290,3 @@ def _expect_rows(cursor: AsyncCursor[Any] | None, expected: int, otherwise: str)
     found = cursor.rowcount if cursor is not None else 0
     if found != expected:
         raise WriteFailed(f"Nothing was written, because {otherwise}. Try again.")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """Optuna 5 stores naive UTC and shows naive local times."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).replace(tzinfo=None)
