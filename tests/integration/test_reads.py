@@ -346,7 +346,7 @@ async def test_lost_connection_is_database_unavailable(database: Database) -> No
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
 
-        with pytest.raises(DatabaseUnavailable, match="try again"):
+        with pytest.raises(DatabaseUnavailable, match="Try again"):
             await reads.find_study("s")
 
 
@@ -354,7 +354,7 @@ async def test_exhausted_pool_is_database_unavailable(database: Database) -> Non
     async with AsyncConnectionPool(database.conninfo, min_size=1, max_size=1, timeout=0.01) as pool:
         await pool.wait()
         async with pool.connection(timeout=10):
-            with pytest.raises(DatabaseUnavailable, match="try again"):
+            with pytest.raises(DatabaseUnavailable, match="Try again"):
                 await Reads(pool).find_study("s")
 
 
