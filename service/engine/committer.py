@@ -317,5 +317,5 @@ def _translate(error: psycopg.Error | WriteFailed) -> AsktellError:
         return database_unavailable()
     return WriteFailed(
         "The database refused this operation's rows; nothing of it was kept. The server's log has "
-        f"the reason (SQLSTATE {error.sqlstate})."
+        f"the reason ({error.sqlstate or type(error).__name__})."
     )
