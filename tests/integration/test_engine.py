@@ -114,20 +114,38 @@ class TestCycle:
         assert stored.summary.best is not None
         assert stored.summary.best.number == 1
 
-    async def test_survives_a_restart_with_the_same_suggestions(self, database: Database) -> None:
-        async def run(name: str, engines: int) -> list[Any]:
+    @pytest.mark.parametrize(
+        ("sampler", "pruner"),
+        [
+            (Component("RandomSampler"), None),
+            (
+                Component("TPESampler", {"n_startup_trials": 2}),
+                Component("HyperbandPruner", {"max_resource": 9}),
+            ),
+        ],
+    )
+    async def test_a_restart_changes_no_suggestion(
+        self, database: Database, sampler: Component, pruner: Component | None
+    ) -> None:
+        async def run(engines: int) -> list[Any]:
             params = []
             for _ in range(engines):
                 async with open_engine(database) as engine:
-                    await create_study(engine, new_study(name, if_exists=IfExists.LOAD))
-                    actor = await engine.get_actor(name)
-                    for _ in range(6 // engines):
+                    # Hyperband's brackets depend on the study's name.
+                    study = new_study(sampler=sampler, pruner=pruner, if_exists=IfExists.LOAD)
+                    await create_study(engine, study)
+                    actor = await engine.get_actor("s")
+                    for _ in range(24 // engines):
                         (asked,) = await ask(actor, Ask())
                         params.append(asked.params)
-                        await tell(actor, asked.number, Outcome(TrialState.COMPLETE, (1.0,)))
+                        x = asked.params["x"]
+                        await report(actor, asked.number, [(1, x)])
+                        await tell(actor, asked.number, Outcome(TrialState.COMPLETE, (x,)))
+            async with open_engine(database) as engine:
+                await delete_study(engine, "s")
             return params
 
-        assert await run("once", 1) == await run("thrice", 3)
+        assert await run(1) == await run(8)
 
     async def test_fixed_params_are_kept(self, engine: Engine) -> None:
         await create_study(engine, new_study())
