@@ -7,8 +7,6 @@ import orjson
 from service.api.fields import MAX_NAME_LENGTH
 from service.domain.errors import FieldError, Invalid
 
-MAX_CURSOR_LENGTH = 4096
-
 
 def encode_cursor(last: str | int) -> str:
     """A cursor that continues after the study of this name, or the trial of this number."""

@@ -40,16 +40,20 @@ def refuse_nul(value: str) -> str:
     return value
 
 
-def refuse_non_finite(value: Any) -> Any:
-    """JSON as a client may store it: numbers in it are finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PydanticCustomError("not_finite", "must not contain numbers beyond 1.8e308")
-    if isinstance(value, dict):
-        for part in value.values():
-            refuse_non_finite(part)
-    elif isinstance(value, list):
-        for part in value:
-            refuse_non_finite(part)
+def refuse_unstorable(value: Any) -> Any:
+    """JSON as Postgres can keep it: finite numbers, and no NUL in any text."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise PydanticCustomError("not_finite", "must not contain numbers beyond 1.8e308")
+        case str():
+            refuse_nul(value)
+        case dict():
+            for name, part in value.items():
+                refuse_nul(name)
+                refuse_unstorable(part)
+        case list():
+            for part in value:
+                refuse_unstorable(part)
     return value
 
 
@@ -67,16 +71,13 @@ def _parse_finite(value: float) -> float:
 
 def _check_attribute_names(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in attrs:
-        if not name or "\0" in name or len(name) > MAX_NAME_LENGTH:
-            raise PydanticCustomError(
-                "attribute_name",
-                "names must have 1 to 512 characters, none of them NUL",
-            )
+        if not name or len(name) > MAX_NAME_LENGTH:
+            raise PydanticCustomError("attribute_name", "names must have 1 to 512 characters")
     return attrs
 
 
 # mypy reads a bare function in Annotated as is; pydantic's stubs want the cast for Mapping.
-_finite = AfterValidator(cast("Callable[[Any], Any]", refuse_non_finite))
+_storable = AfterValidator(cast("Callable[[Any], Any]", refuse_unstorable))
 
 Number = Annotated[float, PlainValidator(parse_number), WithJsonSchema(NUMBER_SCHEMA)]
 Numbers = Annotated[
@@ -86,5 +87,5 @@ Numbers = Annotated[
 ]
 Step = Annotated[StrictInt, Field(ge=0, le=MAX_STEP)]
 Text = Annotated[str, AfterValidator(refuse_nul)]
-JsonObject = Annotated[dict[str, Any], _finite]
-Attributes = Annotated[dict[str, Any], _finite, AfterValidator(_check_attribute_names)]
+JsonObject = Annotated[dict[str, Any], _storable]
+Attributes = Annotated[dict[str, Any], _storable, AfterValidator(_check_attribute_names)]

@@ -8,12 +8,19 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
+from service.domain.errors import FieldError, InvalidParams
 from service.domain.trials import AskedTrial
 from service.engine.actor import Actor, Draft
 from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.suggest import suggest_value
-from service.samplers import check_fixed_params
-from service.search_space import SearchSpace, check_params, nest
+from service.samplers import EXHAUSTED_ATTR, check_fixed_params
+from service.search_space import (
+    SearchSpace,
+    check_params,
+    find_name_problem,
+    find_scalar_problem,
+    nest,
+)
 from service.storage.journal import TrialRecord
 
 
@@ -33,7 +40,7 @@ class Ask:
 
 
 async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
-    """Returns `count` new running trials, committed.
+    """Returns `count` new running trials, committed; fewer if there are no more to try.
 
     Raises:
         StudyFinished: The study hands out no more trials.
@@ -78,11 +85,25 @@ async def _create_trials(
 def _check_fixed(actor: Actor, params: Mapping[str, Any]) -> None:
     if actor.space is not None:
         check_params(actor.space, params)
+    else:
+        _check_storable(params)
     check_fixed_params(actor.spec.sampler, actor.space, params)
 
 
+def _check_storable(params: Mapping[str, Any]) -> None:
+    problems = {
+        name: find_name_problem(name) or find_scalar_problem(params[name]) for name in params
+    }
+    errors = [FieldError(f"params.{name}", text) for name, text in problems.items() if text]
+    if errors:
+        raise InvalidParams(f"A fixed parameter cannot be kept: {errors[0].message}", errors=errors)
+
+
 def _ask_optuna(draft: Draft, actor: Actor, command: Ask) -> list[AskedTrial]:
-    return [_ask_one(draft, actor, command.params or {}) for _ in range(command.count)]
+    asked: list[AskedTrial] = []
+    while len(asked) < command.count and not draft.mirror.system_attrs.get(EXHAUSTED_ATTR):
+        asked.append(_ask_one(draft, actor, command.params or {}))
+    return asked
 
 
 def _ask_one(draft: Draft, actor: Actor, fixed: Mapping[str, Any]) -> AskedTrial:
@@ -113,7 +134,7 @@ def _create_fixed(draft: Draft, fixed: Mapping[str, Any]) -> optuna.Trial:
 def _record(
     draft: Draft, asked: Sequence[AskedTrial], seqs: Sequence[int], client_id: str | None
 ) -> None:
-    for trial, seq in zip(asked, seqs, strict=True):
+    for trial, seq in zip(asked, seqs, strict=False):
         draft.records[trial.number] = TrialRecord(
             trial.number, trial.attempt, ask_seq=seq, client_id=client_id
         )

@@ -7,6 +7,7 @@ owned through it, because the outcome of a COMMIT in flight is unknown.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,9 +17,15 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from service.domain.errors import AsktellError, StudyOwnedElsewhere, StudyReloading, WriteFailed
+from service.domain.errors import (
+    AsktellError,
+    DatabaseUnavailable,
+    StudyOwnedElsewhere,
+    StudyReloading,
+    WriteFailed,
+)
 from service.storage.database import Database
-from service.storage.driver_errors import database_unavailable, unavailable_when_lost
+from service.storage.driver_errors import database_unavailable
 from service.storage.journal import StudyWrite
 from service.storage.writer import write
 
@@ -31,8 +38,13 @@ _TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
 _UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
 
 _IDLE_CHECK_SECONDS = 5.0
-_WRITE_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 40.0
+_STABLE_SECONDS = 5.0
 _RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+# psycopg counts a statement as prepared when it is sent. In a pipeline an earlier statement may
+# fail, the server then never sees it, and every later use of its name would fail as well.
+_NEVER_PREPARE = None
 
 # The server must notice a dead client soon: it frees our locks for whoever takes over.
 _SESSION_SETTINGS = """
@@ -105,11 +117,10 @@ class Committer:
             StudyOwnedElsewhere: Another process has it.
             DatabaseUnavailable: There is no connection.
         """
-        async with self._using:
-            connection = self._get_connection()
+        async with self._use_connection() as connection:
             earlier = self._owned.get(study_id)
             if earlier is None:
-                await self._lock(connection, study_id)
+                await _lock(connection, study_id)
             else:
                 earlier.end(StudyReloading("The study is being read again. Try again shortly."))
             ownership = self._owned[study_id] = Ownership(study_id)
@@ -122,13 +133,10 @@ class Committer:
             return
 
     async def disown(self, ownership: Ownership) -> None:
-        """Lets another process have the study; without effect once the ownership has ended."""
-        async with self._using:
-            if self._owned.get(ownership.study_id) is not ownership:
-                return
-            connection = self._get_connection()
-            del self._owned[ownership.study_id]
-            with unavailable_when_lost():
+        """Lets another process have the study; without effect if the ownership was replaced."""
+        async with self._use_connection() as connection:
+            if self._owned.get(ownership.study_id) is ownership:
+                del self._owned[ownership.study_id]
                 await connection.execute(_UNLOCK, (_LOCK_NAMESPACE, ownership.study_id))
 
     def submit(self, owner: Ownership, write_: StudyWrite | None) -> asyncio.Future[None]:
@@ -147,16 +155,21 @@ class Committer:
 
     async def run(self) -> None:
         """Connects, commits, reconnects; until cancelled."""
+        delays = iter(_RECONNECT_SECONDS)
         while True:
+            started = time.monotonic()
             try:
                 async with self._connected() as connection:
                     await self._commit_forever(connection)
-            except (_ConnectionLost, psycopg.Error) as error:
+            except (_ConnectionLost, DatabaseUnavailable, psycopg.Error) as error:
                 _log.warning("database.lost", error=type(error).__name__)
             except Exception:
                 _log.exception("committer.failed")
             finally:
                 self._fail_everything()
+            if time.monotonic() - started > _STABLE_SECONDS:
+                delays = iter(_RECONNECT_SECONDS)
+            await asyncio.sleep(next(delays, _RECONNECT_SECONDS[-1]))
 
     async def wait_connected(self, seconds: float) -> None:
         """Returns once there is a connection, or after `seconds` without one."""
@@ -173,7 +186,9 @@ class Committer:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection[Any]]:
-        connection = await self._connect()
+        connection = await AsyncConnection.connect(
+            self._database.conninfo, autocommit=True, prepare_threshold=_NEVER_PREPARE
+        )
         try:
             await connection.execute(_SESSION_SETTINGS)
             self._connection = connection
@@ -184,43 +199,30 @@ class Committer:
             self._is_connected.clear()
             await connection.close()
 
-    async def _connect(self) -> AsyncConnection[Any]:
-        attempt = 0
-        while True:
+    @asynccontextmanager
+    async def _use_connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """Gives the connection to one user at a time; gives it up if it hangs or breaks."""
+        async with self._using:
+            connection = self._connection
+            if connection is None:
+                raise database_unavailable()
             try:
-                return await AsyncConnection.connect(
-                    self._database.conninfo, autocommit=True, connect_timeout=5
-                )
-            except psycopg.OperationalError as error:
-                if attempt == 0:
-                    _log.warning("database.unreachable", error=type(error).__name__)
-                await asyncio.sleep(_RECONNECT_SECONDS[min(attempt, len(_RECONNECT_SECONDS) - 1)])
-                attempt += 1
-
-    async def _lock(self, connection: AsyncConnection[Any], study_id: int) -> None:
-        with unavailable_when_lost():
-            cursor = await connection.execute(_TRY_LOCK, (_LOCK_NAMESPACE, study_id))
-            row = await cursor.fetchone()
-        if row is None or not row[0]:
-            raise StudyOwnedElsewhere(
-                "Another Asktell server on this database has this study. Try again there, or here "
-                "after it has stopped."
-            )
-
-    def _get_connection(self) -> AsyncConnection[Any]:
-        if self._connection is None:
-            raise database_unavailable()
-        return self._connection
+                async with asyncio.timeout(_DEADLINE_SECONDS):
+                    yield connection
+            except (TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                # Closed, it ends the commit loop, which connects anew.
+                await connection.close()
+                self._wake.set()
+                raise database_unavailable() from error
 
     async def _commit_forever(self, connection: AsyncConnection[Any]) -> None:
         while True:
             await self._wait_for_work()
-            async with self._using:
+            async with self._use_connection():
                 self._wake.clear()
                 batch, self._pending = self._pending, []
                 try:
-                    async with asyncio.timeout(_WRITE_DEADLINE_SECONDS):
-                        await self._commit(connection, _still_owned(batch))
+                    await self._commit(connection, _still_owned(batch))
                 except BaseException:
                     # Not settled yet: the reconnect tells their callers.
                     self._pending = batch + self._pending
@@ -237,27 +239,34 @@ class Committer:
     async def _commit(self, connection: AsyncConnection[Any], batch: Sequence[_Submission]) -> None:
         try:
             await self._write(connection, batch)
-        except (psycopg.Error, WriteFailed):
+        except (psycopg.Error, AsktellError):
             await self._roll_back(connection)
-            for submissions in _by_study(batch):
-                await self._commit_alone(connection, submissions)
+            for submission in batch:
+                await self._commit_alone(connection, submission)
         else:
-            _settle(batch)
+            for submission in batch:
+                submission.settle()
 
     async def _commit_alone(
-        self, connection: AsyncConnection[Any], batch: Sequence[_Submission]
+        self, connection: AsyncConnection[Any], submission: _Submission
     ) -> None:
-        """One study's part of a batch that failed: its own failure is its own alone."""
+        """One operation of a batch that failed: its own failure is its own alone.
+
+        What came after it in the same study rests on it, and must be done again.
+        """
+        owner = submission.owner
+        if owner.error is not None:
+            submission.settle(owner.error)
+            return
         try:
-            await self._write(connection, batch)
-        except (psycopg.Error, WriteFailed) as error:
+            await self._write(connection, [submission])
+        except (psycopg.Error, AsktellError) as error:
             await self._roll_back(connection)
-            _log.error("write.refused", study_id=batch[0].owner.study_id, error=repr(error))
-            refusal = _translate(error)
-            batch[0].owner.end(refusal)
-            _settle(batch, refusal)
+            _log.error("write.refused", study_id=owner.study_id, error=repr(error))
+            owner.end(StudyReloading("The study is being read again. Try again shortly."))
+            submission.settle(_translate(error))
         else:
-            _settle(batch)
+            submission.settle()
 
     async def _write(self, connection: AsyncConnection[Any], batch: Sequence[_Submission]) -> None:
         writes = [submission.write for submission in batch if submission.write is not None]
@@ -270,7 +279,7 @@ class Committer:
         self._probe("before-commit")
         cursor = await connection.execute("COMMIT")
         if cursor.statusmessage != "COMMIT":
-            raise WriteFailed("Nothing was written: the transaction had failed. Try again.")
+            raise _ConnectionLost("a transaction that had not failed was rolled back")
         self._probe("after-commit")
 
     async def _roll_back(self, connection: AsyncConnection[Any]) -> None:
@@ -284,7 +293,8 @@ class Committer:
             ownership.end(database_unavailable())
         self._owned.clear()
         batch, self._pending = self._pending, []
-        _settle(batch, database_unavailable())
+        for submission in batch:
+            submission.settle(database_unavailable())
 
 
 def _still_owned(batch: Iterable[_Submission]) -> list[_Submission]:
@@ -298,20 +308,18 @@ def _still_owned(batch: Iterable[_Submission]) -> list[_Submission]:
     return kept
 
 
-def _by_study(batch: Iterable[_Submission]) -> list[list[_Submission]]:
-    groups: dict[int, list[_Submission]] = {}
-    for submission in batch:
-        groups.setdefault(submission.owner.study_id, []).append(submission)
-    return list(groups.values())
+async def _lock(connection: AsyncConnection[Any], study_id: int) -> None:
+    cursor = await connection.execute(_TRY_LOCK, (_LOCK_NAMESPACE, study_id))
+    row = await cursor.fetchone()
+    if row is None or not row[0]:
+        raise StudyOwnedElsewhere(
+            "Another connection has this study: another Asktell server on this database, or one "
+            "that has just stopped. Try again, here or there."
+        )
 
 
-def _settle(batch: Iterable[_Submission], error: AsktellError | None = None) -> None:
-    for submission in batch:
-        submission.settle(error)
-
-
-def _translate(error: psycopg.Error | WriteFailed) -> AsktellError:
-    if isinstance(error, WriteFailed):
+def _translate(error: psycopg.Error | AsktellError) -> AsktellError:
+    if isinstance(error, AsktellError):
         return error
     if isinstance(error, psycopg.OperationalError):
         return database_unavailable()

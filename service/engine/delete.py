@@ -1,6 +1,5 @@
 """Delete: remove a study and everything in it."""
 
-from service.domain.errors import StudyNotFound
 from service.engine.engine import Engine
 
 
@@ -9,12 +8,9 @@ async def delete_study(engine: Engine, name: str) -> None:
 
     Raises:
         StudyNotFound: There is no managed study of that name.
+        StudyReloading: Somebody else is deleting it.
         StudyOwnedElsewhere: Another process serves it.
         DatabaseUnavailable: It may or may not be gone; repeat.
     """
-    actor = await engine.get_actor(name)
-    await engine.end_actor(actor, StudyNotFound(f"Study {name!r} was deleted."))
-    try:
-        await engine.studies.delete(actor.study_id)
-    finally:
-        await engine.release(actor)
+    async with engine.removing(name) as study_id:
+        await engine.studies.delete(study_id)

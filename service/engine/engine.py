@@ -6,16 +6,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.errors import AsktellError, StudyNotFound
+from service.domain.errors import StudyNotFound, StudyReloading
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.storage.database import Database
-from service.storage.driver_errors import database_unavailable
+from service.storage.driver_errors import unavailable_when_lost
 from service.storage.loader import load_study
 from service.storage.reads import Reads
 from service.storage.studies import StudyTable
@@ -49,18 +48,21 @@ class Engine:
         self._sampling_threads = sampling_threads
         self._actors: dict[str, Actor] = {}
         self._opening: dict[str, asyncio.Task[Actor]] = {}
+        self._removing: set[str] = set()
 
     async def get_actor(self, name: str) -> Actor:
         """Returns the live actor of a study, loading the study if need be.
 
         Raises:
             StudyNotFound: There is no managed study of that name.
+            StudyReloading: It is being removed.
             StudyOwnedElsewhere: Another process serves it.
             DatabaseUnavailable: It cannot be loaded just now.
         """
         actor = self._actors.get(name)
         if actor is not None and actor.ownership.error is None:
             return actor
+        self._check_not_removing(name)
         opening = self._opening.get(name)
         if opening is None:
             opening = self._opening[name] = asyncio.create_task(self._open(name))
@@ -68,30 +70,46 @@ class Engine:
         # Shielded: whoever opens first may go away, the others wait on.
         return await asyncio.shield(opening)
 
-    async def end_actor(self, actor: Actor, error: AsktellError) -> None:
-        """Refuses everything new with `error`; returns when nothing is being written any more."""
-        await self._committer.end(actor.ownership, error)
+    @asynccontextmanager
+    async def removing(self, name: str) -> AsyncIterator[int]:
+        """Holds a study back from everybody, for its removal; gives its id.
 
-    async def release(self, actor: Actor) -> None:
-        """Lets another process have the study of an actor that has ended."""
-        if self._actors.get(actor.spec.name) is actor:
-            del self._actors[actor.spec.name]
-        await self._committer.disown(actor.ownership)
+        Raises:
+            StudyNotFound, StudyReloading, StudyOwnedElsewhere, DatabaseUnavailable
+        """
+        self._check_not_removing(name)
+        self._removing.add(name)
+        try:
+            if name in self._opening:
+                await asyncio.wait([self._opening[name]])
+            ownership = await self._committer.own(await self._find_id(name))
+            self._actors.pop(name, None)
+            await self._committer.end(ownership, _being_removed(name))
+            try:
+                yield ownership.study_id
+            finally:
+                await self._committer.disown(ownership)
+        finally:
+            self._removing.remove(name)
 
     async def _open(self, name: str) -> Actor:
+        ownership = await self._committer.own(await self._find_id(name))
+        actor = self._actors[name] = await self._load(name, ownership)
+        return actor
+
+    async def _find_id(self, name: str) -> int:
         study_id = await self.studies.find_id(name)
         if study_id is None:
             raise _not_found(name)
-        ownership = await self._committer.own(study_id)
-        actor = await self._load(name, ownership)
-        self._actors[name] = actor
-        return actor
+        return study_id
+
+    def _check_not_removing(self, name: str) -> None:
+        if name in self._removing:
+            raise _being_removed(name)
 
     async def _load(self, name: str, ownership: Ownership) -> Actor:
-        try:
+        with unavailable_when_lost():
             loaded = await asyncio.to_thread(load_study, self._database, ownership.study_id)
-        except psycopg.OperationalError as error:
-            raise database_unavailable() from error
         if loaded is None:
             await self._committer.disown(ownership)
             raise _not_found(name)
@@ -145,3 +163,7 @@ async def open_engine(
 
 def _not_found(name: str) -> StudyNotFound:
     return StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")
+
+
+def _being_removed(name: str) -> StudyReloading:
+    return StudyReloading(f"Study {name!r} is being deleted. Try again to see that it is gone.")

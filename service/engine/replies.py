@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from service.domain.errors import IdempotencyKeyReused
-from service.storage.journal import StoredReply
+from service.storage.journal import REPLY_LIFETIME, StoredReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +19,25 @@ class KeyedRequest:
     operation: str
     key: str
     body_digest: bytes
+    arrived_at: datetime
 
     def reply(self, answer: Any) -> StoredReply:
         """The row that makes `answer` the answer of every repeat."""
-        return StoredReply(self.operation, self.key, self.body_digest, answer)
+        return StoredReply(self.operation, self.key, self.body_digest, answer, self.arrived_at)
 
 
 def keyed_request(operation: str, key: str, body: Any) -> KeyedRequest:
     """Builds the identity of a request from its key and its JSON-like body."""
-    text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    return KeyedRequest(operation, key, hashlib.sha256(text).digest())
+    text = json.dumps(body, sort_keys=True).encode()
+    return KeyedRequest(operation, key, hashlib.sha256(text).digest(), datetime.now(UTC))
 
 
 class Replies:
-    """One study's answered and running keyed requests. Belongs to the event loop."""
+    """One study's answered and running keyed requests. Belongs to the event loop.
+
+    Args:
+        stored: Oldest first.
+    """
 
     def __init__(self, stored: Iterable[StoredReply]) -> None:
         self._answered = {(reply.operation, reply.key): reply for reply in stored}
@@ -47,6 +52,7 @@ class Replies:
         Raises:
             IdempotencyKeyReused: The key came with another body before.
         """
+        self._forget_old(request.arrived_at)
         name = (request.operation, request.key)
         answered = self._answered.get(name)
         if answered is not None:
@@ -57,6 +63,14 @@ class Replies:
         first, answer = self._running[name]
         _check_same_body(request, first.body_digest)
         return await asyncio.shield(answer)
+
+    def _forget_old(self, now: datetime) -> None:
+        # Oldest first, so this looks at one more than it forgets.
+        while self._answered:
+            name, oldest = next(iter(self._answered.items()))
+            if now - oldest.created_at < REPLY_LIFETIME:
+                return
+            del self._answered[name]
 
     def _start(self, request: KeyedRequest, produce: Callable[[], Awaitable[Any]]) -> None:
         name = (request.operation, request.key)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -29,12 +30,12 @@ async def report(actor: Actor, number: int, points: Sequence[tuple[int, float]])
     trial = actor.get_trial(number)
     _check(actor, trial, points)
     record = actor.get_record(number)
-    new = sorted(point for point in points if point[0] not in trial.intermediate_values)
+    new = {step: value for step, value in reversed(points) if step not in trial.intermediate_values}
     if not new:
         await actor.confirm()
         return decision_of(record)
     draft = actor.begin()
-    for step, value in new:
+    for step, value in sorted(new.items(), key=itemgetter(0)):
         record = _report_one(actor, draft, trial._trial_id, record, step, value)
     draft.records[number] = record
     await actor.accept(draft)

@@ -29,7 +29,7 @@ async def tell(actor: Actor, number: int, outcome: Outcome) -> TrialView:
     trial = actor.get_trial(number)
     _check_outcome(outcome, len(actor.spec.objectives))
     if trial.state.is_finished():
-        _check_repeat(trial, outcome)
+        _check_repeat(trial, actor.get_record(number), outcome)
         view = _build_view(trial, actor.get_record(number))
         await actor.confirm()
         return view
@@ -76,7 +76,7 @@ def _check_values(values: Sequence[float] | None, n_objectives: int) -> None:
         raise InvalidValues("A value is NaN: tell the trial FAIL instead, or give a number.")
 
 
-def _check_repeat(trial: FrozenTrial, outcome: Outcome) -> None:
+def _check_repeat(trial: FrozenTrial, record: TrialRecord, outcome: Outcome) -> None:
     told = trial.state.name == outcome.state.name
     # What a PRUNED trial has for values came from its reports, not from the tell.
     same_values = outcome.values is None or list(outcome.values) == list(trial.values or ())
@@ -84,7 +84,8 @@ def _check_repeat(trial: FrozenTrial, outcome: Outcome) -> None:
     same_attrs = all(
         key in trial.user_attrs and trial.user_attrs[key] == value for key, value in attrs.items()
     )
-    if not (told and same_values and same_attrs):
+    same_reason = outcome.reason is None or outcome.reason == record.reason
+    if not (told and same_values and same_attrs and same_reason):
         raise AlreadyTold(
             f"Trial {trial.number} has already ended as {trial.state.name} with values "
             f"{trial.values}; it cannot end twice. Ask for a new trial instead."

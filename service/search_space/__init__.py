@@ -3,7 +3,7 @@
 from service.search_space.distributions import parse_distribution
 from service.search_space.params import check_params
 from service.search_space.parse import parse_space
-from service.search_space.scalars import find_scalar_problem
+from service.search_space.scalars import find_name_problem, find_scalar_problem
 from service.search_space.spaces import Parameter, SearchSpace, nest
 from service.search_space.values import find_value_problem
 
@@ -11,6 +11,7 @@ __all__ = [
     "Parameter",
     "SearchSpace",
     "check_params",
+    "find_name_problem",
     "find_scalar_problem",
     "find_value_problem",
     "nest",

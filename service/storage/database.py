@@ -7,6 +7,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _SQLALCHEMY_PREFIX = "postgresql+psycopg://"
 _PREFIXES = (_SQLALCHEMY_PREFIX, "postgresql://", "postgres://")
 
+# A peer that vanished without a word is noticed within seconds.
+_TIMEOUTS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 _PLAIN_OPTIONS = "-c TimeZone=UTC"
 
 # The guard triggers let sessions through that say they are the engine. A role named like our
@@ -57,4 +66,4 @@ class Database:
     def _conninfo(self, options: str) -> str:
         libpq_url = "postgresql://" + self._location
         given = str(conninfo_to_dict(libpq_url).get("options") or "")
-        return make_conninfo(libpq_url, options=f"{given} {options}".strip())
+        return make_conninfo(libpq_url, **_TIMEOUTS, options=f"{given} {options}".strip())

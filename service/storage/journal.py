@@ -6,7 +6,7 @@ local, as in Optuna's `FrozenTrial`; the writer converts them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from service.domain.studies import StudyState, TrialCounts
+
+REPLY_LIFETIME = timedelta(hours=24)
 
 
 class AttrKind(StrEnum):
@@ -100,12 +102,17 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """An answer that a repeat of the same request, by its idempotency key, gets again."""
+    """An answer that a repeat of the same request, by its idempotency key, gets again.
+
+    Attributes:
+        created_at: Aware; keys are kept for `REPLY_LIFETIME`.
+    """
 
     operation: str
     key: str
     body_digest: bytes
     answer: Any
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.domain.studies import StudySpec, StudyState
 from service.storage.database import Database
 from service.storage.encoding import decode_distribution, decode_float, decode_local_time
-from service.storage.journal import StoredReply, TrialRecord
+from service.storage.journal import REPLY_LIFETIME, StoredReply, TrialRecord
 from service.storage.specs import spec_from_document
 
 _Row = tuple[Any, ...]
@@ -75,9 +75,15 @@ SELECT number, attempt, ask_seq, tell_seq, client_id, decision_step, should_prun
 FROM asktell.trials WHERE study_id = %s
 """
 
+# Keys that have outlived their time leave the table when their study is loaded.
+_DELETE_OLD_REPLIES = """
+DELETE FROM asktell.idempotency_keys
+WHERE study_id = %s AND created_at < clock_timestamp() - %s::interval
+"""
+
 _SELECT_REPLIES = """
-SELECT operation, key, body_digest, answer FROM asktell.idempotency_keys
-WHERE study_id = %s AND created_at > clock_timestamp() - interval '24 hours'
+SELECT operation, key, body_digest, answer, created_at FROM asktell.idempotency_keys
+WHERE study_id = %s ORDER BY created_at
 """
 
 
@@ -114,6 +120,7 @@ def load_study(database: Database, study_id: int) -> LoadedStudy | None:
         if row is None:
             return None
         spec, state, last_seq, revision = row
+        connection.execute(_DELETE_OLD_REPLIES, (study_id, REPLY_LIFETIME))
         return LoadedStudy(
             study_id=study_id,
             spec=spec_from_document(spec),

@@ -188,7 +188,7 @@ def _build_trial(row: DictRow) -> TrialView:
         number=row["number"],
         state=TrialState(row["state"]),
         params={
-            name: decode_distribution(text).to_external_repr(value)
+            name: decode_distribution(text).to_external_repr(float(value))
             for name, value, text in row["params"] or ()
         },
         values=_build_values(row["objective_values"]),

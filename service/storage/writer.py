@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection, AsyncCursor
 
-from service.domain.errors import WriteFailed
+from service.domain.errors import StudyReloading
 from service.storage.encoding import encode_time
 from service.storage.journal import StudyWrite, TrialRecord
 from service.storage.rows import OptunaRows, fold
@@ -96,11 +96,15 @@ DO UPDATE SET attempt = excluded.attempt, tell_seq = excluded.tell_seq,
               should_prune = excluded.should_prune, reason = excluded.reason
 """
 
-_INSERT_REPLIES = """
+# A key that is there already has outlived its time: the engine knows all others.
+_UPSERT_REPLIES = """
 INSERT INTO asktell.idempotency_keys (study_id, operation, key, body_digest, answer, created_at)
-SELECT u.study_id, u.operation, u.key, u.body_digest, u.answer::json, clock_timestamp()
-FROM unnest(%s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[])
-     AS u (study_id, operation, key, body_digest, answer)
+SELECT u.study_id, u.operation, u.key, u.body_digest, u.answer::json, u.created_at
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::timestamptz[])
+     AS u (study_id, operation, key, body_digest, answer, created_at)
+ON CONFLICT (study_id, operation, key)
+DO UPDATE SET body_digest = excluded.body_digest, answer = excluded.answer,
+              created_at = excluded.created_at
 """
 
 # The summary row; its revision is also the fence against a second owner of the study.
@@ -127,7 +131,7 @@ async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) 
         writes: At most one per study and operation, each study's in the order they happened.
 
     Raises:
-        WriteFailed: A row was not in the state that the engine saw.
+        StudyReloading: A row was not in the state that the engine saw.
         psycopg.Error: The database refused a row, or the connection is gone.
     """
     merged = _merge_by_study(writes)
@@ -137,7 +141,7 @@ async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) 
         states = await _update_states(connection, rows)
         await _write_contents(connection, rows)
         await _upsert_records(connection, merged)
-        await _insert_replies(connection, merged)
+        await _upsert_replies(connection, merged)
         progress = await _update_progress(connection, merged)
     _expect_rows(states, len(rows.transitions), "a trial was not in the expected state")
     _expect_rows(progress, len(merged), "the study was changed by another process")
@@ -233,10 +237,10 @@ def _record_columns(record: TrialRecord) -> tuple[Any, ...]:
     )
 
 
-async def _insert_replies(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
+async def _upsert_replies(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
     await _execute(
         connection,
-        _INSERT_REPLIES,
+        _UPSERT_REPLIES,
         [
             (
                 write_.study_id,
@@ -244,6 +248,7 @@ async def _insert_replies(connection: AsyncConnection[Any], merged: Sequence[Stu
                 reply.key,
                 reply.body_digest,
                 orjson.dumps(reply.answer).decode(),
+                reply.created_at,
             )
             for write_ in merged
             for reply in write_.replies
@@ -289,4 +294,4 @@ async def _execute(
 def _expect_rows(cursor: AsyncCursor[Any] | None, expected: int, otherwise: str) -> None:
     found = cursor.rowcount if cursor is not None else 0
     if found != expected:
-        raise WriteFailed(f"Nothing was written, because {otherwise}. Try again.")
+        raise StudyReloading(f"Nothing was written, because {otherwise}. Try again shortly.")

@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import psycopg
 import pytest
+from psycopg import sql
 
 from service.domain.errors import (
     AlreadyTold,
@@ -22,9 +23,9 @@ from service.domain.errors import (
     StudyFinished,
     StudyNotFound,
     StudyOwnedElsewhere,
+    StudyReloading,
     TrialNotFound,
     TrialNotRunning,
-    WriteFailed,
 )
 from service.domain.studies import Component, Direction, IfExists, Objective, StudyState
 from service.domain.trials import Outcome, TrialState
@@ -230,6 +231,16 @@ class TestReport:
         assert await report(batch, 1, points) == decisions[-1]
         assert decisions[-1].should_prune
 
+    async def test_the_first_value_of_a_step_stays(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        await ask(actor, Ask())
+        await report(actor, 0, [(0, 5.0), (0, 3.0)])
+        await report(actor, 0, [(0, 4.0)])
+        view = await engine.reads.find_trial(actor.study_id, 0)
+        assert view is not None
+        assert view.intermediate_values == {0: 5.0}
+
     async def test_refusals(self, engine: Engine) -> None:
         await create_study(engine, new_study())
         actor = await engine.get_actor("s")
@@ -300,6 +311,25 @@ class TestIdempotency:
                 await ask(actor, Ask(count=2, idempotency_key="k"))
             assert (await ask(actor, Ask()))[0].number == 1
 
+    async def test_a_key_is_new_again_after_its_time(self, database: Database) -> None:
+        command = Ask(idempotency_key="k")
+        async with open_engine(database) as engine:
+            await create_study(engine, new_study())
+            await ask(await engine.get_actor("s"), command)
+        with psycopg.connect(database.conninfo) as connection:
+            connection.execute(
+                "UPDATE asktell.idempotency_keys SET created_at = created_at - interval '25 hours'"
+            )
+        async with open_engine(database) as engine:
+            assert (await ask(await engine.get_actor("s"), command))[0].number == 1
+            assert count_rows(database, "SELECT count(*) FROM asktell.idempotency_keys") == 1
+
+    async def test_a_number_beyond_64_bits_is_refused_with_a_key_too(self, engine: Engine) -> None:
+        await create_study(engine, new_study())
+        actor = await engine.get_actor("s")
+        with pytest.raises(InvalidParams):
+            await ask(actor, Ask(params={"n": 2**70}, idempotency_key="k"))
+
 
 class TestStudies:
     async def test_load_needs_the_same_spec(self, engine: Engine) -> None:
@@ -328,21 +358,35 @@ class TestStudies:
         await ask(actor, Ask(count=3))
         await report(actor, 0, [(0, 1.0)])
         await delete_study(engine, "s")
-        with pytest.raises(StudyNotFound):
+        with pytest.raises(StudyReloading):
             await report(actor, 0, [(1, 1.0)])
         with pytest.raises(StudyNotFound):
             await engine.get_actor("s")
-        with psycopg.connect(database.conninfo) as connection:
-            rows = connection.execute("SELECT count(*) FROM trials").fetchone()
-        assert rows == (0,)
+        assert count_rows(database, "SELECT count(*) FROM trials") == 0
         assert (await create_study(engine, new_study())).created
+
+    async def test_deleting_a_study_in_use_removes_it_and_tells_its_jobs(
+        self, engine: Engine, database: Database
+    ) -> None:
+        async def ask_until_gone() -> None:
+            while True:
+                await eventually(lambda: ask_once(engine, "s"))
+
+        for _ in range(5):
+            await create_study(engine, new_study())
+            jobs = [asyncio.create_task(ask_until_gone()) for _ in range(4)]
+            await eventually(lambda: ask_once(engine, "s"))
+            await delete_study(engine, "s")
+            ends = await asyncio.gather(*jobs, return_exceptions=True)
+            assert [type(end) for end in ends] == [StudyNotFound] * 4
+        assert count_rows(database, "SELECT count(*) FROM trials") == 0
 
     async def test_an_exhausted_grid_finishes_the_study(self, engine: Engine) -> None:
         space = {"c": SPACE["c"]}
         await create_study(engine, new_study(space=space, sampler=Component("GridSampler")))
         actor = await engine.get_actor("s")
+        assert len(await ask(actor, Ask(count=5))) == 2
         for number in range(2):
-            await ask(actor, Ask())
             await tell(actor, number, Outcome(TrialState.COMPLETE, (1.0,)))
         with pytest.raises(StudyFinished):
             await ask(actor, Ask())
@@ -352,7 +396,35 @@ class TestStudies:
 
 
 class TestFaults:
-    async def test_a_failing_study_fails_alone(self, engine: Engine, database: Database) -> None:
+    async def test_a_refused_row_fails_its_operation_alone(
+        self, engine: Engine, database: Database
+    ) -> None:
+        for name in ("good", "bad"):
+            await create_study(engine, new_study(name))
+            await ask(await engine.get_actor(name), Ask(count=3))
+        refuse_reports_of(database, 666.0)
+        good = await engine.get_actor("good")
+        # Often enough for the driver to have prepared every statement.
+        for step in range(12):
+            bad = await engine.get_actor("bad")
+            results = await asyncio.gather(
+                report(good, 0, [(step, 1.0)]),
+                report(bad, 0, [(step, 1.0)]),
+                report(bad, 1, [(step, 666.0)]),
+                report(bad, 2, [(step, 1.0)]),
+                report(good, 1, [(step, 1.0)]),
+                return_exceptions=True,
+            )
+            kinds = [type(result).__name__ for result in results]
+            assert kinds == ["Decision", "Decision", "WriteFailed", "StudyReloading", "Decision"]
+        assert (await ask(good, Ask()))[0].number == 3
+        view = await engine.reads.find_trial(bad.study_id, 1)
+        assert view is not None
+        assert not view.intermediate_values
+
+    async def test_a_study_that_somebody_else_changed_is_read_again(
+        self, engine: Engine, database: Database
+    ) -> None:
         for name in ("good", "bad"):
             await create_study(engine, new_study(name))
         good, bad = await engine.get_actor("good"), await engine.get_actor("bad")
@@ -362,10 +434,8 @@ class TestFaults:
             return_exceptions=True,
         )
         assert [trials[0].number for trials in results[0::2]] == list(range(8))
-        assert all(isinstance(result, WriteFailed) for result in results[1::2])
-        reloaded = await engine.get_actor("bad")
-        assert (await ask(reloaded, Ask()))[0].number == 0
-        assert (await ask(good, Ask()))[0].number == 8
+        assert all(isinstance(result, StudyReloading) for result in results[1::2])
+        assert (await ask_once(engine, "bad"))[0].number == 0
 
     async def test_a_study_has_one_owner(self, database: Database) -> None:
         async with open_engine(database) as second:
@@ -387,10 +457,7 @@ class TestFaults:
         with pytest.raises(DatabaseUnavailable):
             await ask(actor, Ask())
 
-        async def ask_again() -> Any:
-            return await ask(await engine.get_actor("s"), Ask())
-
-        assert (await eventually(ask_again))[0].number == 1
+        assert (await eventually(lambda: ask_once(engine, "s")))[0].number == 1
 
     async def test_starts_without_a_database(self, tmp_path: Path) -> None:
         nowhere = Database(f"postgresql://nobody@/nowhere?host={tmp_path}")
@@ -399,24 +466,38 @@ class TestFaults:
                 await engine.get_actor("s")
 
     async def test_a_trial_that_ends_while_it_gets_parameters(self, engine: Engine) -> None:
-        sampler = Component("TPESampler")
-        await create_study(engine, new_study(space=None, sampler=sampler))
+        await create_study(engine, new_study(space=None))
         actor = await engine.get_actor("s")
         await ask(actor, Ask())
-        results = await asyncio.gather(
-            suggest(actor, 0, {"x": SPACE["x"]}),
-            _tell_soon(actor),
-            return_exceptions=True,
-        )
-        assert isinstance(results[0], TrialNotRunning)
+        draft = actor.begin()
+        optuna.Trial(draft.study, actor.get_trial(0)._trial_id).suggest_float("x", 0, 1)
+        await tell(actor, 0, Outcome(TrialState.FAIL))
+        with pytest.raises(TrialNotRunning):
+            actor.accept(draft)
         view = await engine.reads.find_trial(actor.study_id, 0)
         assert view is not None
         assert not view.params
 
 
-async def _tell_soon(actor: Any) -> None:
-    await asyncio.sleep(0)
-    await tell(actor, 0, Outcome(TrialState.FAIL))
+async def ask_once(engine: Engine, name: str) -> Any:
+    return await ask(await engine.get_actor(name), Ask())
+
+
+def count_rows(database: Database, query: str) -> int:
+    with psycopg.connect(database.conninfo) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def refuse_reports_of(database: Database, value: float) -> None:
+    """Makes Postgres refuse a row that the engine thinks is good."""
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute(
+            sql.SQL(
+                "ALTER TABLE trial_intermediate_values ADD CHECK (intermediate_value <> {})"
+            ).format(value)
+        )
 
 
 def _spoil_revision(database: Database, study_id: int) -> None:
