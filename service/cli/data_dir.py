@@ -1,6 +1,7 @@
 """The files that a server keeps for the machine it runs on: its token and its address."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,24 @@ def make_data_dir(folder: Path) -> None:
             f"The data directory {folder} cannot be made ({error.strerror}); choose another by "
             "--data-dir or ASKTELL_DATA_DIR."
         ) from error
+
+
+@contextmanager
+def hold_data_dir(folder: Path) -> Iterator[None]:
+    """Keep other servers off the folder; the system lets go of it when this process ends.
+
+    Raises:
+        CannotStart: Another server is running on it.
+    """
+    with (folder / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"Another server is running on the data directory {folder}. Stop it, or choose "
+                "another by --data-dir or ASKTELL_DATA_DIR."
+            ) from None
+        yield
 
 
 def get_or_make_token(folder: Path) -> str:

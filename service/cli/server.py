@@ -17,7 +17,13 @@ from service import __version__
 from service.api.app import build_app, read_clock
 from service.api.gate import GateRules
 from service.api.login import LoginLinks
-from service.cli.data_dir import TOKEN_FILE, get_or_make_token, make_data_dir, publish_address
+from service.cli.data_dir import (
+    TOKEN_FILE,
+    get_or_make_token,
+    hold_data_dir,
+    make_data_dir,
+    publish_address,
+)
 from service.cli.databases import open_migrated_database
 from service.cli.listening import build_url, find_own_hosts, open_listener
 from service.domain.tokens import Credentials
@@ -51,6 +57,7 @@ def run_server(
     _leave_on_stop_signals()
     make_data_dir(settings.data_dir)
     with ExitStack() as stack:
+        stack.enter_context(hold_data_dir(settings.data_dir))
         rules = _build_rules(settings)
         listener = stack.enter_context(open_listener(settings.host, settings.port))
         database = stack.enter_context(open_migrated_database(settings, migrate=migrate))

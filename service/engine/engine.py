@@ -20,7 +20,9 @@ from service.storage.reads import Reads
 from service.storage.studies import StudyTable
 
 _POOL_SIZE = 8
-_POOL_WAIT_SECONDS = 5.0
+_POOL_WAIT_SECONDS = 3.0
+# Left to itself the pool would wait ever longer between tries; this way the next caller tries.
+_POOL_RECONNECT_SECONDS = 2.0
 _FIRST_CONNECTION_SECONDS = 2.0
 
 
@@ -139,6 +141,7 @@ async def open_engine(
         min_size=1,
         max_size=_POOL_SIZE,
         timeout=_POOL_WAIT_SECONDS,
+        reconnect_timeout=_POOL_RECONNECT_SECONDS,
         open=False,
         check=AsyncConnectionPool.check_connection,
         kwargs={"autocommit": True},

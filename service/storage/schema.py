@@ -76,8 +76,8 @@ def _connect(conninfo: str) -> Iterator[psycopg.Connection]:
             yield connection
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(
-            "The database cannot be reached; see that Postgres runs and ASKTELL_DATABASE_URL "
-            "leads to it."
+            "The database cannot be reached; see that Postgres runs and that ASKTELL_DATABASE_URL "
+            "leads to it, with the right user and password."
         ) from error
 
 

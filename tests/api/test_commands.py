@@ -159,3 +159,14 @@ def test_needs_a_server_for_a_login_link(tmp_path: Path) -> None:
 
 def test_shows_its_version() -> None:
     assert run("--version").stdout == f"asktell {__version__}\n"
+
+
+def test_two_servers_on_one_data_directory_are_refused(database: Database, tmp_path: Path) -> None:
+    settings = {"database_url": database.url, "dashboard": "false"}
+    with serve(tmp_path, **settings) as first:
+        url = wait_for_address(first, tmp_path)
+        second = run("serve", "--port", "0", data_dir=str(tmp_path), **settings)
+        assert second.returncode == 1
+        assert "Another server" in second.stderr
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        assert (tmp_path / "address").exists()

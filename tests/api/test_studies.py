@@ -70,6 +70,8 @@ async def test_refuses_bad_fields(api: httpx.AsyncClient, subtests: pytest.Subte
         ({"sampler": {"type": "RandomSampler", "arg": {}}}, "sampler.arg", '"args"'),
         ({"sampler": "RandomSampler"}, "sampler", ""),
         ({"user_attrs": {"a\0b": 1}}, "user_attrs", "NUL"),
+        ({"user_attrs": {"a": ["b", {"c": "d\0"}]}}, "user_attrs", "NUL"),
+        ({"user_attrs": {"a": {"b\0": 1}}}, "user_attrs", "NUL"),
         ({"user_attrs": {"k" * 513: 1}}, "user_attrs", "512"),
         ({"if_exists": "replace"}, "if_exists", "load"),
     ]:

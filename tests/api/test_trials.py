@@ -265,6 +265,7 @@ async def test_refuses_bad_outcomes(
         ({"values": 1}, "invalid-request"),
         ({"state": "COMPLETE", "value": 1}, "invalid-request"),
         ({"state": "FAIL", "reason": "a\0"}, "invalid-request"),
+        ({"state": "FAIL", "user_attrs": {"a": "b\0"}}, "invalid-request"),
         ({"state": "FAIL", "user_attrs": {"": 1}}, "invalid-request"),
     ]:
         with subtests.test(outcome=outcome):

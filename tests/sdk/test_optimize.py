@@ -99,6 +99,29 @@ def test_caught_exceptions_fail_their_trials_only(study: asktell.Study, catch: A
     assert states(study) == ["FAIL", "COMPLETE"]
 
 
+def test_text_that_is_a_number_is_one_as_in_optuna(study: asktell.Study) -> None:
+    study.optimize(lambda _: "1.5", n_trials=1)
+    assert study.best_value == 1.5
+
+
+@pytest.mark.parametrize("returned", [10**400, "accuracy"])
+def test_what_is_no_number_fails_its_trial(study: asktell.Study, returned: Any) -> None:
+    study.optimize(lambda _: returned, n_trials=1)
+    (trial,) = study.trials()
+    assert trial.state is TrialState.FAIL
+    assert "not a number" in (trial.reason or "")
+
+
+def test_a_tell_that_is_refused_fails_its_trial_and_is_raised(study: asktell.Study) -> None:
+    def objective(trial: asktell.Trial) -> float:
+        trial.set_user_attr("weights", "x" * 6_000_000)
+        return 1.0
+
+    with pytest.raises(asktell.InvalidError):
+        study.optimize(objective, n_trials=3)
+    assert states(study) == ["FAIL"]
+
+
 def test_an_interruption_fails_its_trial_and_is_raised(study: asktell.Study) -> None:
     def objective(trial: asktell.Trial) -> float:
         raise KeyboardInterrupt

@@ -9,11 +9,14 @@ from asktell._settings import data_dir, find_token, find_url
 LOCAL = "http://127.0.0.1:8700"
 
 
-def test_the_url_is_the_argument_then_the_environment_then_the_default() -> None:
-    environ = {"ASKTELL_URL": "https://box/asktell/"}
-    assert find_url("http://other:1", environ) == "http://other:1"
+def test_the_url_is_argument_environment_running_server_or_default(tmp_path: Path) -> None:
+    local = {"ASKTELL_DATA_DIR": str(tmp_path)}
+    assert find_url(None, local) == LOCAL
+    (tmp_path / "address").write_text("http://127.0.0.1:8733\n")
+    assert find_url(None, local) == "http://127.0.0.1:8733"
+    environ = local | {"ASKTELL_URL": "https://box/asktell/"}
     assert find_url(None, environ) == "https://box/asktell"
-    assert find_url(None, {}) == LOCAL
+    assert find_url("http://other:1", environ) == "http://other:1"
 
 
 @pytest.mark.parametrize("url", ["box:8700", "ftp://box", "http://", "/studies", "http://[::"])

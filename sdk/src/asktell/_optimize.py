@@ -119,29 +119,39 @@ class Optimization:
     def _tell_returned(self, trial: Trial, returned: Any) -> None:
         if trial.told is not None:
             return
-        flaw = _find_flaw(returned, len(self._study.objectives))
-        if flaw is None:
-            told = trial.tell(returned)
-            _logger.info("Trial %d finished with %s.", trial.number, told.values)
-        else:
-            trial.tell(state="FAIL", reason=flaw)
+        try:
+            values = _read_values(returned, len(self._study.objectives))
+        except ValueError as flaw:
+            trial.tell(state="FAIL", reason=str(flaw))
             _logger.warning("Trial %d failed: %s", trial.number, flaw)
+            return
+        try:
+            told = trial.tell(values)
+        except Exception as error:
+            # Something that is told along, such as an attribute, was refused.
+            trial._end_by(error)
+            raise
+        _logger.info("Trial %d finished with %s.", trial.number, told.values)
 
 
-def _find_flaw(returned: Any, n_objectives: int) -> str | None:
-    """Why what an objective returned cannot be told, or None."""
+def _read_values(returned: Any, n_objectives: int) -> list[float]:
+    """What an objective returned, as numbers; ValueError says why it cannot be told."""
     is_several = isinstance(returned, Sequence) and not isinstance(returned, str)
     values = returned if is_several else [returned]
     if len(values) != n_objectives:
-        return (
+        raise ValueError(
             f"The objective returned {len(values)} values, but the study has "
             f"{n_objectives} objectives."
         )
-    for value in values:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            return f"The objective returned {value!r}, which is not a number."
-        if math.isnan(number):
-            return "The objective returned NaN."
-    return None
+    numbers = [_read_number(value) for value in values]
+    if any(math.isnan(number) for number in numbers):
+        raise ValueError("The objective returned NaN.")
+    return numbers
+
+
+def _read_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = repr(value)[:80]
+        raise ValueError(f"The objective returned {shown}, which is not a number.") from error

@@ -15,12 +15,15 @@ DEFAULT_URL = "http://127.0.0.1:8700"
 
 
 def find_url(url: str | None, environ: Mapping[str, str]) -> str:
-    """The server's address without a trailing slash: the argument, ASKTELL_URL or the default.
+    """The server's address without a trailing slash.
+
+    The argument, ASKTELL_URL, what a server running on this user's data directory has written
+    there, or the default.
 
     Raises:
         ConfigurationError: It is not an http or https address.
     """
-    found = url or environ.get("ASKTELL_URL") or DEFAULT_URL
+    found = url or environ.get("ASKTELL_URL") or _find_local_url(environ) or DEFAULT_URL
     try:
         parsed = httpx.URL(found)
     except httpx.InvalidURL as error:
@@ -64,6 +67,14 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _find_local_url(environ: Mapping[str, str]) -> str | None:
+    try:
+        return (data_dir(environ) / "address").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        # No server of this user is running; nothing is known of others.
+        return None
 
 
 def _check_token(token: str) -> str:
