@@ -16,7 +16,6 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from service.api.fields import (
-    MAX_NAME_LENGTH,
     Attributes,
     JsonObject,
     Number,
@@ -24,6 +23,7 @@ from service.api.fields import (
     Step,
     Text,
 )
+from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component, Direction, IfExists, Objective
 from service.domain.trials import Outcome, TrialState
 from service.engine.ask import Ask

@@ -4,8 +4,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import orjson
 
-from service.api.fields import MAX_NAME_LENGTH
 from service.domain.errors import FieldError, Invalid
+from service.domain.limits import MAX_NAME_LENGTH
 
 
 def encode_cursor(last: str | int) -> str:

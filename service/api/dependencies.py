@@ -4,8 +4,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 
-from service.api.fields import MAX_NAME_LENGTH, Text
+from service.api.fields import Text
 from service.domain.errors import StudyNotFound
+from service.domain.limits import MAX_NAME_LENGTH
 from service.engine.actor import Actor
 from service.engine.engine import Engine
 from service.storage.reads import StoredStudy

@@ -7,8 +7,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, Field, PlainValidator, StrictInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-MAX_NAME_LENGTH = 512
-MAX_STEP = 2**31 - 1
+from service.domain.limits import MAX_NAME_LENGTH, MAX_STEP
 
 NUMBER_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}],
@@ -72,7 +71,9 @@ def _parse_finite(value: float) -> float:
 def _check_attribute_names(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in attrs:
         if not name or len(name) > MAX_NAME_LENGTH:
-            raise PydanticCustomError("attribute_name", "names must have 1 to 512 characters")
+            raise PydanticCustomError(
+                "attribute_name", f"names must have 1 to {MAX_NAME_LENGTH} characters"
+            )
     return attrs
 
 

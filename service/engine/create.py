@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.domain.errors import Invalid, InvalidName, StudyExists
+from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component, IfExists, Objective, StudySpec, StudySummary
 from service.engine.engine import Engine
 from service.pruners import resolve_pruner
@@ -13,7 +14,6 @@ from service.samplers import default_sampler, resolve_sampler
 from service.search_space import SearchSpace, parse_space
 from service.storage.reads import StoredStudy
 
-_MAX_NAME_LENGTH = 512
 _MAX_SEED = 2**32
 
 
@@ -78,8 +78,8 @@ def _build_spec(new: NewStudy) -> StudySpec:
 
 
 def _check_name(name: str) -> None:
-    if not name or len(name) > _MAX_NAME_LENGTH:
-        raise InvalidName(f"A study's name has 1 to {_MAX_NAME_LENGTH} characters.")
+    if not name or len(name) > MAX_NAME_LENGTH:
+        raise InvalidName(f"A study's name has 1 to {MAX_NAME_LENGTH} characters.")
     if "/" in name or "\0" in name or not _is_encodable(name):
         raise InvalidName("A study's name has no '/', no NUL and only valid Unicode characters.")
 

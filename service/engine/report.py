@@ -7,13 +7,12 @@ from operator import itemgetter
 from optuna.trial import FrozenTrial, TrialState
 
 from service.domain.errors import InvalidReport, TrialNotRunning
+from service.domain.limits import MAX_STEP
 from service.domain.trials import Decision
 from service.engine.actor import PRUNER_ATTR, Actor, Draft
 from service.engine.prune import decision_of
 from service.pruners import build_pruner, has_auto, resolve_auto
 from service.storage.journal import TrialRecord
-
-_MAX_STEP = 2**31 - 1
 
 
 async def report(actor: Actor, number: int, points: Sequence[tuple[int, float]]) -> Decision:
@@ -53,8 +52,8 @@ def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]
             f"Trial {trial.number} is {trial.state.name}; only a running trial takes reports."
         )
     for step, _ in points:
-        if not 0 <= step <= _MAX_STEP:
-            raise InvalidReport(f"Step {step} is out of range: use 0 to {_MAX_STEP}.")
+        if not 0 <= step <= MAX_STEP:
+            raise InvalidReport(f"Step {step} is out of range: use 0 to {MAX_STEP}.")
 
 
 def _report_one(

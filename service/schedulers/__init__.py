@@ -1,0 +1,1 @@
+"""The server's loops, the worker and its executors. Nothing launches trials yet."""

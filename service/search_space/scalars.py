@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
+from service.domain.limits import MAX_NAME_LENGTH
+
 MAX_EXACT_INT = 2**53
-MAX_NAME_LENGTH = 512
 
 
 def find_name_problem(name: Any) -> str | None:
