@@ -5,7 +5,8 @@ One cycle is an ask with five parameters, five reports each with the pruner's de
 """
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +63,22 @@ class Timings:
 def timings_from_json(document: dict[str, Any]) -> Timings:
     """The timings that another process printed."""
     return Timings(**document)
+
+
+def work_window(run_cycle: Callable[[], Timings], start: float, end: float) -> Timings:
+    """Repeats a cycle from `start` to `end` (Unix times).
+
+    What begins after the first fifth and ends in time counts.
+    """
+    time.sleep(max(0.0, start - time.time()))
+    counted_from = start + (end - start) / 5
+    total = Timings()
+    while time.time() < end:
+        counts = time.time() >= counted_from
+        timings = run_cycle()
+        if counts and time.time() < end:
+            total.add(timings)
+    return total
 
 
 def percentile(values: Sequence[float], fraction: float) -> float:

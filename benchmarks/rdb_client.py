@@ -20,7 +20,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from benchmarks.cycle import SAMPLERS, STEPS, Timings, objective, value_at
+from benchmarks.cycle import SAMPLERS, STEPS, Timings, objective, value_at, work_window
 
 _DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "x": FloatDistribution(-5.0, 5.0),
@@ -41,14 +41,7 @@ def main(study_name: str, sampler: str, start: float, end: float) -> None:
         sampler=getattr(optuna.samplers, SAMPLERS[sampler])(),
         pruner=optuna.pruners.MedianPruner(),
     )
-    time.sleep(max(0.0, start - time.time()))
-    counted_from = start + (end - start) / 5
-    total = Timings()
-    while time.time() < end:
-        counts = time.time() >= counted_from
-        timings = _run_cycle(study)
-        if counts and time.time() < end:
-            total.add(timings)
+    total = work_window(lambda: _run_cycle(study), start, end)
     json.dump(total.to_json(), sys.stdout)
 
 

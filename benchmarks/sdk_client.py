@@ -12,20 +12,13 @@ import time
 
 import asktell
 
-from benchmarks.cycle import STEPS, Timings, objective, value_at
+from benchmarks.cycle import STEPS, Timings, objective, value_at, work_window
 
 
 def main(url: str, study_name: str, start: float, end: float) -> None:
     with asktell.Client(url) as client:
         study = client.get_study(study_name)
-        time.sleep(max(0.0, start - time.time()))
-        counted_from = start + (end - start) / 5
-        total = Timings()
-        while time.time() < end:
-            counts = time.time() >= counted_from
-            timings = _run_cycle(study)
-            if counts and time.time() < end:
-                total.add(timings)
+        total = work_window(lambda: _run_cycle(study), start, end)
     json.dump(total.to_json(), sys.stdout)
 
 
