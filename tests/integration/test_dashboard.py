@@ -12,7 +12,6 @@ import httpx
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from starlette.applications import Starlette
 
 from service.domain.studies import StudySummary
@@ -21,6 +20,7 @@ from service.web.dashboard import DashboardProcess
 from service.web.dashboard_process import open_read_only_storage
 from service.web.dashboard_proxy import DashboardProxy
 from service.web.routes import build_web_routes
+from tests.plain_optuna import open_rdb_storage
 
 DEADLINE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.05
@@ -179,9 +179,8 @@ def test_postgres_itself_refuses_the_dashboards_writes(database: Database):
 
 
 def create_study(database: Database, name: str) -> None:
-    storage = RDBStorage(database.sqlalchemy_url)
-    storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], name)
-    storage.engine.dispose()
+    with open_rdb_storage(database) as storage:
+        storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], name)
 
 
 async def read_names(client: httpx.AsyncClient) -> list[str]:

@@ -34,6 +34,7 @@ from service.domain.trials import Decision, TrialState, TrialView
 from service.storage.database import Database
 from service.storage.reads import FIND_STUDY, LIST_STUDIES, LIST_TRIALS, Reads
 from service.storage.specs import spec_to_document
+from tests.plain_optuna import open_rdb_storage
 
 CREATED_AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 ANY_STATE = list(TrialState)
@@ -55,10 +56,8 @@ async def reads(database: Database) -> AsyncIterator[Reads]:
 
 @pytest.fixture
 def storage(database: Database) -> Iterator[RDBStorage]:
-    storage = RDBStorage(database.sqlalchemy_url)
-    yield storage
-    storage.remove_session()
-    storage.engine.dispose()
+    with open_rdb_storage(database) as storage:
+        yield storage
 
 
 def build_spec(name: str, *, objectives: int = 1) -> StudySpec:

@@ -10,21 +10,11 @@ import optuna
 import psycopg
 import pytest
 import sqlalchemy
-from optuna.storages import RDBStorage
 
 from service.domain.errors import DatabaseUnavailable
 from service.storage.database import Database
 from service.storage.schema import SchemaError, check, upgrade
-
-
-@contextmanager
-def plain_storage(database: Database) -> Iterator[RDBStorage]:
-    storage = RDBStorage(database.sqlalchemy_url)
-    try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+from tests.plain_optuna import open_rdb_storage
 
 
 def execute(database: Database, query: str) -> None:
@@ -48,7 +38,7 @@ def test_upgrade_makes_what_check_wants(empty_database: Database) -> None:
 def test_upgraded_database_is_one_for_plain_optuna(empty_database: Database) -> None:
     upgrade(empty_database)
 
-    with plain_storage(empty_database) as storage:
+    with open_rdb_storage(empty_database) as storage:
         assert storage.get_current_version() == storage.get_head_version()
         optuna.create_study(storage=storage, study_name="plain").optimize(lambda _: 1.0, n_trials=2)
 
@@ -80,12 +70,12 @@ def test_four_processes_upgrade_at_once(empty_database: Database) -> None:
 
 
 def test_upgrade_keeps_the_studies_of_plain_optuna(empty_database: Database) -> None:
-    with plain_storage(empty_database) as storage:
+    with open_rdb_storage(empty_database) as storage:
         optuna.create_study(storage=storage, study_name="old").optimize(lambda _: 2.0, n_trials=1)
 
     upgrade(empty_database)
 
-    with plain_storage(empty_database) as storage:
+    with open_rdb_storage(empty_database) as storage:
         assert optuna.load_study(study_name="old", storage=storage).best_value == 2.0
 
 
@@ -95,7 +85,7 @@ def test_check_names_the_remedy_on_an_empty_database(empty_database: Database) -
 
 
 def test_check_names_the_remedy_on_a_database_of_plain_optuna(empty_database: Database) -> None:
-    with plain_storage(empty_database):
+    with open_rdb_storage(empty_database):
         pass
 
     with pytest.raises(SchemaError, match=r"Asktell are missing.*`asktell db upgrade`"):
@@ -163,7 +153,7 @@ def test_role_named_like_our_schema_still_finds_optunas_tables(empty_database: D
         with psycopg.connect(database.plain_conninfo) as connection:
             row = connection.execute("SELECT 'studies'::regclass = 'public.studies'::regclass")
             assert row.fetchone() == (True,)
-        with plain_storage(database) as storage:
+        with open_rdb_storage(database) as storage:
             optuna.create_study(storage=storage).optimize(lambda _: 1.0, n_trials=1)
 
 
@@ -186,7 +176,7 @@ def role_named_asktell(database: Database) -> Iterator[Database]:
 
 
 def test_trial_number_cannot_repeat_within_a_study(database: Database) -> None:
-    with plain_storage(database) as storage:
+    with open_rdb_storage(database) as storage:
         optuna.create_study(storage=storage).optimize(lambda _: 1.0, n_trials=2)
 
     with pytest.raises(psycopg.errors.UniqueViolation):
