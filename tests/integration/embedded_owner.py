@@ -15,8 +15,8 @@ from service.storage.embedded import (
     open_embedded_postgres,
 )
 from service.storage.embedded.account import choose_account
-from service.storage.embedded.binaries import find_binaries
 from service.storage.embedded.cluster import Cluster
+from service.storage.embedded.open import choose_binaries
 
 DEADLINE_SECONDS = 40.0
 
@@ -78,13 +78,14 @@ def read_errors(owner: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def run_orphan(cluster_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+def run_orphan(folder: Path, cluster_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server as a service leaves it behind where the kernel does not end it."""
     account = choose_account(cluster_dir)
     name = Cluster(cluster_dir, account, "").name
     options = ["--listen_addresses=", f"--cluster_name={name}", f"-k{cluster_dir}"]
+    postgres = choose_binaries(account, folder / "system").postgres
     process = subprocess.Popen(
-        account.build_command(str(find_binaries().postgres), "-D", str(cluster_dir), *options),
+        account.build_command(str(postgres), "-D", str(cluster_dir), *options),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

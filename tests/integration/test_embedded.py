@@ -125,7 +125,7 @@ def test_data_survive_a_killed_owner(used_folder: Path) -> None:
 def test_a_server_that_outlived_its_owner_is_replaced(used_folder: Path) -> None:
     with open_in(used_folder) as server:
         write_note(server, "kept")
-    with run_orphan(server.cluster_dir) as orphan:
+    with run_orphan(used_folder, server.cluster_dir) as orphan:
         assert list_postmasters(server.cluster_dir) == [orphan.pid]
         with open_in(used_folder) as reopened:
             assert orphan.wait(DEADLINE_SECONDS) == 0

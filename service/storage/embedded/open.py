@@ -65,7 +65,7 @@ def open_embedded_postgres(
         home, account = open_home(service_dir, system_dir)
         # A data directory that was copied names the same home as the original.
         with nullcontext() if home == service_dir else hold_lock(home):
-            binaries = _choose_binaries(account, system_dir)
+            binaries = choose_binaries(account, system_dir)
             given = settings or {}
             cluster = open_cluster(
                 home,
@@ -81,7 +81,12 @@ def open_embedded_postgres(
                 yield EmbeddedPostgres(url, cluster.folder, log_file)
 
 
-def _choose_binaries(account: Account, system_dir: Path) -> Binaries:
+def choose_binaries(account: Account, system_dir: Path) -> Binaries:
+    """Return the installed programs, or a copy below `system_dir` if the account needs one.
+
+    Raises:
+        EmbeddedPostgresError: They are not installed, or it can reach neither.
+    """
     binaries = find_binaries()
     if account.is_ourselves or _can_use(account, binaries):
         return binaries
