@@ -73,7 +73,7 @@ async def test_reader_sees_every_trial_of_a_busy_engine(
         await _work_while_reading(engine, readers)
         for name in _names():
             actor = await engine.get_actor(name)
-            await engine.end_actor(actor, StudyReloading("The study is being read again."))
+            actor.ownership.end(StudyReloading("The study is being read again."))
         await _work_while_reading(engine, readers)
     async with open_engine(database) as engine:
         await _work_while_reading(engine, readers)
