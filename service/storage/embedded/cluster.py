@@ -4,6 +4,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,8 @@ from service.storage.embedded.folders import sync_folder, write_durably
 DATABASE = "asktell"
 _SUPERUSER = "asktell"
 _STAGING_PREFIX = "initdb-"
+_LEFTOVER_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def open_cluster(
     """Return the cluster below `home`, made now if there is none.
 
     The caller holds the lock of `home`. An initdb that was interrupted leaves only a staging
-    folder, which the next call removes.
+    folder, which a later call removes.
 
     Args:
         sync: Whether a new cluster is flushed to the disk.
@@ -58,17 +61,26 @@ def open_cluster(
     Raises:
         EmbeddedPostgresError: initdb failed, or the existing cluster cannot be used.
     """
+    for leftover in home.glob(f"{_STAGING_PREFIX}*"):
+        _remove_leftover(leftover)
     folder = home / "cluster"
     password_file = service_dir / "password"
     if folder.exists():
         _check_version(folder)
         return Cluster(folder, account, _read_password(password_file, folder))
-    for leftover in home.glob(f"{_STAGING_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     cluster = Cluster(folder, account, secrets.token_urlsafe(32))
     write_durably(password_file, cluster.password)
     _initialise(cluster, binaries, sync=sync)
     return cluster
+
+
+def _remove_leftover(staging: Path) -> None:
+    """An initdb whose service was killed writes for a moment more, into what is removed here."""
+    deadline = time.monotonic() + _LEFTOVER_SECONDS
+    shutil.rmtree(staging, ignore_errors=True)
+    while staging.exists() and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_version(folder: Path) -> None:
