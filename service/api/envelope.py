@@ -1,18 +1,25 @@
-"""What every answer carries, whoever gives it: version and request id; and the access log."""
+"""What every answer carries, whoever gives it: version and request id; access log and latencies."""
 
 import re
 import secrets
 import time
+from functools import partial
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
+from service.api.log_fields import find_log_fields
 from service.api.problems import build_internal_problem
-from service.observability import current_request_id, logs_requests
+from service.metrics import observe_request
+from service.observability import current_request_id, describe_current_request, logs_requests
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _VERSION_HEADER = (b"asktell-version", __version__.encode())
+
+# Routes that the router does not name in the scope: those of pages, and what nobody serves.
+_PAGES = "pages"
+_UNMATCHED = "unmatched"
 
 _log = structlog.get_logger(__name__)
 
@@ -29,7 +36,8 @@ class Envelope:
             return
         request_id = _find_request_id(scope) or secrets.token_hex(8).encode()
         answer = _Answer(send, request_id)
-        reset = current_request_id.set(request_id.decode())
+        reset_id = current_request_id.set(request_id.decode())
+        reset_description = describe_current_request.set(partial(find_log_fields, scope))
         started = time.perf_counter()
         try:
             await self._app(scope, receive, answer.send)
@@ -38,9 +46,9 @@ class Envelope:
             if answer.status is None:
                 await build_internal_problem()(scope, receive, answer.send)
         finally:
-            if logs_requests():
-                _log_request(scope, answer.status, time.perf_counter() - started)
-            current_request_id.reset(reset)
+            _record_request(scope, answer.status, time.perf_counter() - started)
+            describe_current_request.reset(reset_description)
+            current_request_id.reset(reset_id)
 
 
 class _Answer:
@@ -65,6 +73,20 @@ def _find_request_id(scope: Scope) -> bytes | None:
         if name == b"x-request-id" and _SANE_REQUEST_ID.fullmatch(value):
             return bytes(value)
     return None
+
+
+def _record_request(scope: Scope, status: int | None, seconds: float) -> None:
+    observe_request(_find_route(scope), scope["method"], status=status, seconds=seconds)
+    if logs_requests():
+        _log_request(scope, status, seconds)
+
+
+def _find_route(scope: Scope) -> str:
+    """The template of the path: what a client puts into a path must not become a label."""
+    route = scope.get("route")
+    if route is not None:
+        return str(route.path)
+    return _PAGES if "endpoint" in scope else _UNMATCHED
 
 
 def _log_request(scope: Scope, status: int | None, seconds: float) -> None:

@@ -7,10 +7,11 @@ owned through it, because the outcome of a COMMIT in flight is unknown.
 """
 
 import asyncio
+import contextvars
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -24,6 +25,7 @@ from service.domain.errors import (
     StudyReloading,
     WriteFailed,
 )
+from service.metrics import count_refused_commit, observe_commit
 from service.storage.database import Database
 from service.storage.driver_errors import database_unavailable
 from service.storage.journal import StudyWrite
@@ -83,6 +85,8 @@ class _Submission:
     owner: Ownership
     write: StudyWrite | None
     done: asyncio.Future[None]
+    # Of whoever submits it: so a line about a refusal says which request that was.
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     def settle(self, error: AsktellError | None = None) -> None:
         if self.done.done():
@@ -109,6 +113,11 @@ class Committer:
         self._wake = asyncio.Event()
         self._is_connected = asyncio.Event()
         self._owned: dict[int, Ownership] = {}
+
+    @property
+    def queue_depth(self) -> int:
+        """Operations that wait for the next transaction."""
+        return len(self._pending)
 
     async def own(self, study_id: int) -> Ownership:
         """Takes the study for this process; ends an earlier ownership of it here.
@@ -262,7 +271,10 @@ class Committer:
             await self._write(connection, [submission])
         except (psycopg.Error, AsktellError) as error:
             await self._roll_back(connection)
-            _log.error("write.refused", study_id=owner.study_id, error=repr(error))
+            count_refused_commit()
+            submission.context.run(
+                _log.error, "write.refused", study_id=owner.study_id, error=_describe(error)
+            )
             owner.end(StudyReloading("The study is being read again. Try again shortly."))
             submission.settle(_translate(error))
         else:
@@ -273,6 +285,7 @@ class Committer:
         if not writes:
             await connection.execute("SELECT 1")
             return
+        started = time.perf_counter()
         async with connection.pipeline():
             await connection.execute("BEGIN")
             await write(connection, writes)
@@ -280,6 +293,7 @@ class Committer:
         cursor = await connection.execute("COMMIT")
         if cursor.statusmessage != "COMMIT":
             raise _ConnectionLost("a transaction that had not failed was rolled back")
+        observe_commit(len(writes), time.perf_counter() - started)
         self._probe("after-commit")
 
     async def _roll_back(self, connection: AsyncConnection[Any]) -> None:
@@ -316,6 +330,13 @@ async def _lock(connection: AsyncConnection[Any], study_id: int) -> None:
             "Another connection has this study: another Asktell server on this database, or one "
             "that has just stopped. Try again, here or there."
         )
+
+
+def _describe(error: psycopg.Error | AsktellError) -> str:
+    """Without the DETAIL of Postgres, which quotes the row."""
+    if isinstance(error, AsktellError):
+        return error.message
+    return f"{type(error).__name__}: {error.diag.message_primary or error}"
 
 
 def _translate(error: psycopg.Error | AsktellError) -> AsktellError:

@@ -1,6 +1,7 @@
 """Where sampling runs: on the event loop while it is quick, else in a thread."""
 
 import asyncio
+import contextvars
 import math
 import time
 from collections.abc import Callable
@@ -33,7 +34,9 @@ class Sampling:
         if self._seconds_per_trial * trials <= _LONGEST_ON_LOOP_SECONDS:
             return self._measure(work, trials)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._measure, work, trials)
+        # What a library logs there belongs to the request.
+        context = contextvars.copy_context()
+        return await loop.run_in_executor(self._threads, context.run, self._measure, work, trials)
 
     def _measure(self, work: Callable[[], _T], trials: int) -> _T:
         started = self._clock()
