@@ -1,13 +1,15 @@
 """What the service knows about each of Optuna's samplers beyond its signature."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from optuna import samplers
 from optuna.samplers import BaseSampler, nsgaii
 
 from service.domain.arguments import Limits
 from service.domain.studies import Component
+from service.samplers.brute_force import BruteForceSampler
 
 _STARTUP = Limits(0, 1_000_000)
 _GENETIC = {"population_size": Limits(2, 100_000), "dividing_parameter": Limits(1, 50)}
@@ -71,7 +73,7 @@ KINDS: Mapping[str, Kind] = {
         keeps_base_seed=True,
     ),
     "BruteForceSampler": Kind(
-        samplers.BruteForceSampler,
+        BruteForceSampler,
         draws_jointly=False,
         has_hooks=True,
         is_reusable=True,
@@ -129,8 +131,13 @@ def is_reusable(component: Component) -> bool:
     return all(kind.is_reusable for kind in _list_kinds(component))
 
 
-def has_grid(component: Component) -> bool:
-    return KINDS["GridSampler"] in _list_kinds(component)
+def find_grid(component: Component) -> Mapping[str, Sequence[Any]] | None:
+    """Return the values by parameter that a grid search, or one inside the sampler, visits."""
+    if component.type == "GridSampler":
+        grid: Mapping[str, Sequence[Any]] = component.args["search_space"]
+        return grid
+    inner = find_inner(component)
+    return None if inner is None else find_grid(inner)
 
 
 def _list_kinds(component: Component) -> list[Kind]:

@@ -1,5 +1,6 @@
 """A sampler whose draws depend on the study's seed and the trial, not on the process."""
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -22,7 +23,7 @@ from service.samplers.construct import prepare
 from service.samplers.grids import first_value
 from service.samplers.kinds import (
     draws_jointly,
-    has_grid,
+    find_grid,
     has_hooks,
     is_finite,
     is_reusable,
@@ -47,7 +48,8 @@ class PerCallSampler(BaseSampler):
     For a declared unconditional space the joint draw covers the declared parameters from the
     first trial on; nothing is read from the history for it. Stock samplers learn the parameters
     from the first complete trial, so trials before that may differ from theirs (QMC's do);
-    later ones do not. Every complete trial must have all declared parameters.
+    later ones do not, as long as every complete trial has all declared parameters. One that
+    lacks some or had another range, as only an adopted study may have it, does no harm.
     Otherwise the joint draw of a trial is kept in its system attribute `asktell:relative`, and a
     trial that is taken up again, in another process say, continues it.
 
@@ -68,9 +70,10 @@ class PerCallSampler(BaseSampler):
         self._has_hooks = has_hooks(component)
         self._is_finite = is_finite(component)
         self._may_refuse = component.type in _PARTICULAR
-        self._has_grid = has_grid(component)
+        self._has_grid = find_grid(component) is not None
         self._combinations = find_combinations(component, space)
         self._space = None if space is None or space.is_conditional else space
+        self._is_declared = space is not None
         self._declared = frozenset(self._space.distributions) if self._space else None
         self._inferred: tuple[int, BaseSampler] | None = None
 
@@ -147,13 +150,13 @@ class PerCallSampler(BaseSampler):
     def after_ask(self, study: Study, trial: FrozenTrial) -> None:
         """Record that nothing is left to suggest, if `trial` is the last combination.
 
-        Call it once all parameters of a trial are chosen. A trial that declares its parameters
-        itself never reaches that point; there exhaustion shows when the trial finishes.
+        Call it once the parameters that an ask chooses are chosen. Where trials declare theirs
+        as they go, a brute force search shows that it is done when the last one finishes.
         """
         if self._combinations is not None:
             if self._combinations.are_handed_out(study, trial):
                 _record_exhausted(study)
-        elif self._is_finite:
+        elif self._is_finite and self._is_declared:
             # To a brute force search any end of the trial counts as a visit.
             self.after_trial(study, trial, TrialState.FAIL, None)
 
@@ -162,6 +165,8 @@ class PerCallSampler(BaseSampler):
         """What the sampler draws jointly, by its own account of one trial with every parameter."""
         assert self._space is not None
         distributions = self._space.distributions
+        # It would tell the log of a new study.
+        logging.getLogger(InMemoryStorage.__module__).setLevel(logging.WARNING)
         storage = InMemoryStorage()
         storage.create_new_study([StudyDirection.MINIMIZE], "declared")
         study = optuna.load_study(study_name="declared", storage=storage)

@@ -10,7 +10,7 @@ from service.domain.arguments import did_you_mean
 from service.domain.errors import FieldError, InvalidParams
 from service.domain.studies import Component
 from service.samplers.grids import MAX_COMBINATIONS, count_values
-from service.samplers.kinds import find_inner, has_grid
+from service.samplers.kinds import find_grid, find_inner
 from service.search_space import SearchSpace, find_value_problem
 
 
@@ -31,18 +31,35 @@ def check_suggestible(component: Component, distributions: Mapping[str, BaseDist
 def check_fixed_params(
     component: Component, space: SearchSpace | None, params: Mapping[str, Any]
 ) -> None:
-    """Check that a resolved sampler can complete a trial some of whose values a client fixed.
+    """Check that a resolved sampler can complete a trial some of whose values are fixed.
+
+    Args:
+        params: By flattened name (see `check_params`).
 
     Raises:
         InvalidParams: A grid has no point for a trial that fixes some parameters but not all.
     """
-    if not params or not has_grid(component):
-        return
-    known = {} if space is None else space.distributions
-    missing = [name for name, found in known.items() if name not in params and not found.single()]
-    if missing or space is None:
+    grid = find_grid(component)
+    missing = _list_open(grid, space, params) if params and grid else []
+    if missing:
         message = f"With GridSampler fix every parameter or none; missing: {', '.join(missing)}."
         raise InvalidParams(message, errors=[FieldError(name, message) for name in missing])
+
+
+def _list_open(
+    grid: Mapping[str, Any], space: SearchSpace | None, params: Mapping[str, Any]
+) -> list[str]:
+    """Return the names for which a trial with these fixed values would need a point of the grid."""
+    if space is None:
+        return [name for name in grid if name not in params]
+    return [
+        parameter.name
+        for parameter in space.parameters
+        if parameter.name in grid
+        and parameter.name not in params
+        and not parameter.distribution.single()
+        and space.is_active(parameter, params)
+    ]
 
 
 def list_unsuggestible(

@@ -1,7 +1,12 @@
 """Declared search spaces: parsed, checked, flattened and nested."""
 
+from service.search_space.changes import find_distribution_change
 from service.search_space.distributions import parse_distribution
-from service.search_space.params import check_params
+from service.search_space.params import (
+    check_complete_params,
+    check_fixed_values,
+    check_params,
+)
 from service.search_space.parse import parse_space
 from service.search_space.scalars import find_name_problem, find_scalar_problem
 from service.search_space.spaces import Parameter, SearchSpace, nest
@@ -10,7 +15,10 @@ from service.search_space.values import find_value_problem
 __all__ = [
     "Parameter",
     "SearchSpace",
+    "check_complete_params",
+    "check_fixed_values",
     "check_params",
+    "find_distribution_change",
     "find_name_problem",
     "find_scalar_problem",
     "find_value_problem",

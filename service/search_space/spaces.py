@@ -1,7 +1,7 @@
 """The one internal form of a declared search space."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +47,14 @@ class SearchSpace:
     def is_active(self, parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
         """Tell whether a trial with the `chosen` values (of earlier parameters) uses it."""
         return all(
-            name in chosen and any(_equal(chosen[name], value) for value in values)
+            name in chosen and is_among(chosen[name], values)
             for name, values in parameter.when.items()
         )
+
+
+def is_among(chosen: Any, values: Iterable[Any]) -> bool:
+    """Tell whether a parameter's value is one of those that a `when` lists."""
+    return any(_equal(chosen, value) for value in values)
 
 
 def nest(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,16 +28,19 @@ def find_value_problem(distribution: BaseDistribution, value: Any) -> str | None
             return f"Values of a {type(distribution).__name__} cannot be given."
 
 
+def is_same_json(one: Any, other: Any) -> bool:
+    """Tell whether two scalars, or lists of such, are the same JSON: true is not 1, 1.0 is."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(is_same_json, one, other))
+    # Python calls true and 1 equal.
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def _find_choice_problem(distribution: CategoricalDistribution, value: Any) -> str | None:
-    if any(_same_choice(choice, value) for choice in distribution.choices):
+    if any(is_same_json(choice, value) for choice in distribution.choices):
         return None
     choices = ", ".join(describe(choice) for choice in distribution.choices[:20])
     return f"{describe(value)} is not one of the choices: {choices}."
-
-
-def _same_choice(choice: Any, value: Any) -> bool:
-    # true is not 1 here, though Python calls them equal; 1 and 1.0 are the same JSON number.
-    return isinstance(choice, bool) == isinstance(value, bool) and bool(choice == value)
 
 
 def _find_int_problem(distribution: IntDistribution, value: Any) -> str | None:
