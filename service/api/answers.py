@@ -4,7 +4,7 @@ The models describe and are not run: hot answers are written straight from domai
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -15,16 +15,22 @@ from pydantic_core import to_json
 
 from service.api.fields import NUMBER_SCHEMA
 from service.domain.studies import (
+    AttemptEnd,
     BestTrial,
     Direction,
     Objective,
-    StudySpec,
+    RetryMode,
+    StopReason,
     StudyState,
     StudySummary,
 )
-from service.domain.trials import AskedTrial, Decision, TrialState, TrialView
+from service.domain.trials import AskedTrial, AttemptPhase, Decision, TrialState, TrialView
+from service.storage.reads import StoredStudy
+from service.storage.specs import settings_to_document
 
 JsonNumber = Annotated[float, WithJsonSchema(NUMBER_SCHEMA)]
+
+_LEASE_END = "Without a report or heartbeat until then the attempt counts as lost; null: never"
 
 
 class Answer(BaseModel):
@@ -59,11 +65,20 @@ class BestAnswer(Answer):
     value: JsonNumber
 
 
+class ProgressAnswer(Answer):
+    started: int = Field(description="Trials that count towards max_trials")
+    max_trials: int | None
+
+
 class StudyAnswer(Answer):
     """A study as lists show it."""
 
     name: str
     state: StudyState
+    stop_reason: StopReason | None = Field(
+        description="Why no new trials are started; null while they are, or the study is paused"
+    )
+    progress: ProgressAnswer
     objectives: list[ObjectiveAnswer]
     counts: CountsAnswer
     best: BestAnswer | None = Field(description="null with several objectives or no result yet")
@@ -72,13 +87,33 @@ class StudyAnswer(Answer):
     last_activity_at: datetime
 
 
+class BudgetAnswer(Answer):
+    """When the study stops by itself; null is no limit."""
+
+    max_trials: int | None
+    max_seconds: float | None
+    max_failures: int | None
+    target: float | None
+    patience: int | None
+
+
+class RetryAnswer(Answer):
+    max_attempts: int
+    on: list[AttemptEnd]
+    mode: RetryMode
+
+
 class StudyDetailAnswer(StudyAnswer):
-    """A study with everything that decides what it suggests and prunes."""
+    """A study with everything that decides what it suggests and prunes, and how long it goes on."""
 
     space: dict[str, Any] | None
     sampler: ComponentAnswer
     pruner: ComponentAnswer | None
     seed: int
+    budget: BudgetAnswer
+    parallelism: int | None
+    lease_seconds: float | None
+    retry: RetryAnswer
     user_attrs: dict[str, Any]
 
 
@@ -91,6 +126,7 @@ class AskedTrialAnswer(Answer):
     number: int
     attempt: int
     params: dict[str, Any]
+    lease_expires_at: datetime | None = Field(description=_LEASE_END)
 
 
 class AskAnswer(Answer):
@@ -103,6 +139,7 @@ class SuggestAnswer(Answer):
 
 class DecisionAnswer(Answer):
     should_prune: bool
+    lease_expires_at: datetime | None = Field(description=_LEASE_END)
 
 
 class PointAnswer(Answer):
@@ -119,8 +156,11 @@ class TrialAnswer(Answer):
     values: list[JsonNumber] | None
     intermediate_values: list[PointAnswer]
     user_attrs: dict[str, Any]
-    attempt: int
+    constraints: dict[str, float] | None = Field(description="null if none were told")
+    attempt: int = Field(description="0 for an enqueued trial that nobody has asked for")
+    phase: AttemptPhase
     should_prune: bool
+    lease_expires_at: datetime | None
     reason: str | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -128,9 +168,25 @@ class TrialAnswer(Answer):
     tell_seq: int | None
 
 
+class ListedTrialAnswer(TrialAnswer):
+    """A trial as of the last commit; with `fields`, no more than these and the number."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["number"]})
+
+
 class TrialPageAnswer(Answer):
-    trials: list[TrialAnswer]
+    trials: list[ListedTrialAnswer]
     next_cursor: str | None = Field(description="Pass it as cursor for the next page")
+
+
+class TrialsAnswer(Answer):
+    trials: list[TrialAnswer]
+
+
+class NumbersAnswer(Answer):
+    numbers: list[int] = Field(
+        description="Of the new trials, in the order in which they were given"
+    )
 
 
 class HealthAnswer(Answer):
@@ -165,11 +221,16 @@ class JsonAnswer(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        try:
-            return orjson.dumps(content)
-        except TypeError:
-            # Integers beyond 64 bits, as attributes may hold them, are too long for orjson.
-            return to_json(content)
+        return render_json(content)
+
+
+def render_json(content: Any) -> bytes:
+    """Plain JSON data as text."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:
+        # Integers beyond 64 bits, as attributes may hold them, are too long for orjson.
+        return to_json(content)
 
 
 def to_study(summary: StudySummary) -> dict[str, Any]:
@@ -177,6 +238,8 @@ def to_study(summary: StudySummary) -> dict[str, Any]:
     return {
         "name": summary.name,
         "state": summary.state,
+        "stop_reason": summary.stop_reason,
+        "progress": {"started": summary.started, "max_trials": summary.max_trials},
         "objectives": [_to_objective(objective) for objective in summary.objectives],
         "counts": {
             "waiting": counts.waiting,
@@ -193,29 +256,39 @@ def to_study(summary: StudySummary) -> dict[str, Any]:
     }
 
 
-def to_study_detail(summary: StudySummary, spec: StudySpec) -> dict[str, Any]:
+def to_study_detail(study: StoredStudy) -> dict[str, Any]:
+    spec = study.spec
     pruner = spec.pruner
     return {
-        **to_study(summary),
+        **to_study(study.summary),
         "space": spec.space,
         "sampler": {"type": spec.sampler.type, "args": spec.sampler.args},
         "pruner": None if pruner is None else {"type": pruner.type, "args": pruner.args},
         "seed": spec.seed,
-        "user_attrs": spec.user_attrs,
+        **settings_to_document(study.settings),
+        "user_attrs": study.user_attrs,
     }
 
 
 def to_asked_trials(trials: Iterable[AskedTrial]) -> dict[str, Any]:
     return {
         "trials": [
-            {"number": trial.number, "attempt": trial.attempt, "params": trial.params}
+            {
+                "number": trial.number,
+                "attempt": trial.attempt,
+                "params": trial.params,
+                "lease_expires_at": to_timestamp(trial.lease_expires_at),
+            }
             for trial in trials
         ]
     }
 
 
 def to_decision(decision: Decision) -> dict[str, Any]:
-    return {"should_prune": decision.should_prune}
+    return {
+        "should_prune": decision.should_prune,
+        "lease_expires_at": to_timestamp(decision.lease_expires_at),
+    }
 
 
 def to_trial(trial: TrialView) -> dict[str, Any]:
@@ -227,14 +300,25 @@ def to_trial(trial: TrialView) -> dict[str, Any]:
         "values": None if trial.values is None else [to_number(value) for value in trial.values],
         "intermediate_values": [{"step": s, "value": to_number(v)} for s, v in points],
         "user_attrs": trial.user_attrs,
+        "constraints": trial.constraints,
         "attempt": trial.attempt,
+        "phase": trial.phase,
         "should_prune": trial.decision.should_prune,
+        "lease_expires_at": to_timestamp(trial.decision.lease_expires_at),
         "reason": trial.reason,
         "started_at": to_timestamp(trial.started_at),
         "finished_at": to_timestamp(trial.finished_at),
         "ask_seq": trial.ask_seq,
         "tell_seq": trial.tell_seq,
     }
+
+
+def to_listed_trial(trial: TrialView, fields: Collection[str]) -> dict[str, Any]:
+    """The number and these fields of a trial; all of it if none are named."""
+    document = to_trial(trial)
+    if not fields:
+        return document
+    return {name: document[name] for name in document if name == "number" or name in fields}
 
 
 def to_number(value: float) -> float | str:

@@ -1,7 +1,7 @@
 """The API as one ASGI application, gate and envelope included."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
@@ -9,7 +9,17 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from service import __version__
-from service.api import health, login, studies, trials
+from service.api import (
+    adoption,
+    batches,
+    export,
+    health,
+    login,
+    metrics,
+    pareto,
+    studies,
+    trials,
+)
 from service.api.envelope import Envelope
 from service.api.gate import Gate, GateRules
 from service.api.login import LoginLinks
@@ -22,12 +32,8 @@ from service.api.openapi import (
 from service.api.pages import render_problem_list
 from service.api.problems import install_problem_handlers
 from service.api.reference import render_reference
-from service.engine.engine import Engine
-
-
-def read_clock() -> datetime:
-    """The current time, aware, in UTC."""
-    return datetime.now(UTC)
+from service.api.strict import StrictRoute
+from service.engine.engine import Engine, read_clock
 
 
 def build_app(
@@ -61,9 +67,15 @@ def build_app(
     for router in (
         trials.router,
         trials.reading_router,
+        batches.router,
         studies.router,
+        pareto.router,
+        export.router,
+        adoption.router,
         health.router,
+        metrics.router,
         login.router,
+        login.link_router,
     ):
         api.include_router(router)
     install_problem_handlers(api)
@@ -74,6 +86,8 @@ def build_app(
 
 
 def _add_pages(api: FastAPI) -> None:
+    api.router.route_class = StrictRoute
+
     async def show_reference() -> Response:
         return HTMLResponse(render_reference(api.openapi()))
 

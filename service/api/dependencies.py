@@ -55,7 +55,11 @@ async def get_actor(request: Request, name: StudyName) -> Actor:
 async def get_stored_study(request: Request, name: StudyName) -> StoredStudy:
     """The study that the path names, as of the last commit; raises StudyNotFound."""
     refuse_impossible_name(name)
-    engine: Engine = request.app.state.engine
+    return await get_committed_study(request.app.state.engine, name)
+
+
+async def get_committed_study(engine: Engine, name: str) -> StoredStudy:
+    """The study of that name, as of the last commit; raises StudyNotFound."""
     study = await engine.reads.find_study(name)
     if study is None:
         raise _build_not_found(name)

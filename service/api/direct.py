@@ -16,7 +16,8 @@ from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.dependencies import get_actor
-from service.api.json_bodies import StrictJsonRoute
+from service.api.log_fields import note_attempt
+from service.api.strict import StrictRoute
 
 _ABSENT = object()
 
@@ -37,7 +38,7 @@ class _Argument:
         return self.adapter.validate_python(found)
 
 
-class DirectRoute(StrictJsonRoute):
+class DirectRoute(StrictRoute):
     """For POST endpoints `(actor, …) -> Response`; other arguments are path, header or body."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -46,7 +47,7 @@ class DirectRoute(StrictJsonRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that matches the path; Starlette's hook for a route of one's own."""
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" or scope["query_string"]:
             await super().handle(scope, receive, send)
             return
         body = await Request(scope, receive).body()
@@ -55,6 +56,7 @@ class DirectRoute(StrictJsonRoute):
         except (ValidationError, ValueError):
             await super().handle(scope, _again(body, receive), send)
             return
+        note_attempt(scope, arguments.get("body"))
         actor = await get_actor(Request(scope), scope["path_params"]["study"])
         response = await self.endpoint(actor, **arguments)
         await response(scope, receive, send)

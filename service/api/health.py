@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from service.api.answers import HealthAnswer, JsonAnswer
 from service.api.dependencies import EngineDependency
 from service.api.openapi import describe_answer, describe_problems
+from service.api.strict import StrictRoute
 from service.domain.errors import DatabaseUnavailable
 
 READY_SECONDS = 5
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _PUBLIC: dict[str, Any] = {"security": []}
 

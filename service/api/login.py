@@ -12,6 +12,7 @@ from service.api.answers import JsonAnswer, LoginLinkAnswer, to_timestamp
 from service.api.openapi import describe_answer, describe_problems
 from service.api.pages import render_link_refused, wants_html
 from service.api.problems import build_problem
+from service.api.strict import StrictRoute
 from service.domain.tokens import Credentials, mint_login_code
 
 SESSION_COOKIE = "asktell_session"
@@ -21,7 +22,9 @@ _MAX_OPEN_LINKS = 1000
 _SESSION_SECONDS = 30 * 24 * 3600
 _LINK_REFUSED = "This login link was used before or is too old; make one by `asktell login-link`."
 
-router = APIRouter(tags=["login"])
+router = APIRouter(tags=["login"], route_class=StrictRoute)
+# A plain route: the HEAD with which chat programs look at a link must not use it up.
+link_router = APIRouter(tags=["login"])
 
 
 class LoginLinks:
@@ -60,7 +63,7 @@ async def open_login_link(request: Request) -> Response:
     )
 
 
-@router.get(
+@link_router.get(
     "/login/{code}",
     status_code=303,
     responses={

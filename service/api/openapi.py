@@ -18,7 +18,7 @@ while training, learn whether to stop, tell the result.
 
 Every answer is given after its commit. Numbers that JSON cannot write travel as the strings
 "NaN", "Infinity" and "-Infinity"; times are UTC and end in Z; errors are RFC 9457 problems
-whose `code` is stable. 503 carries Retry-After: repeat the request as it was."""
+whose `code` is stable. 429 and 503 carry Retry-After: repeat the request as it was."""
 
 _SCHEMA_REF = "#/components/schemas/{model}"
 _NOT_MODIFIED = "Nothing has changed since the answer with this ETag"
@@ -45,6 +45,11 @@ def describe_not_modified() -> Responses:
 def link_to_study(*operations: str) -> dict[str, Any]:
     """Links from an answer that is a study."""
     return {name: _build_link(name, {"study": "$response.body#/name"}) for name in operations}
+
+
+def link_to_same_study(*operations: str) -> dict[str, Any]:
+    """Links from an answer about the study that the path names."""
+    return {name: _build_link(name, {"study": _STUDY_IN_PATH}) for name in operations}
 
 
 def link_to_asked_trial(*operations: str) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def _describe_problem(status: int) -> dict[str, Any]:
             PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _SCHEMA_REF.format(model="ProblemAnswer")}}
         },
     }
-    if status == 503:
+    if status in (429, 503):
         response["headers"] = {
             "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}
         }

@@ -16,8 +16,10 @@ from service.domain.errors import (
     FieldError,
     Invalid,
     NotFound,
+    TooMany,
     Unavailable,
 )
+from service.metrics import count_problem
 from service.observability import current_request_id
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -28,6 +30,7 @@ _STATUS_BY_KIND: Mapping[type[AsktellError], int] = {
     NotFound: 404,
     Conflict: 409,
     Invalid: 422,
+    TooMany: 429,
     Unavailable: 503,
 }
 # Problems that arise before an endpoint is reached, besides those of service.domain.errors.
@@ -66,6 +69,7 @@ def build_problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem as a ready response, with the id of the request being handled."""
+    count_problem(status, code)
     document: dict[str, Any] = {
         "type": f"/docs/problems#{code}",
         "title": code.replace("-", " ").capitalize(),
@@ -104,7 +108,7 @@ async def _render_domain_error(_request: Request, error: Exception) -> Response:
     if status == 500:
         _log.error("request.failed", code=error.code, exc_info=error)
     headers = None
-    if isinstance(error, Unavailable):
+    if isinstance(error, (TooMany, Unavailable)):
         headers = {"Retry-After": str(error.retry_after_seconds)}
     return build_problem(status, error.code, error.message, errors=error.errors, headers=headers)
 

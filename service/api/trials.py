@@ -1,6 +1,6 @@
 """`/studies/{study}/ask` and `/studies/{study}/trials`: the life of a trial, and looking at it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Response
 
@@ -13,9 +13,9 @@ from service.api.answers import (
     TrialPageAnswer,
     to_asked_trials,
     to_decision,
+    to_listed_trial,
     to_trial,
 )
-from service.api.bodies import AskBody, ReportBody, TellBody
 from service.api.cursors import decode_number_cursor, encode_cursor
 from service.api.dependencies import (
     DEFAULT_PAGE_SIZE,
@@ -35,10 +35,13 @@ from service.api.openapi import (
     link_to_asked_trial,
     link_to_same_trial,
 )
+from service.api.strict import StrictRoute
+from service.api.trial_bodies import AskBody, AttemptBody, ReportBody, TellBody
 from service.domain.errors import NoBestTrial, TrialNotFound
 from service.domain.studies import StudySummary
 from service.domain.trials import TrialState, TrialView
 from service.engine.ask import ask as ask_engine
+from service.engine.heartbeat import heartbeat as renew_lease
 from service.engine.prune import decide as find_decision
 from service.engine.report import report as report_to_engine
 from service.engine.suggest import suggest as suggest_from_engine
@@ -46,9 +49,29 @@ from service.engine.tell import tell as tell_engine
 from service.storage.reads import StoredStudy
 
 router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=DirectRoute)
-reading_router = APIRouter(prefix="/studies/{study}", tags=["trials"])
+reading_router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=StrictRoute)
+
+TrialField = Literal[
+    "number",
+    "state",
+    "params",
+    "values",
+    "intermediate_values",
+    "user_attrs",
+    "constraints",
+    "attempt",
+    "phase",
+    "should_prune",
+    "lease_expires_at",
+    "reason",
+    "started_at",
+    "finished_at",
+    "ask_seq",
+    "tell_seq",
+]
 
 _ASK_FOR_ONE = AskBody()
+_WHOEVER = AttemptBody()
 _DISTRIBUTION_EXAMPLES = [
     {
         "lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
@@ -63,9 +86,11 @@ _DISTRIBUTION_EXAMPLES = [
         200: describe_answer(
             AskAnswer,
             "Trials to run",
-            links=link_to_asked_trial("suggest", "report", "prune", "tell", "show_trial"),
+            links=link_to_asked_trial(
+                "suggest", "report", "prune", "heartbeat", "tell", "show_trial"
+            ),
         ),
-        **describe_problems(400, 404, 409, 413, 415),
+        **describe_problems(400, 404, 409, 413, 415, 429),
     },
 )
 async def ask(
@@ -105,8 +130,11 @@ async def suggest(
     },
 )
 async def report(actor: ActorDependency, number: TrialNumber, body: ReportBody) -> Response:
-    """Store values reached while training and learn whether to stop. Repeating it is harmless."""
-    decision = await report_to_engine(actor, number, body.to_points())
+    """Store values reached while training, renew the lease, learn whether to stop.
+
+    Repeating it is harmless.
+    """
+    decision = await report_to_engine(actor, number, body.to_points(), attempt=body.attempt)
     return JsonAnswer(to_decision(decision))
 
 
@@ -116,12 +144,30 @@ async def report(actor: ActorDependency, number: TrialNumber, body: ReportBody) 
         200: describe_answer(
             DecisionAnswer, "Whether to stop now", links=link_to_same_trial("report", "tell")
         ),
-        **describe_problems(404),
+        **describe_problems(400, 404, 409, 413, 415),
     },
 )
-async def prune(actor: ActorDependency, number: TrialNumber) -> Response:
+async def prune(
+    actor: ActorDependency, number: TrialNumber, body: AttemptBody = _WHOEVER
+) -> Response:
     """Look up the decision that the last report led to."""
-    return JsonAnswer(to_decision(await find_decision(actor, number)))
+    return JsonAnswer(to_decision(await find_decision(actor, number, attempt=body.attempt)))
+
+
+@router.post(
+    "/trials/{number}/heartbeat",
+    responses={
+        200: describe_answer(
+            DecisionAnswer, "Whether to stop now", links=link_to_same_trial("report", "tell")
+        ),
+        **describe_problems(400, 404, 409, 413, 415),
+    },
+)
+async def heartbeat(
+    actor: ActorDependency, number: TrialNumber, body: AttemptBody = _WHOEVER
+) -> Response:
+    """Renew the lease and look up the decision that the last report led to."""
+    return JsonAnswer(to_decision(await renew_lease(actor, number, attempt=body.attempt)))
 
 
 @router.post(
@@ -134,7 +180,10 @@ async def prune(actor: ActorDependency, number: TrialNumber) -> Response:
     },
 )
 async def tell(actor: ActorDependency, number: TrialNumber, body: TellBody) -> Response:
-    """Say how a trial ended. An identical repeat is answered alike; a different one is refused."""
+    """Say how a trial ended. An identical repeat is answered alike; a different one is refused.
+
+    A FAIL that the study's retry policy lists leaves the trial RUNNING, queued for another attempt.
+    """
     return JsonAnswer(to_trial(await tell_engine(actor, number, body.to_outcome())))
 
 
@@ -149,19 +198,25 @@ async def list_trials(
     state: Annotated[frozenset[TrialState], Query(description="Repeat it for several")] = (
         frozenset()
     ),
+    fields: Annotated[
+        frozenset[TrialField],
+        Query(description="Repeat it for several; left out, trials are listed whole"),
+    ] = frozenset(),
     limit: PageSize = DEFAULT_PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Response:
-    """List trials by number."""
+    """List trials by number, whole or some fields of them."""
     rows = await engine.reads.list_trials(
         study.summary.study_id,
         states=state or None,
         limit=limit + 1,
         after=decode_number_cursor(cursor),
+        fields=fields or None,
     )
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1].number) if len(rows) > limit else None
-    return JsonAnswer({"trials": [to_trial(row) for row in page], "next_cursor": next_cursor})
+    trials = [to_listed_trial(row, fields) for row in page]
+    return JsonAnswer({"trials": trials, "next_cursor": next_cursor})
 
 
 @reading_router.get(

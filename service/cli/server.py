@@ -14,7 +14,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from service import __version__
-from service.api.app import build_app, read_clock
+from service.api.app import build_app
 from service.api.gate import GateRules
 from service.api.login import LoginLinks
 from service.cli.data_dir import (
@@ -27,7 +27,7 @@ from service.cli.data_dir import (
 from service.cli.databases import open_migrated_database
 from service.cli.listening import build_url, find_own_hosts, open_listener
 from service.domain.tokens import Credentials
-from service.engine.engine import Engine, open_engine
+from service.engine.engine import Engine, open_engine, read_clock
 from service.settings import Settings
 from service.storage.database import Database
 from service.web.dashboard import DashboardProcess

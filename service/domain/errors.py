@@ -2,10 +2,12 @@
 
     AsktellError
     ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial
-    ├── Conflict        StudyExists · StudyFinished · AlreadyTold · TrialNotRunning
+    ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
+    │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
+    ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
-    │                   InvalidValues · IdempotencyKeyReused
+    │                   InvalidValues · InvalidSettings · IdempotencyKeyReused
     ├── Unavailable     DatabaseUnavailable · StudyOwnedElsewhere · StudyReloading
     └── WriteFailed
 
@@ -65,12 +67,40 @@ class StudyFinished(Conflict):
     code = "study-finished"
 
 
+class StudyPaused(Conflict):
+    code = "study-paused"
+
+
+class StudyInUse(Conflict):
+    code = "study-in-use"
+
+
+class StudyNotAdoptable(Conflict):
+    code = "study-not-adoptable"
+
+
 class AlreadyTold(Conflict):
     code = "already-told"
 
 
 class TrialNotRunning(Conflict):
     code = "trial-not-running"
+
+
+class LeaseLost(Conflict):
+    """A newer attempt of the trial is live: whoever gets this has nothing left to do."""
+
+    code = "lease-lost"
+
+
+class TooMany(AsktellError):
+    """Nothing is wrong with the request; try again once others are done."""
+
+    retry_after_seconds: ClassVar[int] = 2
+
+
+class ParallelismReached(TooMany):
+    code = "parallelism-reached"
 
 
 class Invalid(AsktellError):
@@ -109,6 +139,10 @@ class InvalidReport(Invalid):
 
 class InvalidValues(Invalid):
     code = "invalid-values"
+
+
+class InvalidSettings(Invalid):
+    code = "invalid-settings"
 
 
 class IdempotencyKeyReused(Invalid):

@@ -17,11 +17,31 @@ class Direction(StrEnum):
 class StudyState(StrEnum):
     """Whether a study hands out trials.
 
-    `ACTIVE` does; `FINISHED` does not, because its sampler has nothing left to suggest.
+    `ACTIVE` does, `PAUSED` will again. `STOPPING` starts no new trials and waits for the running
+    ones; `FINISHED` has none of those left. The `StopReason` says why.
     """
 
     ACTIVE = "active"
+    PAUSED = "paused"
+    STOPPING = "stopping"
     FINISHED = "finished"
+
+
+class StopReason(StrEnum):
+    """Why a study starts no new trials: a person, one of its budget's limits, or its sampler."""
+
+    STOPPED = "stopped"
+    MAX_TRIALS = "max_trials"
+    MAX_SECONDS = "max_seconds"
+    MAX_FAILURES = "max_failures"
+    TARGET = "target"
+    PATIENCE = "patience"
+    EXHAUSTED = "exhausted"
+
+    @property
+    def allows_retries(self) -> bool:
+        """Whether trials that were started before may still get a further attempt."""
+        return self in (StopReason.MAX_TRIALS, StopReason.EXHAUSTED)
 
 
 class IfExists(StrEnum):
@@ -45,6 +65,78 @@ class Component:
 
     type: str
     args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When a study stops by itself; None is no limit.
+
+    Attributes:
+        max_trials: Trials started here, whatever their end; imported ones do not count.
+        max_seconds: Since the first ask, pauses included.
+        max_failures: FAIL trials in a row, in the order in which they ended.
+        target: Stops once the best value is this good.
+        patience: COMPLETE and PRUNED trials in a row without a new best value.
+    """
+
+    max_trials: int | None = None
+    max_seconds: float | None = None
+    max_failures: int | None = None
+    target: float | None = None
+    patience: int | None = None
+
+
+class AttemptEnd(StrEnum):
+    """How an attempt ended without a result.
+
+    `LOST`: nobody heard of it for the time of its lease. `PREEMPTED`: its machine was taken away.
+    `FAILED`: the training job said so.
+    """
+
+    LOST = "lost"
+    PREEMPTED = "preempted"
+    FAILED = "failed"
+
+
+class RetryMode(StrEnum):
+    """What a further attempt finds: nothing of the reports before it, or all of them."""
+
+    RESTART = "restart"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a trial gets a further attempt."""
+
+    max_attempts: int = 3
+    on: frozenset[AttemptEnd] = frozenset({AttemptEnd.LOST, AttemptEnd.PREEMPTED})
+    mode: RetryMode = RetryMode.RESTART
+
+    def allows(self, end: AttemptEnd, *, attempt: int) -> bool:
+        """Whether a trial whose `attempt` ended like this gets another one."""
+        return end in self.on and attempt < self.max_attempts
+
+
+DEFAULT_LEASE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """What decides how long a study goes on and how its trials are handed out.
+
+    May change while the study runs; nothing here changes what is suggested.
+
+    Attributes:
+        parallelism: Most attempts that are live at a time; None is no limit.
+        lease_seconds: How long an attempt stays live without a report or heartbeat; None: for
+            ever.
+    """
+
+    budget: Budget = Budget()
+    parallelism: int | None = None
+    lease_seconds: float | None = DEFAULT_LEASE_SECONDS
+    retry: RetryPolicy = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +183,19 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True)
 class StudySummary:
-    """One row of the study list, as of the last commit."""
+    """One row of the study list, as of the last commit.
+
+    Attributes:
+        started: Trials that count towards `max_trials`.
+        stop_reason: None while new trials are started or the study is only paused.
+    """
 
     study_id: int
     name: str
     state: StudyState
+    stop_reason: StopReason | None
+    started: int
+    max_trials: int | None
     objectives: tuple[Objective, ...]
     counts: TrialCounts
     best: BestTrial | None

@@ -6,24 +6,39 @@ take long; it runs on a draft of its own while reports and tells go on, one at a
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import optuna
+import structlog
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from service.domain.errors import StudyFinished, TrialNotFound, TrialNotRunning
-from service.domain.studies import Component, Direction, StudyState
+from service.domain.errors import TrialNotFound, TrialNotRunning
+from service.domain.studies import Component, Direction, StopReason, StudyState
+from service.domain.trials import AttemptPhase, TrialState
+from service.engine.attempts import Attempts
 from service.engine.committer import Committer, Ownership
+from service.engine.control import Control, Standing, find_deadline, find_stop_reason
 from service.engine.mirror import Mirror
 from service.engine.replies import Replies
 from service.engine.sampling import Sampling
+from service.engine.tally import Tally, ends_in_order, is_started
 from service.engine.trial_ids import TrialIds
+from service.metrics import count_ended_trial, count_granted_attempts
 from service.pruners import build_pruner
 from service.samplers import EXHAUSTED_ATTR, build_sampler
 from service.search_space import parse_space
-from service.storage.journal import StoredReply, StudyProgress, StudyWrite, TrialRecord
+from service.storage.journal import (
+    StoredReply,
+    StudyProgress,
+    StudyWrite,
+    Suggestion,
+    TrialRecord,
+)
 from service.storage.loader import LoadedStudy
 
 PRUNER_ATTR = "asktell:pruner"
@@ -34,6 +49,8 @@ _DIRECTIONS = {
     Direction.MAXIMIZE: StudyDirection.MAXIMIZE,
 }
 
+_log = structlog.get_logger(__name__)
+
 
 @dataclass(slots=True)
 class Draft:
@@ -42,21 +59,32 @@ class Draft:
     Attributes:
         study: Stock Optuna on the draft's mirror.
         records: Changed trial records, by trial number.
+        control: The changed control; None leaves the study's.
     """
 
     mirror: Mirror
     study: optuna.Study
     records: dict[int, TrialRecord] = field(default_factory=dict)
+    suggestions: list[Suggestion] = field(default_factory=list)
     replies: list[StoredReply] = field(default_factory=list)
+    control: Control | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether accepting it would change nothing."""
+        changes = (self.mirror.journal, self.records, self.suggestions, self.replies)
+        return self.control is None and not any(changes)
 
 
 class Actor:
     """The one place where a study changes. Belongs to the event loop.
 
     Attributes:
-        drawing: Held while trials are created or parameters suggested.
+        drawing: Held while trials are created or parameters suggested, and by whoever decides
+            whether there will be more.
         sampling: Where that runs.
         sampler: Draws by seed, trial and purpose; one draw of the study at a time.
+        clock: Gives the current time, aware.
     """
 
     def __init__(
@@ -67,20 +95,28 @@ class Actor:
         committer: Committer,
         trial_ids: TrialIds,
         sampling: Sampling,
+        clock: Callable[[], datetime],
     ) -> None:
         self.study_id = loaded.study_id
         self.spec = loaded.spec
         self.space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
         self.drawing = asyncio.Lock()
         self.sampling = sampling
+        self.clock = clock
         self.replies = Replies(loaded.replies)
         self.ownership = ownership
+        self.attempts = Attempts(loaded.records, now=clock())
+        self.control = Control(loaded.settings, loaded.is_paused, loaded.stop_reason)
         self._committer = committer
         self._trial_ids = trial_ids
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
-        self._records = loaded.records
-        self._mirror = _build_mirror(loaded, trial_ids)
+        self._granting = 0
+        self._last_commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._last_commit.set_result(None)
+        self._changed = asyncio.Event()
+        self._mirror = _build_mirror(loaded, trial_ids, clock)
+        self._tally = _count(loaded, self._mirror)
         self.sampler = build_sampler(self.spec.sampler, seed=self.spec.seed, space=self.space)
         self._pruner_component = self.pruner_component
         self._pruner = build_pruner(self._pruner_component)
@@ -92,9 +128,42 @@ class Actor:
         return len(self.spec.objectives) > 1
 
     @property
+    def count_trials(self) -> int:
+        return self._mirror.counts.total
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is at work on the study, here or on one of its trials."""
+        is_busy = self.drawing.locked() or not self._last_commit.done()
+        return not is_busy and not self.attempts.count_leased and self.state != StudyState.STOPPING
+
+    @property
     def state(self) -> StudyState:
-        exhausted = self._mirror.system_attrs.get(EXHAUSTED_ATTR)
-        return StudyState.FINISHED if exhausted else StudyState.ACTIVE
+        return self.control.get_state(has_unfinished=self._mirror.counts.running > 0)
+
+    @property
+    def room(self) -> int | None:
+        """How many more attempts `parallelism` lets be live; None: any number."""
+        parallelism = self.control.settings.parallelism
+        if parallelism is None:
+            return None
+        return max(0, parallelism - self.attempts.count_live - self._granting)
+
+    @property
+    def trials_left(self) -> int | None:
+        """How many more trials the study may start; None: any number."""
+        if self.control.stop_reason is not None:
+            return 0
+        max_trials = self.control.settings.budget.max_trials
+        return None if max_trials is None else max(0, max_trials - self._tally.started)
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When the study needs attention though nobody calls; None: never."""
+        deadline = None
+        if self.control.stop_reason is None:
+            deadline = find_deadline(self.control.settings.budget, self._tally)
+        return min((at for at in (self.attempts.wake_at, deadline) if at), default=None)
 
     @property
     def pruner_component(self) -> Component | None:
@@ -117,21 +186,28 @@ class Actor:
 
     def get_record(self, number: int) -> TrialRecord:
         """Returns our record of an existing trial."""
-        return self._records[number]
+        record = self.attempts.find(number)
+        assert record is not None, "every trial of a managed study has a record"
+        return record
 
-    def check_accepts_asks(self) -> None:
-        """Raises StudyFinished when the study hands out no more trials."""
-        if self.state is StudyState.FINISHED:
-            raise StudyFinished(
-                f"Study {self.spec.name!r} is finished: its sampler has tried everything there is. "
-                "Create a new study to go on."
-            )
+    def find_stop_reason(self, control: Control) -> StopReason | None:
+        """Returns why a study with that control should start no new trials."""
+        return find_stop_reason(control.settings.budget, self._standing, self.clock())
 
     # What the use cases do
 
     async def reserve_trials(self, count: int) -> None:
         """Makes sure that a draft can create `count` trials."""
         await self._trial_ids.reserve(count)
+
+    @contextmanager
+    def granting(self, count: int) -> Iterator[None]:
+        """Keeps room for attempts that are about to become live."""
+        self._granting += count
+        try:
+            yield
+        finally:
+            self._granting -= count
 
     def draw_seqs(self, count: int) -> range:
         """Returns the next positions in the study's recorded order."""
@@ -157,13 +233,74 @@ class Actor:
             self._mirror.replay(draft.mirror.journal)
         except UpdateFinishedTrialError as error:
             raise TrialNotRunning("The trial has ended in the meantime.") from error
-        self._records |= draft.records
+        for record in draft.records.values():
+            self._count(record)
+            self.attempts.put(record)
+        self._settle(draft.control or self.control)
         self._adopt_resolved_pruner()
-        return self._committer.submit(self.ownership, self._build_write(draft))
+        self._announce_change()
+        return self._submit(self._build_write(draft))
 
     def confirm(self) -> asyncio.Future[None]:
         """Ends once everything accepted so far is committed."""
-        return self._committer.submit(self.ownership, None)
+        return self._submit(None)
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Returns once a draft was accepted, or after `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    def _submit(self, write: StudyWrite | None) -> asyncio.Future[None]:
+        self._last_commit = self._committer.submit(self.ownership, write)
+        return self._last_commit
+
+    def _announce_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _count(self, record: TrialRecord) -> None:
+        earlier = self.attempts.find(record.number)
+        was_started = earlier is not None and is_started(earlier)
+        if is_started(record) and not was_started:
+            self._tally.count_start(self.clock())
+        if (
+            record.attempt > (earlier.attempt if earlier else 0)
+            and record.ask_seq != record.tell_seq
+        ):
+            count_granted_attempts()
+        if record.phase is AttemptPhase.ENDED:
+            is_best = self._mirror.best_number == record.number
+            if record.ask_seq == record.tell_seq:
+                self._tally.count_import(is_best=is_best)
+            else:
+                state = TrialState[self.get_trial(record.number).state.name]
+                self._tally.count_end(state, is_best=is_best)
+                count_ended_trial(state)
+
+    def _settle(self, control: Control) -> None:
+        if control.hands_out_retries:
+            reason = self.find_stop_reason(control)
+            control = replace(control, stop_reason=reason or control.stop_reason)
+        if control.stop_reason is not None and control.stop_reason != self.control.stop_reason:
+            self.attempts.wake_by(self.clock())
+            _log.info("study.stopped", study=self.spec.name, reason=control.stop_reason.value)
+        self.control = control
+
+    @property
+    def _standing(self) -> Standing:
+        return Standing(
+            tally=self._tally,
+            direction=self.spec.objectives[0].direction,
+            best_value=self._best_value,
+            is_exhausted=bool(self._mirror.system_attrs.get(EXHAUSTED_ATTR)),
+        )
+
+    @property
+    def _best_value(self) -> float | None:
+        number = self._mirror.best_number
+        values = None if number is None else self.get_trial(number).values
+        return values[0] if values else None
 
     def _build_write(self, draft: Draft) -> StudyWrite:
         revision_before = self._revision
@@ -176,19 +313,23 @@ class Actor:
             records={
                 self.get_trial(number)._trial_id: record for number, record in draft.records.items()
             },
+            suggestions=draft.suggestions,
             replies=draft.replies,
+            settings=None if draft.control is None else draft.control.settings,
         )
 
     def _progress(self) -> StudyProgress:
-        best_number = self._mirror.best_number
-        best_values = None if best_number is None else self.get_trial(best_number).values
         return StudyProgress(
             revision=self._revision,
             last_seq=self._last_seq,
             state=self.state,
+            is_paused=self.control.is_paused,
+            stop_reason=self.control.stop_reason,
+            started=self._tally.started,
+            wake_at=self.wake_at,
             counts=self._mirror.counts,
-            best_number=best_number,
-            best_value=best_values[0] if best_values else None,
+            best_number=self._mirror.best_number,
+            best_value=self._best_value,
         )
 
     def _adopt_resolved_pruner(self) -> None:
@@ -197,7 +338,9 @@ class Actor:
             self._pruner = build_pruner(self._pruner_component)
 
 
-def _build_mirror(loaded: LoadedStudy, trial_ids: TrialIds) -> Mirror:
+def _build_mirror(
+    loaded: LoadedStudy, trial_ids: TrialIds, clock: Callable[[], datetime]
+) -> Mirror:
     return Mirror.of(
         study_id=loaded.study_id,
         name=loaded.spec.name,
@@ -206,4 +349,23 @@ def _build_mirror(loaded: LoadedStudy, trial_ids: TrialIds) -> Mirror:
         system_attrs=loaded.system_attrs,
         trials=loaded.trials,
         new_trial_id=trial_ids.take,
+        now=lambda: clock().astimezone().replace(tzinfo=None),
     )
+
+
+def _count(loaded: LoadedStudy, mirror: Mirror) -> Tally:
+    """Counts what was stored, to the same as if each change had just happened."""
+    tally = Tally()
+    started = [record for record in loaded.records.values() if is_started(record)]
+    for record in sorted(started, key=lambda record: record.ask_seq or 0):
+        began = loaded.trials[record.number].datetime_start
+        assert began is not None, "a trial that was asked for has begun"
+        tally.count_start(began.astimezone())
+    for record in ends_in_order(loaded.records.values()):
+        is_best = mirror.best_number == record.number
+        if record.ask_seq == record.tell_seq:
+            tally.count_import(is_best=is_best)
+        else:
+            state = TrialState[loaded.trials[record.number].state.name]
+            tally.count_end(state, is_best=is_best)
+    return tally

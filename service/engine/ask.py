@@ -1,27 +1,25 @@
-"""Ask: create trials and choose their declared parameters."""
+"""Ask: hand out trials, new ones with their declared parameters chosen, or lost ones again."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-import optuna
-from optuna.trial import TrialState, create_trial
-
-from service.domain.errors import FieldError, InvalidParams
-from service.domain.trials import AskedTrial
+from service.domain.errors import InvalidSpace, ParallelismReached, StudyPaused
+from service.domain.studies import RetryMode
+from service.domain.trials import AskedTrial, AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
+from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_drawing
+from service.engine.ending import end_trial
+from service.engine.fixing import check_fixed
+from service.engine.leases import grant
 from service.engine.replies import KeyedRequest, keyed_request
-from service.engine.suggest import suggest_value
-from service.samplers import EXHAUSTED_ATTR, check_fixed_params
-from service.search_space import (
-    SearchSpace,
-    check_params,
-    find_name_problem,
-    find_scalar_problem,
-    nest,
-)
-from service.storage.journal import TrialRecord
+from service.engine.room import HandOut, plan_hand_out
+from service.samplers import EXHAUSTED_ATTR, check_suggestible
+from service.search_space import SearchSpace, nest, parse_space
+from service.storage.journal import Suggestion, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,112 +27,233 @@ class Ask:
     """What a client asks for.
 
     Attributes:
-        params: Parameters to fix, by flattened name; the sampler chooses the others.
+        params: Parameters to fix, nested or flattened; the sampler chooses the others.
         idempotency_key: A repeat with the same key gets the same trials.
+        lease_seconds: None: the trials stay live for ever; "study": as long as the study says.
+        distributions: A search space for these trials, of a study that declares none.
+        wait_seconds: How long to wait while the study is paused or enough attempts are live.
     """
 
     count: int = 1
     params: Mapping[str, Any] | None = None
     client_id: str | None = None
     idempotency_key: str | None = None
+    lease_seconds: float | Literal["study"] | None = "study"
+    distributions: Mapping[str, Any] | None = None
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An ask that was found to be in order.
+
+    Attributes:
+        space: The study's, or the ask's own.
+    """
+
+    command: Ask
+    fixed: Mapping[str, Any]
+    space: SearchSpace | None
 
 
 async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
-    """Returns `count` new running trials, committed; fewer if there are no more to try.
+    """Returns up to `count` running trials, committed: as many as there are and may be live.
+
+    Trials that wait for a further attempt come first, then enqueued ones, then new ones. Fixed
+    parameters are always for new ones.
 
     Raises:
+        StudyPaused: Somebody paused the study.
         StudyFinished: The study hands out no more trials.
+        ParallelismReached: As many attempts are live as the study allows.
         InvalidParams: A fixed parameter does not fit the declared space.
+        InvalidSpace: `distributions` is malformed, or the study declares a space of its own.
         IdempotencyKeyReused: The key came with another body before.
         Unavailable: Nothing is known to have happened; repeat with the same key.
     """
+    wanted = _check(actor, command)
     if command.idempotency_key is None:
-        answer = await _create_trials(actor, command, None)
+        answer = await _hand_out_in_time(actor, wanted, None)
     else:
         request = _keyed(command, command.idempotency_key)
-        answer = await actor.replies.once(request, partial(_create_trials, actor, command, request))
-    return tuple(AskedTrial(**trial) for trial in answer)
+        produce = partial(_hand_out_in_time, actor, wanted, request)
+        answer = await actor.replies.once(request, produce)
+    return tuple(_read_asked(document) for document in answer)
 
 
 def _keyed(command: Ask, key: str) -> KeyedRequest:
-    body = {"count": command.count, "params": command.params, "client_id": command.client_id}
+    body = {
+        "count": command.count,
+        "params": command.params,
+        "client_id": command.client_id,
+        "lease_seconds": command.lease_seconds,
+        "distributions": command.distributions,
+    }
     return keyed_request("ask", key, body)
 
 
-async def _create_trials(
-    actor: Actor, command: Ask, request: KeyedRequest | None
-) -> list[dict[str, Any]]:
-    _check_fixed(actor, command.params or {})
-    async with actor.drawing:
-        actor.check_accepts_asks()
-        await actor.reserve_trials(command.count)
-        seqs = actor.draw_seqs(command.count)
-        draft = actor.begin()
-        asked = await actor.sampling.run(
-            partial(_ask_optuna, draft, actor, command), trials=command.count
+def _check(actor: Actor, command: Ask) -> _Wanted:
+    space = actor.space
+    if command.distributions is not None:
+        space = _parse_own_space(actor, command.distributions)
+    return _Wanted(command, check_fixed(actor, command.params or {}, space), space)
+
+
+def _parse_own_space(actor: Actor, document: Mapping[str, Any]) -> SearchSpace:
+    if actor.space is not None:
+        raise InvalidSpace(
+            f"Study {actor.spec.name!r} declares its search space; leave distributions out."
         )
-        _record(draft, asked, seqs, command.client_id)
-        answer = [asdict(trial) for trial in asked]
-        if request is not None:
-            draft.replies.append(request.reply(answer))
+    space = parse_space(document)
+    check_suggestible(actor.spec.sampler, space.distributions)
+    return space
+
+
+async def _hand_out_in_time(
+    actor: Actor, wanted: _Wanted, request: KeyedRequest | None
+) -> list[dict[str, Any]]:
+    """Waits for a trial as long as the client wants to."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wanted.command.wait_seconds
+    while True:
+        try:
+            answer = await _hand_out(actor, wanted, request)
+        except (ParallelismReached, StudyPaused):
+            if loop.time() >= until:
+                raise
+            await actor.wait_for_change(until - loop.time())
+        else:
+            if answer:
+                return answer
+
+
+async def _hand_out(
+    actor: Actor, wanted: _Wanted, request: KeyedRequest | None
+) -> list[dict[str, Any]]:
+    """Returns trials, committed; none if enqueued ones were all that came up and cannot be run."""
+    command = wanted.command
+    async with actor.drawing:
+        plan = plan_hand_out(actor, command.count, only_new=bool(wanted.fixed))
+        with actor.granting(len(plan.retries) + plan.n_new):
+            await actor.reserve_trials(plan.n_new)
+            seqs = actor.draw_seqs(plan.n_new)
+            draft = actor.begin()
+            drawn = await _draw(actor, draft, wanted, plan)
+            asked = _grant_retries(actor, draft, wanted, plan.retries)
+            asked += _grant_drawn(actor, draft, wanted, list(zip(drawn, seqs, strict=False)))
+            answer = [_write_asked(trial) for trial in asked]
+            if request is not None and answer:
+                draft.replies.append(request.reply(answer))
         committed = actor.accept(draft)
     await committed
     return answer
 
 
-def _check_fixed(actor: Actor, params: Mapping[str, Any]) -> None:
-    if actor.space is not None:
-        check_params(actor.space, params)
-    else:
-        _check_storable(params)
-    check_fixed_params(actor.spec.sampler, actor.space, params)
+async def _draw(actor: Actor, draft: Draft, wanted: _Wanted, plan: HandOut) -> Sequence[DrawnTrial]:
+    if not plan.n_new:
+        return ()
+    draw = partial(_draw_all, actor, draft, wanted, plan.n_new)
+    return await actor.sampling.run(draw, trials=plan.n_new)
 
 
-def _check_storable(params: Mapping[str, Any]) -> None:
-    problems = {
-        name: find_name_problem(name) or find_scalar_problem(params[name]) for name in params
-    }
-    errors = [FieldError(f"params.{name}", text) for name, text in problems.items() if text]
-    if errors:
-        raise InvalidParams(f"A fixed parameter cannot be kept: {errors[0].message}", errors=errors)
+def _draw_all(actor: Actor, draft: Draft, wanted: _Wanted, count: int) -> list[DrawnTrial]:
+    if wanted.command.distributions is not None and wanted.space is not None:
+        check_kinds(draft.mirror, wanted.space)
+    drawn: list[DrawnTrial] = []
+    while len(drawn) < count and not draft.mirror.system_attrs.get(EXHAUSTED_ATTR):
+        trial = draw_trial(draft.study, draft.mirror, space=wanted.space, fixed=wanted.fixed)
+        finish_drawing(draft.study, draft.mirror, actor.sampler, trial.number)
+        drawn.append(trial)
+    return drawn
 
 
-def _ask_optuna(draft: Draft, actor: Actor, command: Ask) -> list[AskedTrial]:
-    asked: list[AskedTrial] = []
-    while len(asked) < command.count and not draft.mirror.system_attrs.get(EXHAUSTED_ATTR):
-        asked.append(_ask_one(draft, actor, command.params or {}))
+def _grant_retries(
+    actor: Actor, draft: Draft, wanted: _Wanted, planned: Sequence[TrialRecord]
+) -> list[AskedTrial]:
+    # While others were drawn, a late result or sign of life may have come for one of them.
+    still_queued = [
+        record
+        for record in map(actor.get_record, [record.number for record in planned])
+        if record.phase is AttemptPhase.QUEUED
+    ]
+    return [_grant_retry(actor, draft, wanted, record) for record in still_queued]
+
+
+def _grant_retry(actor: Actor, draft: Draft, wanted: _Wanted, record: TrialRecord) -> AskedTrial:
+    trial = actor.get_trial(record.number)
+    if actor.control.settings.retry.mode is RetryMode.RESTART:
+        draft.mirror.restart_trial(trial._trial_id)
+        record = replace(record, decision_step=None, should_prune=False)
+    return _grant(actor, draft, wanted, record, trial.params)
+
+
+def _grant_drawn(
+    actor: Actor, draft: Draft, wanted: _Wanted, drawn: Sequence[tuple[DrawnTrial, int]]
+) -> list[AskedTrial]:
+    asked = []
+    for trial, seq in drawn:
+        enqueued = actor.attempts.find(trial.number)
+        record = replace(enqueued or _new_record(trial.number), ask_seq=seq)
+        if wanted.command.distributions is not None:
+            _record_own_params(actor, draft, trial.number, seq)
+        if trial.problem is None:
+            asked.append(_grant(actor, draft, wanted, record, trial.params))
+        else:
+            record = replace(record, attempt=1)
+            end_trial(actor, draft, record, state=TrialState.FAIL, reason=trial.problem)
     return asked
 
 
-def _ask_one(draft: Draft, actor: Actor, fixed: Mapping[str, Any]) -> AskedTrial:
-    trial = _create_fixed(draft, fixed) if fixed else draft.study.ask()
-    params: dict[str, Any] = {}
-    if actor.space is not None:
-        chosen = _suggest_declared(trial, actor.space)
-        actor.sampler.after_ask(draft.study, draft.mirror.get_trial(trial._trial_id))
-        params = nest({**actor.space.constants, **chosen})
-    return AskedTrial(trial.number, attempt=1, params=params)
+def _record_own_params(actor: Actor, draft: Draft, number: int, seq: int) -> None:
+    """Notes what an ask's own space added to a trial, as if its code had declared it."""
+    trial_id = draft.mirror.get_trial_id_from_study_id_trial_number(actor.study_id, number)
+    names = tuple(draft.mirror.get_trial(trial_id).params)
+    if names:
+        draft.suggestions.append(Suggestion(trial_id, seq, names))
 
 
-def _suggest_declared(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    for parameter in space.parameters:
-        if space.is_active(parameter, chosen):
-            chosen[parameter.name] = suggest_value(trial, parameter.name, parameter.distribution)
-    return chosen
+def _new_record(number: int) -> TrialRecord:
+    return TrialRecord(number, attempt=0, phase=AttemptPhase.QUEUED, ask_seq=None)
 
 
-def _create_fixed(draft: Draft, fixed: Mapping[str, Any]) -> optuna.Trial:
-    """Creates what `study.enqueue_trial` and a following `study.ask` would leave."""
-    template = create_trial(state=TrialState.RUNNING, system_attrs={"fixed_params": dict(fixed)})
-    trial_id = draft.mirror.create_new_trial(draft.mirror.study_id, template)
-    return optuna.Trial(draft.study, trial_id)
+def _grant(
+    actor: Actor,
+    draft: Draft,
+    wanted: _Wanted,
+    record: TrialRecord,
+    params: Mapping[str, Any],
+) -> AskedTrial:
+    command = wanted.command
+    lease_seconds = (
+        actor.control.settings.lease_seconds
+        if command.lease_seconds == "study"
+        else command.lease_seconds
+    )
+    record = draft.records[record.number] = grant(
+        record, client_id=command.client_id, lease_seconds=lease_seconds, now=actor.clock()
+    )
+    constants = {} if wanted.space is None else wanted.space.constants
+    return AskedTrial(
+        record.number, record.attempt, nest({**constants, **params}), record.lease_expires_at
+    )
 
 
-def _record(
-    draft: Draft, asked: Sequence[AskedTrial], seqs: Sequence[int], client_id: str | None
-) -> None:
-    for trial, seq in zip(asked, seqs, strict=False):
-        draft.records[trial.number] = TrialRecord(
-            trial.number, trial.attempt, ask_seq=seq, client_id=client_id
-        )
+def _write_asked(trial: AskedTrial) -> dict[str, Any]:
+    """A trial as it is kept for a repeat of its ask."""
+    expires_at = trial.lease_expires_at
+    return {
+        "number": trial.number,
+        "attempt": trial.attempt,
+        "params": trial.params,
+        "lease_expires_at": None if expires_at is None else expires_at.isoformat(),
+    }
+
+
+def _read_asked(document: Mapping[str, Any]) -> AskedTrial:
+    expires_at = document.get("lease_expires_at")
+    return AskedTrial(
+        document["number"],
+        document["attempt"],
+        document["params"],
+        None if expires_at is None else datetime.fromisoformat(expires_at),
+    )

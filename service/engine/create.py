@@ -1,17 +1,22 @@
 """Create: check everything about a new study, then store it."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from service.domain.errors import Invalid, InvalidName, StudyExists
+from service.domain.errors import IdempotencyKeyReused, Invalid, InvalidName, StudyExists
 from service.domain.limits import MAX_NAME_LENGTH
-from service.domain.studies import Component, IfExists, Objective, StudySpec, StudySummary
+from service.domain.studies import Component, IfExists, Objective, StudySettings, StudySpec
 from service.engine.engine import Engine
+from service.engine.settings import check_settings
 from service.pruners import resolve_pruner
 from service.samplers import default_sampler, resolve_sampler
 from service.search_space import SearchSpace, parse_space
+from service.storage.journal import StoredReply
 from service.storage.reads import StoredStudy
 
 _MAX_SEED = 2**32
@@ -27,16 +32,17 @@ class NewStudy:
     sampler: Component | None = None
     pruner: Component | None = None
     seed: int | None = None
+    settings: StudySettings | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     if_exists: IfExists = IfExists.FAIL
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedStudy:
     """A stored study; `created` is False if it was there before."""
 
-    summary: StudySummary
-    spec: StudySpec
+    study: StoredStudy
     created: bool
 
 
@@ -46,19 +52,59 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
     Raises:
         Invalid: Something in it can never work; its subclasses say what.
         StudyExists: The name is taken, by a different study or without `IfExists.LOAD`.
+        IdempotencyKeyReused: The key came with another body before.
         DatabaseUnavailable: The outcome is unknown; repeat with `IfExists.LOAD`.
     """
     spec = _build_spec(new)
-    study_id = await engine.studies.insert(spec)
+    settings = new.settings or StudySettings()
+    check_settings(settings, n_objectives=len(spec.objectives))
+    key = _build_key(new, engine.clock())
+    study_id = await engine.studies.insert(spec, settings, key)
     stored = await engine.reads.find_study(spec.name)
     if stored is None:
         raise StudyExists(
             f"The name {spec.name!r} is taken by a study that Asktell does not manage. "
-            "Choose another name."
+            "Adopt that one, or choose another name."
         )
-    if study_id is None:
-        _check_same(stored, spec, new)
-    return CreatedStudy(stored.summary, stored.spec, created=study_id is not None)
+    if study_id is not None or await _is_repeat(engine, key, spec.name):
+        return CreatedStudy(stored, created=True)
+    _check_same(stored, spec, new)
+    return CreatedStudy(stored, created=False)
+
+
+def choose_seed(seed: int | None) -> int:
+    """Returns the seed of a study, a random one for None.
+
+    Raises:
+        Invalid: It is out of range.
+    """
+    if seed is None:
+        return secrets.randbelow(_MAX_SEED)
+    if not 0 <= seed < _MAX_SEED:
+        raise Invalid(f"A seed is an integer from 0 to {_MAX_SEED - 1}.")
+    return seed
+
+
+def _build_key(new: NewStudy, now: datetime) -> StoredReply | None:
+    if new.idempotency_key is None:
+        return None
+    body = {name: value for name, value in asdict(new).items() if name != "idempotency_key"}
+    text = json.dumps(body, sort_keys=True, default=sorted)
+    digest = hashlib.sha256(text.encode()).digest()
+    return StoredReply("create", new.idempotency_key, digest, None, now)
+
+
+async def _is_repeat(engine: Engine, key: StoredReply | None, name: str) -> bool:
+    """Whether the study was made by this same request, whose answer was lost."""
+    if key is None:
+        return False
+    digest = await engine.studies.find_creation_digest(name, key.key)
+    if digest is not None and digest != key.body_digest:
+        raise IdempotencyKeyReused(
+            f"Idempotency-Key {key.key!r} was used to create study {name!r} differently. Use a "
+            "new key for a new request."
+        )
+    return digest is not None
 
 
 def _build_spec(new: NewStudy) -> StudySpec:
@@ -72,7 +118,7 @@ def _build_spec(new: NewStudy) -> StudySpec:
         space=new.space,
         sampler=_build_sampler_component(new, space),
         pruner=_build_pruner_component(new.pruner, n_objectives),
-        seed=_choose_seed(new.seed),
+        seed=choose_seed(new.seed),
         user_attrs=new.user_attrs,
     )
 
@@ -112,14 +158,6 @@ def _build_pruner_component(component: Component | None, n_objectives: int) -> C
     return resolve_pruner(component, n_objectives=n_objectives)
 
 
-def _choose_seed(seed: int | None) -> int:
-    if seed is None:
-        return secrets.randbelow(_MAX_SEED)
-    if not 0 <= seed < _MAX_SEED:
-        raise Invalid(f"A seed is an integer from 0 to {_MAX_SEED - 1}.")
-    return seed
-
-
 def _check_same(stored: StoredStudy, spec: StudySpec, new: NewStudy) -> None:
     if new.if_exists is IfExists.FAIL:
         raise StudyExists(
@@ -131,6 +169,11 @@ def _check_same(stored: StoredStudy, spec: StudySpec, new: NewStudy) -> None:
         raise StudyExists(
             f"Study {spec.name!r} exists with a different {_first_difference(wanted, stored.spec)}."
             " Choose another name, or send what it was created with."
+        )
+    if new.settings is not None and new.settings != stored.settings:
+        raise StudyExists(
+            f"Study {spec.name!r} exists with other settings (budget, parallelism, lease_seconds "
+            "or retry). Leave them out to take it as it is; PATCH changes them."
         )
 
 

@@ -1,9 +1,10 @@
 """The engine of one process: its actors, its committer, and the way to both."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -11,8 +12,10 @@ from psycopg_pool import AsyncConnectionPool
 from service.domain.errors import StudyNotFound, StudyReloading
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
+from service.engine.reaper import reap
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
+from service.storage.adoption import PlainStudies
 from service.storage.database import Database
 from service.storage.driver_errors import unavailable_when_lost
 from service.storage.loader import load_study
@@ -24,6 +27,13 @@ _POOL_WAIT_SECONDS = 3.0
 # Left to itself the pool would wait ever longer between tries; this way the next caller tries.
 _POOL_RECONNECT_SECONDS = 2.0
 _FIRST_CONNECTION_SECONDS = 2.0
+# At about 20 kB each.
+_MAX_TRIALS_IN_MEMORY = 100_000
+
+
+def read_clock() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
 
 
 class Engine:
@@ -32,6 +42,8 @@ class Engine:
     Attributes:
         reads: Committed state, for whoever only looks.
         studies: Whole studies, for creating and deleting them.
+        plain_studies: Those of plain Optuna, for adopting them and giving them back.
+        clock: Gives the current time, aware.
     """
 
     def __init__(
@@ -41,13 +53,19 @@ class Engine:
         pool: AsyncConnectionPool[Any],
         committer: Committer,
         sampling_threads: Executor,
+        clock: Callable[[], datetime],
+        max_trials_in_memory: int,
     ) -> None:
         self.reads = Reads(pool)
         self.studies = StudyTable(pool)
+        self.plain_studies = PlainStudies(pool)
+        self.clock = clock
         self._database = database
         self._pool = pool
         self._committer = committer
         self._sampling_threads = sampling_threads
+        self._max_trials_in_memory = max_trials_in_memory
+        # In the order of their last use.
         self._actors: dict[str, Actor] = {}
         self._opening: dict[str, asyncio.Task[Actor]] = {}
         self._removing: set[str] = set()
@@ -63,6 +81,7 @@ class Engine:
         """
         actor = self._actors.get(name)
         if actor is not None and actor.ownership.error is None:
+            self._actors[name] = self._actors.pop(name)
             return actor
         self._check_not_removing(name)
         opening = self._opening.get(name)
@@ -71,6 +90,47 @@ class Engine:
             opening.add_done_callback(lambda _: self._opening.pop(name))
         # Shielded: whoever opens first may go away, the others wait on.
         return await asyncio.shield(opening)
+
+    def list_actors(self) -> list[Actor]:
+        """The studies that are held in memory, and that this process may write."""
+        return [actor for actor in self._actors.values() if actor.ownership.error is None]
+
+    def count_actors(self) -> int:
+        """How many studies are held in memory."""
+        return len(self.list_actors())
+
+    def count_live_attempts(self) -> int:
+        """How many attempts of those studies somebody is at."""
+        return sum(actor.attempts.count_live for actor in self.list_actors())
+
+    def count_queued_operations(self) -> int:
+        """How many operations wait for the next transaction."""
+        return self._committer.queue_depth
+
+    async def list_overdue(self) -> list[str]:
+        """Names of the studies, here or not, that should have been attended to.
+
+        Raises:
+            DatabaseUnavailable
+        """
+        return await self.studies.list_overdue(self.clock())
+
+    async def put_idle_aside(self) -> None:
+        """Forgets studies, least recently used first, while too many trials are in memory.
+
+        Only studies at which nobody is at work; the next call loads them again.
+
+        Raises:
+            DatabaseUnavailable: Their locks could not be given back just now.
+        """
+        actors = self.list_actors()
+        excess = sum(actor.count_trials for actor in actors) - self._max_trials_in_memory
+        for actor in actors:
+            if excess <= 0:
+                return
+            if actor.is_idle:
+                excess -= actor.count_trials
+                await self._put_aside(actor)
 
     @asynccontextmanager
     async def removing(self, name: str) -> AsyncIterator[int]:
@@ -99,6 +159,12 @@ class Engine:
         actor = self._actors[name] = await self._load(name, ownership)
         return actor
 
+    async def _put_aside(self, actor: Actor) -> None:
+        del self._actors[actor.spec.name]
+        moved = StudyReloading("The study was put aside to save memory. Try again shortly.")
+        await self._committer.end(actor.ownership, moved)
+        await self._committer.disown(actor.ownership)
+
     async def _find_id(self, name: str) -> int:
         study_id = await self.studies.find_id(name)
         if study_id is None:
@@ -121,18 +187,28 @@ class Engine:
             committer=self._committer,
             trial_ids=TrialIds(self._pool),
             sampling=Sampling(self._sampling_threads),
+            clock=self.clock,
         )
 
 
 @asynccontextmanager
 async def open_engine(
-    database: Database, *, probe: Probe = no_probe, committer_type: type[Committer] = Committer
+    database: Database,
+    *,
+    clock: Callable[[], datetime] = read_clock,
+    reap_every_seconds: float | None = 1.0,
+    max_trials_in_memory: int = _MAX_TRIALS_IN_MEMORY,
+    probe: Probe = no_probe,
+    committer_type: type[Committer] = Committer,
 ) -> AsyncIterator[Engine]:
     """Runs an engine on a migrated database; on leaving, commits what is pending.
 
     The database may be away: the engine answers `DatabaseUnavailable` until it is back.
 
     Args:
+        reap_every_seconds: How often overdue attempts are looked for; None: never, `expire` is
+            called by somebody else.
+        max_trials_in_memory: Of all studies that are held at a time; those in use may exceed it.
         probe: Called at the points of a commit, for tests that kill the process there.
         committer_type: For tests that show what a committer with a mistake would do.
     """
@@ -151,17 +227,32 @@ async def open_engine(
     with ThreadPoolExecutor(1, thread_name_prefix="sampling") as sampling_threads:
         async with pool:
             engine = Engine(
-                database, pool=pool, committer=committer, sampling_threads=sampling_threads
+                database,
+                pool=pool,
+                committer=committer,
+                sampling_threads=sampling_threads,
+                clock=clock,
+                max_trials_in_memory=max_trials_in_memory,
             )
-            committing = asyncio.create_task(committer.run())
-            try:
+            async with _running(committer.run()):
                 await committer.wait_connected(_FIRST_CONNECTION_SECONDS)
-                yield engine
+                if reap_every_seconds is None:
+                    yield engine
+                else:
+                    async with _running(reap(engine, every_seconds=reap_every_seconds)):
+                        yield engine
                 await committer.drain()
-            finally:
-                committing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await committing
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _not_found(name: str) -> StudyNotFound:
@@ -169,4 +260,6 @@ def _not_found(name: str) -> StudyNotFound:
 
 
 def _being_removed(name: str) -> StudyReloading:
-    return StudyReloading(f"Study {name!r} is being deleted. Try again to see that it is gone.")
+    return StudyReloading(
+        f"Study {name!r} is being deleted or released. Try again to see what has become of it."
+    )

@@ -8,7 +8,6 @@ Not thread-safe: a mirror belongs to the event loop. A fork may be given to anot
 """
 
 import copy
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.domain.studies import TrialCounts
+from service.engine.copies import as_stored, copy_trial
 from service.storage.journal import (
     AttrKind,
     IntermediateValueSet,
@@ -30,7 +30,10 @@ from service.storage.journal import (
     StateSet,
     StudyAttrSet,
     TrialAttrSet,
+    TrialChange,
     TrialCreated,
+    TrialRestarted,
+    is_rung,
 )
 
 _trial_id_of = attrgetter("_trial_id")
@@ -77,9 +80,16 @@ class Mirror(BaseStorage):
         system_attrs: Mapping[str, Any],
         trials: Iterable[FrozenTrial],
         new_trial_id: Callable[[], int],
+        now: Callable[[], datetime] = datetime.now,
     ) -> "Mirror":
         """Builds the mirror of a stored study, with an empty journal; `trials` by number."""
-        mirror = cls(study_id=study_id, name=name, directions=directions, new_trial_id=new_trial_id)
+        mirror = cls(
+            study_id=study_id,
+            name=name,
+            directions=directions,
+            new_trial_id=new_trial_id,
+            now=now,
+        )
         mirror.user_attrs.update(user_attrs)
         mirror.system_attrs.update(system_attrs)
         for trial in trials:
@@ -134,11 +144,11 @@ class Mirror(BaseStorage):
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._check_study(study_id)
-        self._record(StudyAttrSet(AttrKind.USER, key, _as_stored(value)))
+        self._record(StudyAttrSet(AttrKind.USER, key, as_stored(value)))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self._check_study(study_id)
-        self._record(StudyAttrSet(AttrKind.SYSTEM, key, _as_stored(value)))
+        self._record(StudyAttrSet(AttrKind.SYSTEM, key, as_stored(value)))
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name != self.name:
@@ -191,7 +201,7 @@ class Mirror(BaseStorage):
         distribution: BaseDistribution,
     ) -> None:
         trial = self._check_updatable(trial_id)
-        self._check_compatible(param_name, distribution)
+        self.check_compatible(param_name, distribution)
         if param_name in trial.params:
             # Chosen once, as in Optuna's RDBStorage, which keeps the first without a word.
             return
@@ -214,16 +224,16 @@ class Mirror(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._check_updatable(trial_id)
-        self._record(TrialAttrSet(trial_id, AttrKind.USER, key, _as_stored(value)))
+        self._record(TrialAttrSet(trial_id, AttrKind.USER, key, as_stored(value)))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._check_updatable(trial_id)
-        self._record(TrialAttrSet(trial_id, AttrKind.SYSTEM, key, _as_stored(value)))
+        self._record(TrialAttrSet(trial_id, AttrKind.SYSTEM, key, as_stored(value)))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         trial = self._get(trial_id)
         # optuna.Trial writes suggestions into the dictionaries of the trial it was given.
-        return trial if trial.state.is_finished() else _copy_on_write(trial)
+        return trial if trial.state.is_finished() else copy_trial(trial)
 
     def get_all_trials(
         self,
@@ -257,6 +267,16 @@ class Mirror(BaseStorage):
             raise ValueError("No trials are completed yet.")
         return self._trials[self.best_number]
 
+    def restart_trial(self, trial_id: int) -> None:
+        """Forgets what an attempt reported, for the next one to begin clean."""
+        self._check_updatable(trial_id)
+        self._record(TrialRestarted(trial_id))
+
+    def check_compatible(self, param_name: str, distribution: BaseDistribution) -> None:
+        """Raises ValueError if the parameter has had another kind of distribution before."""
+        known = self._distributions.get(param_name, distribution)
+        check_distribution_compatibility(known, distribution)
+
     # One way in for every change
 
     def _record(self, mutation: Mutation) -> None:
@@ -269,12 +289,10 @@ class Mirror(BaseStorage):
                 self._change_study(mutation)
             case TrialCreated(trial):
                 self._add(trial)
-            case ParamSet() | StateSet() | IntermediateValueSet() | TrialAttrSet():
-                trial = _copy_on_write(self._get(mutation.trial_id))
+            case _:
+                trial = copy_trial(self._get(mutation.trial_id))
                 self._change(trial, mutation)
                 self._trials[trial.number] = trial
-            case _:
-                assert_never(mutation)
 
     def _change_study(self, change: StudyAttrSet) -> None:
         if change.kind is AttrKind.USER:
@@ -288,11 +306,7 @@ class Mirror(BaseStorage):
         self._distributions |= trial.distributions
         self._consider_best(trial)
 
-    def _change(
-        self,
-        trial: FrozenTrial,
-        mutation: ParamSet | StateSet | IntermediateValueSet | TrialAttrSet,
-    ) -> None:
+    def _change(self, trial: FrozenTrial, mutation: TrialChange) -> None:
         match mutation:
             case IntermediateValueSet(_, step, value):
                 trial.intermediate_values[step] = value
@@ -303,6 +317,10 @@ class Mirror(BaseStorage):
             case TrialAttrSet(_, kind, key, value):
                 attrs = trial.user_attrs if kind is AttrKind.USER else trial.system_attrs
                 attrs[key] = value
+            case TrialRestarted():
+                trial.intermediate_values = {}
+                kept = trial.system_attrs.items()
+                trial.system_attrs = {key: value for key, value in kept if not is_rung(key)}
             case StateSet():
                 self._change_state(trial, mutation)
             case _:
@@ -324,7 +342,7 @@ class Mirror(BaseStorage):
         if len(self.directions) > 1 or trial.state is not TrialState.COMPLETE:
             return
         best = None if self.best_number is None else self._trials[self.best_number]
-        if best is None or self._is_better(trial, best):
+        if _is_feasible(trial) and (best is None or self._is_better(trial, best)):
             self.best_number = trial.number
 
     def _is_better(self, trial: FrozenTrial, best: FrozenTrial) -> bool:
@@ -362,37 +380,22 @@ class Mirror(BaseStorage):
             if not isinstance(mutation, StudyAttrSet) and mutation.trial_id not in created:
                 self._check_updatable(mutation.trial_id)
 
-    def _check_compatible(self, param_name: str, distribution: BaseDistribution) -> None:
-        known = self._distributions.get(param_name, distribution)
-        check_distribution_compatibility(known, distribution)
-
     def _build_trial(self, template: FrozenTrial | None) -> FrozenTrial:
         if template is None:
             trial = create_trial(state=TrialState.RUNNING)
             trial.datetime_start = self._now()
             return trial
         for name, distribution in template.distributions.items():
-            self._check_compatible(name, distribution)
-        trial = _copy_on_write(template)
-        trial.user_attrs = _as_stored(template.user_attrs)
-        trial.system_attrs = _as_stored(template.system_attrs)
+            self.check_compatible(name, distribution)
+        trial = copy_trial(template)
+        trial.user_attrs = as_stored(template.user_attrs)
+        trial.system_attrs = as_stored(template.system_attrs)
         return trial
-
-
-def _copy_on_write(trial: FrozenTrial) -> FrozenTrial:
-    changed = copy.copy(trial)
-    changed.params = dict(trial.params)
-    changed.distributions = dict(trial.distributions)
-    changed.user_attrs = dict(trial.user_attrs)
-    changed.system_attrs = dict(trial.system_attrs)
-    changed.intermediate_values = dict(trial.intermediate_values)
-    return changed
-
-
-def _as_stored(attr: Any) -> Any:
-    """A copy that nobody else can change, and the same before and after a reload."""
-    return json.loads(json.dumps(attr))
 
 
 def _value(trial: FrozenTrial) -> float:
     return trial.values[0] if trial.values else float("nan")
+
+
+def _is_feasible(trial: FrozenTrial) -> bool:
+    return all(value <= 0 for value in trial.constraints.values())

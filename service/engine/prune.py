@@ -2,21 +2,19 @@
 
 from service.domain.trials import Decision
 from service.engine.actor import Actor
-from service.storage.journal import TrialRecord
+from service.engine.leases import check_attempt, decision_of
 
 
-async def decide(actor: Actor, number: int) -> Decision:
+async def decide(actor: Actor, number: int, *, attempt: int | None = None) -> Decision:
     """Returns the stored decision, committed.
 
     Raises:
         TrialNotFound: The study has no such trial.
+        LeaseLost: A newer attempt has taken over.
     """
     actor.get_trial(number)
-    decision = decision_of(actor.get_record(number))
+    record = actor.get_record(number)
+    check_attempt(record, attempt)
+    decision = decision_of(record, actor.attempts.get_expiry(record))
     await actor.confirm()
     return decision
-
-
-def decision_of(record: TrialRecord) -> Decision:
-    """What a record says to the training job."""
-    return Decision(should_prune=record.should_prune, step=record.decision_step)

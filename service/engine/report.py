@@ -10,13 +10,20 @@ from service.domain.errors import InvalidReport, TrialNotRunning
 from service.domain.limits import MAX_STEP
 from service.domain.trials import Decision
 from service.engine.actor import PRUNER_ATTR, Actor, Draft
-from service.engine.prune import decision_of
+from service.engine.heartbeat import beat
+from service.engine.leases import check_attempt, decision_of, renew
 from service.pruners import build_pruner, has_auto, resolve_auto
 from service.storage.journal import TrialRecord
 
 
-async def report(actor: Actor, number: int, points: Sequence[tuple[int, float]]) -> Decision:
-    """Stores (step, value) points and returns the pruner's decision, committed.
+async def report(
+    actor: Actor,
+    number: int,
+    points: Sequence[tuple[int, float]],
+    *,
+    attempt: int | None = None,
+) -> Decision:
+    """Stores (step, value) points, renews the lease, returns the pruner's decision, committed.
 
     Several points are judged one by one in the order of their steps, as if reported singly. As in
     Optuna, the first value of a step stays; a repeat changes nothing and gets the stored decision.
@@ -24,21 +31,23 @@ async def report(actor: Actor, number: int, points: Sequence[tuple[int, float]])
     Raises:
         TrialNotFound: The study has no such trial.
         TrialNotRunning: It has ended.
+        LeaseLost: A newer attempt has taken over.
         InvalidReport: A step is out of range, or the study has several objectives.
     """
     trial = actor.get_trial(number)
     _check(actor, trial, points)
     record = actor.get_record(number)
+    check_attempt(record, attempt)
     new = {step: value for step, value in reversed(points) if step not in trial.intermediate_values}
     if not new:
-        await actor.confirm()
-        return decision_of(record)
+        return await beat(actor, record)
     draft = actor.begin()
+    record = renew(record, has_room=actor.room != 0, now=actor.clock())
     for step, value in sorted(new.items(), key=itemgetter(0)):
         record = _report_one(actor, draft, trial._trial_id, record, step, value)
     draft.records[number] = record
     await actor.accept(draft)
-    return decision_of(record)
+    return decision_of(record, record.lease_expires_at)
 
 
 def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> None:

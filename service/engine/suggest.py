@@ -5,18 +5,19 @@ from functools import partial
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
 
-from service.domain.errors import InvalidParams, TrialNotRunning
+from service.domain.errors import FieldError, InvalidParams, TrialNotRunning
 from service.engine.actor import Actor, Draft
+from service.engine.drawing import FIXED_ATTR, suggest_value
 from service.samplers import check_suggestible
-from service.search_space import parse_distribution
+from service.search_space import (
+    check_fixed_values,
+    find_distribution_change,
+    parse_distribution,
+)
+from service.storage.journal import Suggestion
 
 
 async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,8 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
         TrialNotFound: The study has no such trial.
         TrialNotRunning: It has ended.
         InvalidSpace: A distribution is malformed.
-        InvalidParams: A distribution clashes with an earlier one of the same name.
+        InvalidParams: A distribution clashes with an earlier one of the same name, or with a
+            fixed value.
     """
     parsed = {name: parse_distribution(name, document) for name, document in distributions.items()}
     check_suggestible(actor.spec.sampler, parsed)
@@ -38,23 +40,26 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
             raise TrialNotRunning(
                 f"Trial {number} is {trial.state.name}; only a running trial gets parameters."
             )
+        _check(trial, parsed)
+        (seq,) = actor.draw_seqs(1)
         draft = actor.begin()
         params = await actor.sampling.run(partial(_suggest_all, draft, trial._trial_id, parsed))
-        committed = actor.accept(draft) if draft.mirror.journal else actor.confirm()
+        chosen = tuple(name for name in parsed if name not in trial.params)
+        if chosen:
+            draft.suggestions.append(Suggestion(trial._trial_id, seq, chosen))
+        committed = actor.confirm() if draft.is_empty else actor.accept(draft)
     await committed
     return params
 
 
-def suggest_value(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
-    """Asks stock Optuna for a value, through the public method for the distribution's kind."""
-    match distribution:
-        case FloatDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_float(name, low, high, step=step, log=log)
-        case IntDistribution(low=low, high=high, step=step, log=log):
-            return trial.suggest_int(name, low, high, step=step, log=log)
-        case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(name, choices)
-    raise TypeError(f"{name}: {type(distribution).__name__} is not a distribution of Optuna 5.")
+def _check(trial: FrozenTrial, parsed: Mapping[str, BaseDistribution]) -> None:
+    check_fixed_values(parsed, trial.system_attrs.get(FIXED_ATTR, {}))
+    for name, known in trial.distributions.items():
+        if name in parsed and (change := find_distribution_change(known, parsed[name])):
+            raise InvalidParams(
+                f"Parameter {name!r} cannot be suggested again: {change}",
+                errors=[FieldError(name, change)],
+            )
 
 
 def _suggest_all(
@@ -62,16 +67,6 @@ def _suggest_all(
 ) -> dict[str, Any]:
     trial = optuna.Trial(draft.study, trial_id)
     return {
-        name: _suggest_one(trial, name, distribution)
+        name: suggest_value(trial, name, distribution)
         for name, distribution in distributions.items()
     }
-
-
-def _suggest_one(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
-    try:
-        return suggest_value(trial, name, distribution)
-    except ValueError as error:
-        raise InvalidParams(
-            f"Parameter {name!r} cannot be suggested: {error} "
-            "Give the distribution that this study used for it before, or another name."
-        ) from error

@@ -1,82 +1,103 @@
-"""Tell: end a trial, once."""
+"""Tell: end trials, each once."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from service.domain.errors import AlreadyTold, InvalidValues, TrialNotRunning
-from service.domain.trials import Outcome, TrialState, TrialView
-from service.engine.actor import Actor
-from service.engine.prune import decision_of
+from service.domain.errors import AlreadyTold, TrialNotRunning
+from service.domain.trials import AttemptPhase, Outcome, TrialState, TrialView
+from service.engine.actor import Actor, Draft
+from service.engine.constraints import (
+    CONSTRAINTS_ATTR,
+    constraints_of,
+    order_constraints,
+)
+from service.engine.ending import end_trial, queue_again
+from service.engine.leases import check_attempt, decision_of
+from service.engine.results import check_result
 from service.storage.journal import TrialRecord
 
 
 async def tell(actor: Actor, number: int, outcome: Outcome) -> TrialView:
     """Ends a running trial and returns it, committed; an identical repeat returns it again.
 
-    A PRUNED trial keeps the value at its largest step, as in Optuna.
+    A PRUNED trial keeps the value at its largest step, as in Optuna. A FAIL whose cause the retry
+    policy lists lets the trial wait for a further attempt instead.
 
     Raises:
         TrialNotFound: The study has no such trial.
         AlreadyTold: It ended before, in another way.
         TrialNotRunning: Nobody has started it.
+        LeaseLost: A newer attempt has taken over.
         InvalidValues: State and values do not fit the study; the trial is untouched.
     """
-    trial = actor.get_trial(number)
-    _check_outcome(outcome, len(actor.spec.objectives))
-    if trial.state.is_finished():
-        _check_repeat(trial, actor.get_record(number), outcome)
-        view = _build_view(trial, actor.get_record(number))
-        await actor.confirm()
-        return view
-    if trial.state is not OptunaState.RUNNING:
-        raise TrialNotRunning(f"Trial {number} is {trial.state.name}; ask for it before you tell.")
-    return await _end(actor, trial, outcome)
+    (view,) = await tell_many(actor, [(number, outcome)])
+    return view
 
 
-async def _end(actor: Actor, trial: FrozenTrial, outcome: Outcome) -> TrialView:
+async def tell_many(actor: Actor, outcomes: Sequence[tuple[int, Outcome]]) -> list[TrialView]:
+    """Ends trials in this order, all of them or, if one is refused, none.
+
+    Raises:
+        As `tell`; what is raised is about the first trial that is refused.
+    """
     draft = actor.begin()
+    views = [_tell_one(actor, draft, number, outcome) for number, outcome in outcomes]
+    await (actor.confirm() if draft.is_empty else actor.accept(draft))
+    return views
+
+
+def _tell_one(actor: Actor, draft: Draft, number: int, outcome: Outcome) -> TrialView:
+    trial_id = actor.get_trial(number)._trial_id
+    trial = draft.mirror.get_trial(trial_id)
+    record = draft.records.get(number) or actor.get_record(number)
+    check_result(outcome.state, outcome.values, n_objectives=len(actor.spec.objectives))
+    if trial.state.is_finished():
+        _check_repeat(trial, record, outcome, constraints_of(draft.mirror, trial))
+    elif trial.state is not OptunaState.RUNNING:
+        raise TrialNotRunning(f"Trial {number} is {trial.state.name}; ask for it before you tell.")
+    else:
+        check_attempt(record, outcome.attempt, is_end=True)
+        _end_attempt(actor, draft, trial, record, outcome)
+    ended = draft.mirror.get_trial(trial_id)
+    return _build_view(actor, draft, ended)
+
+
+def _end_attempt(
+    actor: Actor, draft: Draft, trial: FrozenTrial, record: TrialRecord, outcome: Outcome
+) -> None:
+    if _is_tried_again(actor, record, outcome):
+        # Told twice, or by a job whose lease had run out: it waits for its next attempt already.
+        if record.phase is not AttemptPhase.QUEUED:
+            reason = outcome.reason or f"Attempt {record.attempt} {outcome.cause}."
+            queue_again(draft, record, reason=reason, now=actor.clock())
+        return
     for key, value in (outcome.user_attrs or {}).items():
         draft.mirror.set_trial_user_attr(trial._trial_id, key, value)
-    draft.study.tell(trial.number, values=outcome.values, state=OptunaState[outcome.state.name])
-    (seq,) = actor.draw_seqs(1)
-    record = replace(actor.get_record(trial.number), tell_seq=seq, reason=outcome.reason)
-    draft.records[trial.number] = record
-    ended = draft.mirror.get_trial(trial._trial_id)
-    await actor.accept(draft)
-    return _build_view(ended, record)
+    if outcome.constraints:
+        ordered = order_constraints(draft.mirror, outcome.constraints)
+        draft.mirror.set_trial_system_attr(trial._trial_id, CONSTRAINTS_ATTR, ordered)
+    end_trial(
+        actor, draft, record, state=outcome.state, values=outcome.values, reason=outcome.reason
+    )
 
 
-def _check_outcome(outcome: Outcome, n_objectives: int) -> None:
-    match outcome.state:
-        case TrialState.COMPLETE:
-            _check_values(outcome.values, n_objectives)
-        case TrialState.PRUNED | TrialState.FAIL:
-            if outcome.values is not None:
-                raise InvalidValues(
-                    f"A trial told {outcome.state} has no values: leave them out. A pruned trial "
-                    "keeps its last report."
-                )
-        case TrialState.WAITING | TrialState.RUNNING:
-            raise InvalidValues("Tell COMPLETE, PRUNED or FAIL.")
+def _is_tried_again(actor: Actor, record: TrialRecord, outcome: Outcome) -> bool:
+    return (
+        outcome.state is TrialState.FAIL
+        and actor.control.hands_out_retries
+        and actor.control.settings.retry.allows(outcome.cause, attempt=record.attempt)
+    )
 
 
-def _check_values(values: Sequence[float] | None, n_objectives: int) -> None:
-    if values is None or len(values) != n_objectives:
-        given = 0 if values is None else len(values)
-        raise InvalidValues(
-            f"The study has {n_objectives} objective(s), the tell has {given} value(s). "
-            "Give one value per objective, in their order."
-        )
-    if any(math.isnan(value) for value in values):
-        raise InvalidValues("A value is NaN: tell the trial FAIL instead, or give a number.")
-
-
-def _check_repeat(trial: FrozenTrial, record: TrialRecord, outcome: Outcome) -> None:
+def _check_repeat(
+    trial: FrozenTrial,
+    record: TrialRecord,
+    outcome: Outcome,
+    constraints: Mapping[str, float] | None,
+) -> None:
     told = trial.state.name == outcome.state.name
     # What a PRUNED trial has for values came from its reports, not from the tell.
     same_values = outcome.values is None or list(outcome.values) == list(trial.values or ())
@@ -85,14 +106,16 @@ def _check_repeat(trial: FrozenTrial, record: TrialRecord, outcome: Outcome) -> 
         key in trial.user_attrs and trial.user_attrs[key] == value for key, value in attrs.items()
     )
     same_reason = outcome.reason is None or outcome.reason == record.reason
-    if not (told and same_values and same_attrs and same_reason):
+    same_constraints = not outcome.constraints or outcome.constraints == constraints
+    if not (told and same_values and same_attrs and same_reason and same_constraints):
         raise AlreadyTold(
             f"Trial {trial.number} has already ended as {trial.state.name} with values "
             f"{trial.values}; it cannot end twice. Ask for a new trial instead."
         )
 
 
-def _build_view(trial: FrozenTrial, record: TrialRecord) -> TrialView:
+def _build_view(actor: Actor, draft: Draft, trial: FrozenTrial) -> TrialView:
+    record = draft.records.get(trial.number) or actor.get_record(trial.number)
     return TrialView(
         number=trial.number,
         state=TrialState[trial.state.name],
@@ -100,8 +123,10 @@ def _build_view(trial: FrozenTrial, record: TrialRecord) -> TrialView:
         values=None if trial.values is None else tuple(trial.values),
         intermediate_values=dict(trial.intermediate_values),
         user_attrs=dict(trial.user_attrs),
+        constraints=constraints_of(draft.mirror, trial),
         attempt=record.attempt,
-        decision=decision_of(record),
+        phase=record.phase,
+        decision=decision_of(record, record.lease_expires_at),
         reason=record.reason,
         ask_seq=record.ask_seq,
         tell_seq=record.tell_seq,

@@ -13,9 +13,15 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from service.domain.studies import StudyState, TrialCounts
+from service.domain.studies import StopReason, StudySettings, StudyState, TrialCounts
+from service.domain.trials import AttemptPhase
 
 REPLY_LIFETIME = timedelta(hours=24)
+
+
+def is_rung(key: str) -> bool:
+    """Whether a trial's system attribute is what successive halving notes about it."""
+    return key.startswith("completed_rung_")
 
 
 class AttrKind(StrEnum):
@@ -77,7 +83,15 @@ class StudyAttrSet:
     value: Any
 
 
-TrialMutation = TrialCreated | ParamSet | StateSet | IntermediateValueSet | TrialAttrSet
+@dataclass(frozen=True, slots=True)
+class TrialRestarted:
+    """A further attempt begins: what the earlier one reported, and what pruners noted, is gone."""
+
+    trial_id: int
+
+
+TrialChange = ParamSet | StateSet | IntermediateValueSet | TrialAttrSet | TrialRestarted
+TrialMutation = TrialCreated | TrialChange
 Mutation = TrialMutation | StudyAttrSet
 
 
@@ -86,18 +100,40 @@ class TrialRecord:
     """What Asktell keeps about a trial beside Optuna's tables.
 
     Attributes:
+        attempt: The latest one; 0 before the first.
+        phase: Where that attempt is.
+        ask_seq: Position of the first ask in the study's recorded order; None while only
+            enqueued, and for what plain Optuna made.
+        tell_seq: Position of its end; that of the ask for an imported trial.
+        enqueue_seq: Position of the enqueueing; None if it was asked for directly.
+        lease_seconds: Of the latest attempt; None: it stays live for ever.
+        lease_expires_at: Aware. Of a queued attempt: until when it is kept at least.
         decision_step: Step of the last report that the pruner judged; None before one.
-        should_prune: Its decision; once true it stays true.
+        should_prune: Its decision; once true it stays true for the attempt.
+        reason: Why the trial failed, or why its latest attempt did.
     """
 
     number: int
     attempt: int
+    phase: AttemptPhase
     ask_seq: int | None
     tell_seq: int | None = None
+    enqueue_seq: int | None = None
     client_id: str | None = None
+    lease_seconds: float | None = None
+    lease_expires_at: datetime | None = None
     decision_step: int | None = None
     should_prune: bool = False
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Parameters of a trial that its code declared, at one position of the recorded order."""
+
+    trial_id: int
+    seq: int
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +153,21 @@ class StoredReply:
 
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
-    """The summary row of a study as it is after a write."""
+    """The summary row of a study as it is after a write.
+
+    Attributes:
+        started: Trials that count towards the budget.
+        wake_at: When the study needs attention even if nobody calls: a lease or a time limit
+            runs out; None: never.
+    """
 
     revision: int
     last_seq: int
     state: StudyState
+    is_paused: bool
+    stop_reason: StopReason | None
+    started: int
+    wake_at: datetime | None
     counts: TrialCounts
     best_number: int | None
     best_value: float | None
@@ -135,6 +181,7 @@ class StudyWrite:
         revision_before: The revision that must be stored for the write to apply: whoever lost
             the study to another process finds a different one.
         records: By trial_id.
+        settings: None leaves the stored ones.
     """
 
     study_id: int
@@ -142,4 +189,6 @@ class StudyWrite:
     progress: StudyProgress
     mutations: list[Mutation] = field(default_factory=list)
     records: dict[int, TrialRecord] = field(default_factory=dict)
+    suggestions: list[Suggestion] = field(default_factory=list)
     replies: list[StoredReply] = field(default_factory=list)
+    settings: StudySettings | None = None

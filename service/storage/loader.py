@@ -11,16 +11,18 @@ from typing import Any
 import psycopg
 from optuna.trial import FrozenTrial, TrialState
 
-from service.domain.studies import StudySpec, StudyState
+from service.domain.studies import StopReason, StudySettings, StudySpec
+from service.domain.trials import AttemptPhase
 from service.storage.database import Database
 from service.storage.encoding import decode_distribution, decode_float, decode_local_time
 from service.storage.journal import REPLY_LIFETIME, StoredReply, TrialRecord
-from service.storage.specs import spec_from_document
+from service.storage.specs import settings_from_document, spec_from_document
 
 _Row = tuple[Any, ...]
 
 _SELECT_STUDY = """
-SELECT spec, state, last_seq, revision FROM asktell.studies WHERE study_id = %s
+SELECT spec, settings, is_paused, stop_reason, last_seq, revision
+FROM asktell.studies WHERE study_id = %s
 """
 
 # Attributes in the order in which they were first set, which the table forgets at an update.
@@ -71,8 +73,9 @@ WHERE t.study_id = %s ORDER BY a.trial_system_attribute_id
 """
 
 _SELECT_RECORDS = """
-SELECT number, attempt, ask_seq, tell_seq, client_id, decision_step, should_prune, reason
-FROM asktell.trials WHERE study_id = %s
+SELECT number, attempt, phase, ask_seq, tell_seq, enqueue_seq, client_id, lease_seconds,
+       lease_expires_at, decision_step, should_prune, reason
+FROM asktell.trials WHERE study_id = %s ORDER BY number
 """
 
 # Keys that have outlived their time leave the table when their study is loaded.
@@ -98,7 +101,9 @@ class LoadedStudy:
 
     study_id: int
     spec: StudySpec
-    state: StudyState
+    settings: StudySettings
+    is_paused: bool
+    stop_reason: StopReason | None
     last_seq: int
     revision: int
     user_attrs: Mapping[str, Any]
@@ -116,23 +121,30 @@ def load_study(database: Database, study_id: int) -> LoadedStudy | None:
     """
     with psycopg.connect(database.conninfo) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        row = connection.execute(_SELECT_STUDY, (study_id,)).fetchone()
-        if row is None:
-            return None
-        spec, state, last_seq, revision = row
         connection.execute(_DELETE_OLD_REPLIES, (study_id, REPLY_LIFETIME))
-        return LoadedStudy(
-            study_id=study_id,
-            spec=spec_from_document(spec),
-            state=StudyState(state),
-            last_seq=last_seq,
-            revision=revision,
-            user_attrs=_attrs(connection.execute(_SELECT_STUDY_USER_ATTRS, (study_id,))),
-            system_attrs=_attrs(connection.execute(_SELECT_STUDY_SYSTEM_ATTRS, (study_id,))),
-            trials=_load_trials(connection, study_id),
-            records=_load_records(connection, study_id),
-            replies=[StoredReply(*r) for r in connection.execute(_SELECT_REPLIES, (study_id,))],
-        )
+        return read_study(connection, study_id)
+
+
+def read_study(connection: psycopg.Connection[Any], study_id: int) -> LoadedStudy | None:
+    """Reads a study through a connection whose transaction is one snapshot; None if it is gone."""
+    row = connection.execute(_SELECT_STUDY, (study_id,)).fetchone()
+    if row is None:
+        return None
+    spec, settings, is_paused, stop_reason, last_seq, revision = row
+    return LoadedStudy(
+        study_id=study_id,
+        spec=spec_from_document(spec),
+        settings=settings_from_document(settings),
+        is_paused=is_paused,
+        stop_reason=None if stop_reason is None else StopReason(stop_reason),
+        last_seq=last_seq,
+        revision=revision,
+        user_attrs=_attrs(connection.execute(_SELECT_STUDY_USER_ATTRS, (study_id,))),
+        system_attrs=_attrs(connection.execute(_SELECT_STUDY_SYSTEM_ATTRS, (study_id,))),
+        trials=_load_trials(connection, study_id),
+        records=_load_records(connection, study_id),
+        replies=[StoredReply(*r) for r in connection.execute(_SELECT_REPLIES, (study_id,))],
+    )
 
 
 def _load_trials(connection: psycopg.Connection[Any], study_id: int) -> list[FrozenTrial]:
@@ -170,7 +182,10 @@ def _fill_values(trials: Mapping[int, FrozenTrial], rows: Iterable[_Row]) -> Non
 
 def _load_records(connection: psycopg.Connection[Any], study_id: int) -> dict[int, TrialRecord]:
     rows = connection.execute(_SELECT_RECORDS, (study_id,))
-    return {row[0]: TrialRecord(*row) for row in rows}
+    return {
+        number: TrialRecord(number, attempt, AttemptPhase(phase), *rest)
+        for number, attempt, phase, *rest in rows
+    }
 
 
 def _build_trial(

@@ -20,6 +20,8 @@ from service.storage.journal import (
     StudyWrite,
     TrialAttrSet,
     TrialCreated,
+    TrialRestarted,
+    is_rung,
 )
 
 
@@ -42,8 +44,13 @@ class Transition:
 
 @dataclass(slots=True)
 class OptunaRows:
-    """Rows by table; dictionaries keep the order in which things happened first."""
+    """Rows by table; dictionaries keep the order in which things happened first.
 
+    Attributes:
+        restarted: Trials whose stored reports and rungs go before anything here is written.
+    """
+
+    restarted: dict[int, None] = field(default_factory=dict)
     trials: dict[int, NewTrial] = field(default_factory=dict)
     transitions: dict[int, Transition] = field(default_factory=dict)
     params: dict[tuple[int, str], tuple[float, str]] = field(default_factory=dict)
@@ -82,6 +89,8 @@ def _add(rows: OptunaRows, study_id: int, mutation: Mutation) -> None:
             _add_transition(rows, mutation)
         case TrialAttrSet(trial_id, kind, key, value):
             rows.trial_attrs(kind)[trial_id, key] = (json.dumps(value),)
+        case TrialRestarted(trial_id):
+            _restart(rows, trial_id)
         case StudyAttrSet(kind, key, value):
             rows.study_attrs(kind)[study_id, key] = (json.dumps(value),)
         case _:
@@ -124,6 +133,15 @@ def _add_attrs(
 ) -> None:
     for key, value in attrs.items():
         into[trial_id, key] = (json.dumps(value),)
+
+
+def _restart(rows: OptunaRows, trial_id: int) -> None:
+    rows.restarted[trial_id] = None
+    for point in [point for point in rows.intermediate_values if point[0] == trial_id]:
+        del rows.intermediate_values[point]
+    attrs = rows.trial_system_attrs
+    for attr in [attr for attr in attrs if attr[0] == trial_id and is_rung(attr[1])]:
+        del attrs[attr]
 
 
 def _add_transition(rows: OptunaRows, change: StateSet) -> None:

@@ -1,9 +1,20 @@
-"""A study's spec as the JSON document kept in `asktell.studies.spec`, and back."""
+"""A study's spec and settings as the JSON documents kept in `asktell.studies`, and back."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from service.domain.studies import Component, Direction, Objective, StudySpec
+from service.domain.studies import (
+    AttemptEnd,
+    Budget,
+    Component,
+    Direction,
+    Objective,
+    RetryMode,
+    RetryPolicy,
+    StudySettings,
+    StudySpec,
+)
 
 
 def spec_to_document(spec: StudySpec) -> dict[str, Any]:
@@ -37,6 +48,36 @@ def spec_from_document(document: Mapping[str, Any]) -> StudySpec:
         pruner=None if pruner is None else _component_from_document(pruner),
         seed=document["seed"],
         user_attrs=document["user_attrs"],
+    )
+
+
+def settings_to_document(settings: StudySettings) -> dict[str, Any]:
+    """The settings as plain JSON types; limits that are None are written as null."""
+    retry = settings.retry
+    return {
+        "budget": asdict(settings.budget),
+        "parallelism": settings.parallelism,
+        "lease_seconds": settings.lease_seconds,
+        "retry": {
+            "max_attempts": retry.max_attempts,
+            "on": sorted(end.value for end in retry.on),
+            "mode": retry.mode.value,
+        },
+    }
+
+
+def settings_from_document(document: Mapping[str, Any]) -> StudySettings:
+    """The settings that `settings_to_document` wrote, equal to the original."""
+    retry = document["retry"]
+    return StudySettings(
+        budget=Budget(**document["budget"]),
+        parallelism=document["parallelism"],
+        lease_seconds=document["lease_seconds"],
+        retry=RetryPolicy(
+            max_attempts=retry["max_attempts"],
+            on=frozenset(map(AttemptEnd, retry["on"])),
+            mode=RetryMode(retry["mode"]),
+        ),
     )
 
 

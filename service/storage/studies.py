@@ -1,14 +1,16 @@
 """Makes managed studies and removes them, each in a transaction of its own."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.studies import StudySpec
+from service.domain.studies import StudySettings, StudySpec
 from service.storage.driver_errors import unavailable_when_lost
-from service.storage.specs import spec_to_document
+from service.storage.journal import StoredReply
+from service.storage.specs import settings_to_document, spec_to_document
 
 METRIC_NAMES_ATTR = "study:metric_names"
 """Study system attribute in which Optuna and its dashboard look for the objectives' names."""
@@ -35,8 +37,26 @@ INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (%s, %s, 
 """
 
 _INSERT_MANAGED = """
-INSERT INTO asktell.studies (study_id, name, spec, state, created_at, last_activity_at)
-VALUES (%s, %s, %s::json, 'active', clock_timestamp(), clock_timestamp())
+INSERT INTO asktell.studies
+    (study_id, name, spec, settings, state, created_at, last_activity_at)
+VALUES (%s, %s, %s::json, %s::json, 'active', clock_timestamp(), clock_timestamp())
+"""
+
+# The answer of a creation is the study itself, so nothing of it is kept here.
+_INSERT_CREATION_KEY = """
+INSERT INTO asktell.idempotency_keys (study_id, operation, key, body_digest, answer, created_at)
+VALUES (%s, 'create', %s, %s, 'null', %s)
+"""
+
+_FIND_CREATION_KEY = """
+SELECT body_digest FROM asktell.idempotency_keys
+WHERE study_id = (SELECT study_id FROM asktell.studies WHERE name = %s)
+  AND operation = 'create' AND key = %s
+"""
+
+# Studies with something to do that no call may ever come for: a lease or a time limit ran out.
+_LIST_OVERDUE = """
+SELECT name FROM asktell.studies WHERE wake_at < %s ORDER BY wake_at
 """
 
 _FIND_STUDY_ID = """
@@ -75,16 +95,40 @@ class StudyTable:
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
 
-    async def insert(self, spec: StudySpec) -> int | None:
-        """Creates the study in Optuna's tables and ours; None if its name is taken."""
+    async def insert(
+        self, spec: StudySpec, settings: StudySettings, key: StoredReply | None = None
+    ) -> int | None:
+        """Creates the study in Optuna's tables and ours; None if its name is taken.
+
+        Args:
+            key: The idempotency key to keep with it.
+        """
         with unavailable_when_lost():
             async with self._pool.connection() as connection, connection.transaction():
                 cursor = await connection.execute(_INSERT_STUDY, (spec.name,))
                 row = await cursor.fetchone()
                 if row is None:
                     return None
-                await _insert_details(connection, row[0], spec)
+                await _insert_details(connection, row[0], spec, settings)
+                if key is not None:
+                    columns = (row[0], key.key, key.body_digest, key.created_at)
+                    await connection.execute(_INSERT_CREATION_KEY, columns)
                 return int(row[0])
+
+    async def find_creation_digest(self, name: str, key: str) -> bytes | None:
+        """The digest of the body with which that key created the study of that name."""
+        with unavailable_when_lost():
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_FIND_CREATION_KEY, (name, key))
+                row = await cursor.fetchone()
+                return None if row is None else bytes(row[0])
+
+    async def list_overdue(self, now: datetime) -> list[str]:
+        """Names of the studies that should have been attended to before `now`."""
+        with unavailable_when_lost():
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_LIST_OVERDUE, (now,))
+                return [row[0] for row in await cursor.fetchall()]
 
     async def find_id(self, name: str) -> int | None:
         """The id of the managed study of that name."""
@@ -102,7 +146,9 @@ class StudyTable:
                     await connection.execute(statement, (study_id,))
 
 
-async def _insert_details(connection: AsyncConnection[Any], study_id: int, spec: StudySpec) -> None:
+async def _insert_details(
+    connection: AsyncConnection[Any], study_id: int, spec: StudySpec, settings: StudySettings
+) -> None:
     directions = [objective.direction.name for objective in spec.objectives]
     await connection.execute(_INSERT_DIRECTIONS, (study_id, directions))
     keys = list(spec.user_attrs)
@@ -110,5 +156,8 @@ async def _insert_details(connection: AsyncConnection[Any], study_id: int, spec:
     await connection.execute(_INSERT_USER_ATTRS, (study_id, keys, values))
     names = json.dumps([objective.name for objective in spec.objectives])
     await connection.execute(_INSERT_METRIC_NAMES, (study_id, METRIC_NAMES_ATTR, names))
-    document = json.dumps(spec_to_document(spec), allow_nan=False)
-    await connection.execute(_INSERT_MANAGED, (study_id, spec.name, document))
+    documents = [
+        json.dumps(document, allow_nan=False)
+        for document in (spec_to_document(spec), settings_to_document(settings))
+    ]
+    await connection.execute(_INSERT_MANAGED, (study_id, spec.name, *documents))

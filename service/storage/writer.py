@@ -4,6 +4,7 @@ All functions run inside a transaction that the caller opens and ends. Optuna's 
 that `optuna.storages.RDBStorage` of Optuna 5 would write.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from service.domain.errors import StudyReloading
 from service.storage.encoding import encode_time
 from service.storage.journal import StudyWrite, TrialRecord
 from service.storage.rows import OptunaRows, fold
+from service.storage.specs import settings_to_document
 
 # One row per trial that was created, in number order so that trial ids rise with numbers.
 _INSERT_TRIALS = """
@@ -84,16 +86,43 @@ SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
 ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
 """
 
+# A further attempt of a trial finds nothing that pruners would hold against it.
+_DELETE_REPORTS = """
+DELETE FROM trial_intermediate_values WHERE trial_id = ANY (%s::int[])
+"""
+
+_DELETE_RUNGS = """
+DELETE FROM trial_system_attributes
+WHERE trial_id = ANY (%s::int[]) AND starts_with(key, 'completed_rung_')
+"""
+
 _UPSERT_RECORDS = """
 INSERT INTO asktell.trials
-    (trial_id, study_id, number, attempt, ask_seq, tell_seq, client_id,
-     decision_step, should_prune, reason)
-SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::int[], %s::bigint[], %s::bigint[],
-                     %s::text[], %s::int[], %s::bool[], %s::text[])
+    (trial_id, study_id, number, attempt, phase, ask_seq, tell_seq, enqueue_seq, client_id,
+     lease_seconds, lease_expires_at, decision_step, should_prune, reason)
+SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::bigint[],
+                     %s::bigint[], %s::bigint[], %s::text[], %s::float8[], %s::timestamptz[],
+                     %s::int[], %s::bool[], %s::text[])
 ON CONFLICT (trial_id)
-DO UPDATE SET attempt = excluded.attempt, tell_seq = excluded.tell_seq,
-              client_id = excluded.client_id, decision_step = excluded.decision_step,
-              should_prune = excluded.should_prune, reason = excluded.reason
+DO UPDATE SET attempt = excluded.attempt, phase = excluded.phase, ask_seq = excluded.ask_seq,
+              tell_seq = excluded.tell_seq, client_id = excluded.client_id,
+              lease_seconds = excluded.lease_seconds,
+              lease_expires_at = excluded.lease_expires_at,
+              decision_step = excluded.decision_step, should_prune = excluded.should_prune,
+              reason = excluded.reason
+"""
+
+# What a trial's own code declared, and when: needed to draw it again in the same order.
+_INSERT_SUGGESTIONS = """
+INSERT INTO asktell.suggestions (trial_id, seq, names)
+SELECT u.trial_id, u.seq, ARRAY(SELECT json_array_elements_text(u.names::json))
+FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS u (trial_id, seq, names)
+"""
+
+_UPDATE_SETTINGS = """
+UPDATE asktell.studies s SET settings = u.settings::json
+FROM unnest(%s::int[], %s::text[]) AS u (study_id, settings)
+WHERE s.study_id = u.study_id
 """
 
 # A key that is there already has outlived its time: the engine knows all others.
@@ -111,14 +140,16 @@ DO UPDATE SET body_digest = excluded.body_digest, answer = excluded.answer,
 _UPDATE_PROGRESS = """
 UPDATE asktell.studies s
 SET revision = u.revision, last_seq = u.last_seq, state = u.state,
-    waiting = u.waiting, running = u.running, complete = u.complete,
+    is_paused = u.is_paused, stop_reason = u.stop_reason, started = u.started,
+    wake_at = u.wake_at, waiting = u.waiting, running = u.running, complete = u.complete,
     pruned = u.pruned, fail = u.fail,
     best_number = u.best_number, best_value = u.best_value,
     last_activity_at = clock_timestamp()
-FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::int[],
-            %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::float8[])
-     AS u (study_id, revision_before, revision, last_seq, state, waiting, running, complete,
-           pruned, fail, best_number, best_value)
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bool[],
+            %s::text[], %s::int[], %s::timestamptz[], %s::int[], %s::int[], %s::int[], %s::int[],
+            %s::int[], %s::int[], %s::float8[])
+     AS u (study_id, revision_before, revision, last_seq, state, is_paused, stop_reason, started,
+           wake_at, waiting, running, complete, pruned, fail, best_number, best_value)
 WHERE s.study_id = u.study_id AND s.revision = u.revision_before
 """
 
@@ -139,8 +170,11 @@ async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) 
     async with connection.pipeline():
         await _insert_trials(connection, rows)
         states = await _update_states(connection, rows)
+        await _delete_restarted(connection, rows)
         await _write_contents(connection, rows)
         await _upsert_records(connection, merged)
+        await _insert_suggestions(connection, merged)
+        await _update_settings(connection, merged)
         await _upsert_replies(connection, merged)
         progress = await _update_progress(connection, merged)
     _expect_rows(states, len(rows.transitions), "a trial was not in the expected state")
@@ -157,7 +191,9 @@ def _merge_by_study(writes: Iterable[StudyWrite]) -> list[StudyWrite]:
             )
         into.mutations.extend(write_.mutations)
         into.records.update(write_.records)
+        into.suggestions.extend(write_.suggestions)
         into.replies.extend(write_.replies)
+        into.settings = write_.settings or into.settings
         into.progress = write_.progress
     return list(merged.values())
 
@@ -199,6 +235,12 @@ async def _update_states(
     )
 
 
+async def _delete_restarted(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
+    if rows.restarted:
+        for statement in (_DELETE_REPORTS, _DELETE_RUNGS):
+            await connection.execute(statement, [list(rows.restarted)])
+
+
 async def _write_contents(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
     for statement, content in (
         (_INSERT_PARAMS, rows.params),
@@ -228,12 +270,43 @@ def _record_columns(record: TrialRecord) -> tuple[Any, ...]:
     return (
         record.number,
         record.attempt,
+        record.phase.value,
         record.ask_seq,
         record.tell_seq,
+        record.enqueue_seq,
         record.client_id,
+        record.lease_seconds,
+        record.lease_expires_at,
         record.decision_step,
         record.should_prune,
         record.reason,
+    )
+
+
+async def _insert_suggestions(
+    connection: AsyncConnection[Any], merged: Sequence[StudyWrite]
+) -> None:
+    await _execute(
+        connection,
+        _INSERT_SUGGESTIONS,
+        [
+            # As JSON, because Postgres unnests an array of arrays into single elements.
+            (suggestion.trial_id, suggestion.seq, json.dumps(suggestion.names))
+            for write_ in merged
+            for suggestion in write_.suggestions
+        ],
+    )
+
+
+async def _update_settings(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
+    await _execute(
+        connection,
+        _UPDATE_SETTINGS,
+        [
+            (write_.study_id, json.dumps(settings_to_document(write_.settings), allow_nan=False))
+            for write_ in merged
+            if write_.settings is not None
+        ],
     )
 
 
@@ -271,6 +344,10 @@ def _progress_columns(write_: StudyWrite) -> tuple[Any, ...]:
         progress.revision,
         progress.last_seq,
         progress.state.value,
+        progress.is_paused,
+        progress.stop_reason,
+        progress.started,
+        progress.wake_at,
         counts.waiting,
         counts.running,
         counts.complete,

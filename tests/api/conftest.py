@@ -48,8 +48,9 @@ def rules() -> GateRules:
 
 
 @pytest.fixture
-async def engine(database: Database) -> AsyncIterator[Engine]:
-    async with open_engine(database) as engine:
+async def engine(database: Database, clock: SettableClock) -> AsyncIterator[Engine]:
+    """An engine whose leases run out only when a test says so."""
+    async with open_engine(database, clock=clock, reap_every_seconds=None) as engine:
         yield engine
 
 

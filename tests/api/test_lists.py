@@ -65,6 +65,16 @@ async def test_filters_trials_by_states(api: httpx.AsyncClient, study: str) -> N
     assert await list_numbers("") == [0, 1, 2]
 
 
+async def test_lists_only_some_fields(api: httpx.AsyncClient, study: str) -> None:
+    await api.post(f"{study}/ask")
+    (whole,) = (await api.get(f"{study}/trials")).json()["trials"]
+    assert whole == (await api.get(f"{study}/trials/0")).json()
+
+    for fields in (["values"], ["state", "params", "lease_expires_at"], ["number"], list(whole)):
+        (some,) = (await api.get(f"{study}/trials", params={"fields": fields})).json()["trials"]
+        assert some == {name: whole[name] for name in {"number", *fields}}
+
+
 async def test_refuses_bad_queries(
     api: httpx.AsyncClient, study: str, subtests: pytest.Subtests
 ) -> None:
@@ -79,6 +89,7 @@ async def test_refuses_bad_queries(
         ("/studies/digits/trials?cursor=ImEi", "cursor"),
         ("/studies/digits/trials?cursor=dHJ1ZQ", "cursor"),
         ("/studies/digits/trials?state=DONE", "state.0"),
+        ("/studies/digits/trials?fields=number&fields=valeus", "fields.1"),
         ("/studies/digits/trials/x", "number"),
         ("/studies/digits/trials/-1", "number"),
         ("/studies/digits/trials/9999999999", "number"),

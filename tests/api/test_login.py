@@ -65,3 +65,12 @@ async def test_a_used_link_tells_a_browser_what_to_do(stranger: httpx.AsyncClien
     assert response.status_code == 404
     assert "asktell login-link" in response.text
     assert "set-cookie" not in response.headers
+
+
+async def test_looking_at_a_link_does_not_use_it_up(
+    api: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    link = await open_link(api)
+
+    assert (await stranger.head(link)).status_code == 405
+    assert (await stranger.get(f"{link}?from=mail")).status_code == 303

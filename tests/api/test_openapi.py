@@ -10,6 +10,10 @@ from openapi_spec_validator import validate
 
 Document = dict[str, Any]
 
+TELLS = {"tells": [{"number": 1, "state": "FAIL", "constraints": {"memory": 1.5}}]}
+QUEUED = {"params": {"layers": 2}}
+IMPORTS = {"trials": [{"state": "FAIL", "params": {"lr": 0.1, "layers": 1, "optimizer": "sgd"}}]}
+
 
 @pytest.fixture
 async def document(api: httpx.AsyncClient) -> Document:
@@ -37,17 +41,30 @@ def test_has_every_operation(document: Document) -> None:
         "create_study",
         "list_studies",
         "show_study",
+        "change_study",
+        "pause_study",
+        "resume_study",
+        "stop_study",
+        "adopt",
+        "release",
+        "export_study",
         "delete_study",
         "ask",
         "suggest",
         "report",
         "prune",
+        "heartbeat",
         "tell",
+        "tell_trials",
+        "enqueue_trials",
+        "import_trials",
         "list_trials",
         "show_trial",
         "show_best_trial",
+        "show_pareto_front",
         "check_life",
         "check_readiness",
+        "show_metrics",
         "open_login_link",
         "log_in",
     }
@@ -64,7 +81,7 @@ def test_examples_fit_their_schemas(document: Document) -> None:
             for example in content["schema"].get("examples", ()):
                 check(document, content["schema"], example)
                 checked += 1
-    assert checked >= 9
+    assert checked >= 25
 
 
 def test_bodies_have_examples(document: Document) -> None:
@@ -86,7 +103,7 @@ def test_links_lead_from_ask_to_report_to_tell(document: Document) -> None:
         assert all(link["operationId"] in operations for link in links.values())
         return set(links)
 
-    assert {"report", "tell"} <= find_links("ask")
+    assert {"report", "heartbeat", "tell"} <= find_links("ask")
     assert "tell" in find_links("report")
     assert "ask" in operations["create_study"]["responses"]["201"]["links"]
 
@@ -112,12 +129,27 @@ async def test_answers_fit_their_schemas(
         ("post", "/studies/{study}/trials/{number}/prune", await api.post(f"{trial}/prune")),
         (
             "post",
+            "/studies/{study}/trials/{number}/heartbeat",
+            await api.post(f"{trial}/heartbeat"),
+        ),
+        (
+            "post",
             "/studies/{study}/trials/{number}/tell",
             await api.post(f"{trial}/tell", json={"state": "COMPLETE", "values": "Infinity"}),
         ),
+        ("post", "/studies/{study}/tell", await api.post(f"{study}/tell", json=TELLS)),
+        ("post", "/studies/{study}/enqueue", await api.post(f"{study}/enqueue", json=QUEUED)),
+        ("post", "/studies/{study}/trials", await api.post(f"{study}/trials", json=IMPORTS)),
+        ("patch", "/studies/{study}", await api.patch(study, json={"parallelism": 4})),
+        ("post", "/studies/{study}/pause", await api.post(f"{study}/pause")),
+        ("post", "/studies/{study}/resume", await api.post(f"{study}/resume")),
         ("get", "/studies", await api.get("/studies")),
         ("get", "/studies/{study}", await api.get(study)),
         ("get", "/studies/{study}/trials", await api.get(f"{study}/trials")),
+        ("get", "/studies/{study}/trials", await api.get(f"{study}/trials?fields=state")),
+        ("get", "/studies/{study}/pareto", await api.get(f"{study}/pareto")),
+        ("get", "/studies/{study}/export", await api.get(f"{study}/export")),
+        ("post", "/studies/{study}/stop", await api.post(f"{study}/stop")),
         ("get", "/studies/{study}/trials/{number}", await api.get(trial)),
         ("get", "/studies/{study}/best", await api.get(f"{study}/best")),
         ("get", "/healthz", await api.get("/healthz")),
@@ -126,9 +158,28 @@ async def test_answers_fit_their_schemas(
     for method, path, answer in answers:
         described = document["paths"][path][method]["responses"][str(answer.status_code)]
         check(document, described["content"]["application/json"]["schema"], answer.json())
-    for answer in (await api.get("/studies/nobody"), await api.post("/studies", json={})):
+    for answer in (
+        await api.get("/studies/nobody"),
+        await api.post("/studies", json={}),
+        await api.post(f"{study}/ask"),
+    ):
         schema = document["components"]["schemas"]["ProblemAnswer"]
         check(document, schema, answer.json())
+
+
+async def test_trials_can_be_listed_by_each_of_their_fields(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    operation = document["paths"]["/studies/{study}/trials"]["get"]
+    (fields,) = (each for each in operation["parameters"] if each["name"] == "fields")
+
+    assert fields["schema"]["items"]["enum"] == list(schemas["TrialAnswer"]["properties"])
+
+
+async def test_refusals_that_pass_say_when_to_come_again(document: Document) -> None:
+    for path, method, operation in list_operations(document):
+        for status in {"429", "503"} & set(operation["responses"]):
+            assert "Retry-After" in operation["responses"][status]["headers"], (path, method)
+    assert "429" in document["paths"]["/studies/{study}/ask"]["post"]["responses"]
 
 
 async def test_docs_show_every_operation_without_other_hosts(

@@ -132,3 +132,17 @@ async def test_every_problem_is_explained(
     for refusal in refusals:
         page, _, code = refusal.json()["type"].partition("#")
         assert f'id="{code}"' in (await api.get(page)).text
+
+
+async def test_every_code_has_a_status_and_a_meaning(api: httpx.AsyncClient) -> None:
+    page = (await api.get("/docs/problems")).text
+
+    for code, status in [
+        ("study-paused", 409),
+        ("study-in-use", 409),
+        ("lease-lost", 409),
+        ("invalid-settings", 422),
+        ("parallelism-reached", 429),
+    ]:
+        assert f'<dt id="{code}"><code>{code}</code> · {status}</dt><dd>' in page
+    assert "<dd></dd>" not in page

@@ -44,6 +44,28 @@ async def test_asks_with_fixed_params(api: httpx.AsyncClient, study: str) -> Non
     assert response.json()["trials"][0]["params"]["layers"] == 3
 
 
+async def test_asks_with_distributions_of_its_own(api: httpx.AsyncClient, study: str) -> None:
+    await api.post("/studies", json={"name": "free", "direction": "minimize"})
+    body = {
+        "distributions": {"x": {"type": "int", "low": 0, "high": 9}, "nested": {"constant": 5}},
+        "params": {"x": 7},
+    }
+
+    asked = await api.post("/studies/free/ask", json=body)
+
+    assert asked.json()["trials"][0]["params"] == {"x": 7, "nested": {"constant": 5}}
+    assert (await api.get("/studies/free/trials/0")).json()["params"] == {"x": 7}
+    other = {"distributions": {"x": {"type": "float", "low": 0, "high": 9}}}
+    assert_problem(
+        await api.post("/studies/free/trials/0/suggest", json=other["distributions"]),
+        422,
+        "invalid-params",
+    )
+    malformed = {"distributions": {"x": {"type": "int", "low": 0}}}
+    assert_problem(await api.post("/studies/free/ask", json=malformed), 422, "invalid-space")
+    assert_problem(await api.post(f"{study}/ask", json=body), 422, "invalid-space")
+
+
 async def test_repeats_an_ask_with_the_same_key(api: httpx.AsyncClient, study: str) -> None:
     key = {"Idempotency-Key": "ask-1"}
     first = await api.post(f"{study}/ask", json={"count": 2}, headers=key)
@@ -141,13 +163,13 @@ async def test_reports_and_decides(api: httpx.AsyncClient, study: str) -> None:
     await api.post(f"{study}/ask", json={"count": 2})
     for step in range(3):
         good = await api.post(f"{study}/trials/0/report", json={"step": step, "value": 0.9})
-        assert good.json() == {"should_prune": False}
+        assert good.json()["should_prune"] is False
     await tell(api, f"{study}/trials/0", state="COMPLETE", values=0.9)
 
     bad = await api.post(f"{study}/trials/1/report", json={"step": 0, "value": 0.1})
 
-    assert bad.json() == {"should_prune": True}
-    assert (await api.post(f"{study}/trials/1/prune")).json() == {"should_prune": True}
+    assert bad.json()["should_prune"] is True
+    assert (await api.post(f"{study}/trials/1/prune")).json() == bad.json()
     assert (await api.get(f"{study}/trials/1")).json()["should_prune"] is True
 
 
@@ -265,6 +287,10 @@ async def test_refuses_bad_outcomes(
         ({"values": 1}, "invalid-request"),
         ({"state": "COMPLETE", "value": 1}, "invalid-request"),
         ({"state": "FAIL", "reason": "a\0"}, "invalid-request"),
+        ({"state": "FAIL", "reason": "a" * 10_001}, "invalid-request"),
+        ({"state": "FAIL", "constraints": 1}, "invalid-request"),
+        ({"state": "FAIL", "constraints": {"memory": "Infinity"}}, "invalid-request"),
+        ({"state": "FAIL", "constraints": {"": 1}}, "invalid-request"),
         ({"state": "FAIL", "user_attrs": {"a": "b\0"}}, "invalid-request"),
         ({"state": "FAIL", "user_attrs": {"": 1}}, "invalid-request"),
     ]:
@@ -291,6 +317,7 @@ async def test_knows_no_such_trial(api: httpx.AsyncClient, study: str) -> None:
         await api.get(f"{study}/trials/5"),
         await api.post(f"{study}/trials/5/report", json={"step": 0, "value": 1}),
         await api.post(f"{study}/trials/5/prune"),
+        await api.post(f"{study}/trials/5/heartbeat"),
         await tell(api, f"{study}/trials/5", state="FAIL"),
     ):
         assert_problem(response, 404, "trial-not-found")

@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.studies import StudySpec, StudyState
+from service.domain.studies import StudySettings, StudySpec, StudyState
+from service.domain.trials import AttemptPhase
 from service.engine.mirror import Mirror
 from service.storage.database import Database
 from service.storage.journal import Mutation, StudyProgress, StudyWrite, TrialCreated, TrialRecord
@@ -27,12 +28,21 @@ def build_write(mirror: Mirror, mutations: list[Mutation], revision_before: int)
         revision=revision_before + 1,
         last_seq=revision_before + 1,
         state=StudyState.ACTIVE,
+        is_paused=False,
+        stop_reason=None,
+        started=mirror.counts.total,
+        wake_at=None,
         counts=mirror.counts,
         best_number=mirror.best_number,
         best_value=best.values[0] if best and best.values else None,
     )
     records = {
-        mutation.trial_id: TrialRecord(mutation.trial.number, attempt=1, ask_seq=progress.last_seq)
+        mutation.trial_id: TrialRecord(
+            mutation.trial.number,
+            attempt=1,
+            phase=AttemptPhase.LIVE,
+            ask_seq=progress.last_seq,
+        )
         for mutation in mutations
         if isinstance(mutation, TrialCreated)
     }
@@ -72,7 +82,9 @@ class SyncWriter:
 
     def insert_study(self, spec: StudySpec) -> int | None:
         """Returns the new study's id; None if the name is taken."""
-        return self._runner.run(self._with_study_table(lambda table: table.insert(spec)))
+        return self._runner.run(
+            self._with_study_table(lambda table: table.insert(spec, StudySettings()))
+        )
 
     def delete_study(self, study_id: int) -> None:
         self._runner.run(self._with_study_table(lambda table: table.delete(study_id)))

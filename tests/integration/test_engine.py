@@ -179,7 +179,11 @@ class TestReport:
             await report(actor, 0, [(step, 0.0) for step in range(1, 6)])
         single, batch = await engine.get_actor("single"), await engine.get_actor("batch")
         decisions = [await report(single, 1, [point]) for point in points]
-        assert await report(batch, 1, points) == decisions[-1]
+        decided = await report(batch, 1, points)
+        assert (decided.should_prune, decided.step) == (
+            decisions[-1].should_prune,
+            decisions[-1].step,
+        )
         assert decisions[-1].should_prune
 
     async def test_the_first_value_of_a_step_stays(self, engine: Engine) -> None:
@@ -344,3 +348,32 @@ class TestStudies:
         stored = await engine.reads.find_study("s")
         assert stored is not None
         assert stored.summary.state is StudyState.FINISHED
+
+
+class TestMemory:
+    async def test_idle_studies_are_put_aside_and_come_back(self, database: Database) -> None:
+        async with open_engine(database, reap_every_seconds=None, max_trials_in_memory=3) as engine:
+            for name in ("done", "running", "new"):
+                await create_study(engine, new_study(name))
+                await ask(await engine.get_actor(name), Ask(count=2))
+            done = await engine.get_actor("done")
+            for number in range(2):
+                await tell(done, number, Outcome(TrialState.COMPLETE, (1.0,)))
+            await engine.put_idle_aside()
+            assert [actor.spec.name for actor in engine.list_actors()] == ["running", "new"]
+            with pytest.raises(StudyReloading):
+                await ask(done, Ask())
+            (asked,) = await ask_once(engine, "done")
+            assert asked.number == 2
+
+    async def test_another_server_may_have_a_study_that_was_put_aside(
+        self, engine: Engine, database: Database
+    ) -> None:
+        await create_study(engine, new_study())
+        async with open_engine(database, reap_every_seconds=None, max_trials_in_memory=0) as other:
+            await ask_once(other, "s")
+            actor = await other.get_actor("s")
+            await tell(actor, 0, Outcome(TrialState.COMPLETE, (1.0,)))
+            await other.put_idle_aside()
+            (asked,) = await ask_once(engine, "s")
+        assert asked.number == 1

@@ -90,14 +90,14 @@ def manage(database: Database, name: str) -> None:
     with psycopg.connect(database.conninfo) as connection:
         connection.execute(
             "INSERT INTO asktell.studies"
-            " (study_id, name, spec, state, created_at, last_activity_at)"
-            " SELECT study_id, study_name, '{}', 'active', now(), now()"
+            " (study_id, name, spec, settings, state, created_at, last_activity_at)"
+            " SELECT study_id, study_name, '{}', '{}', 'active', now(), now()"
             " FROM public.studies WHERE study_name = %s",
             (name,),
         )
         connection.execute(
-            "INSERT INTO asktell.trials (trial_id, study_id, number, attempt)"
-            " SELECT trial_id, study_id, number, 1 FROM public.trials"
+            "INSERT INTO asktell.trials (trial_id, study_id, number, attempt, phase)"
+            " SELECT trial_id, study_id, number, 1, 'live' FROM public.trials"
             " JOIN asktell.studies USING (study_id) WHERE name = %s",
             (name,),
         )

@@ -182,6 +182,6 @@ def test_trial_number_cannot_repeat_within_a_study(database: Database) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation):
         execute(
             database,
-            "INSERT INTO asktell.trials (trial_id, study_id, number, attempt) "
-            "SELECT trial_id, study_id, 0, 1 FROM public.trials",
+            "INSERT INTO asktell.trials (trial_id, study_id, number, attempt, phase) "
+            "SELECT trial_id, study_id, 0, 1, 'live' FROM public.trials",
         )

@@ -5,7 +5,21 @@
 
 const COUNTS = ["complete", "pruned", "fail", "running", "waiting"];
 const COUNT_WORDS = { fail: "failed" };
-const STATES = { active: "● active", finished: "✓ finished" };
+const STATES = {
+  active: "● active",
+  paused: "‖ paused",
+  stopping: "◌ stopping",
+  finished: "✓ finished",
+};
+const STOP_REASONS = {
+  stopped: "somebody stopped it",
+  max_trials: "its trials are used up",
+  max_seconds: "its time is over",
+  max_failures: "too many trials failed in a row",
+  target: "its target is reached",
+  patience: "no better trial for too long",
+  exhausted: "its sampler has tried everything",
+};
 const AGES = [
   [60, 1, "second"],
   [3600, 60, "minute"],
@@ -73,7 +87,8 @@ function fillRow(row, study) {
   setText(part("objectives"), describeObjectives(study.objectives));
   setText(part("state"), STATES[study.state] ?? study.state);
   part("state").dataset.state = study.state;
-  fillCounts(row, part, study.counts);
+  part("state").title = STOP_REASONS[study.stop_reason] ?? "";
+  fillCounts(row, part, study);
   fillBest(part, study);
   part("activity").dateTime = study.last_activity_at;
   part("activity").title = new Date(study.last_activity_at).toLocaleString();
@@ -91,7 +106,7 @@ function describeObjectives(objectives) {
   return objectives.map(({ name, direction }) => `${direction} ${name}`).join(" · ");
 }
 
-function fillCounts(row, part, counts) {
+function fillCounts(row, part, { counts, progress }) {
   const present = COUNTS.filter((name) => counts[name] > 0);
   for (const name of COUNTS) {
     const segment = row.querySelector(`[data-count="${name}"]`);
@@ -101,9 +116,17 @@ function fillCounts(row, part, counts) {
     legend.hidden = counts[name] === 0;
     setText(legend, describeCount(counts, name));
   }
-  setText(part("total"), counts.total.toLocaleString("en"));
+  setText(part("total"), describeTotal(counts, progress));
   const described = present.map((name) => describeCount(counts, name)).join(", ");
   part("bar").setAttribute("aria-label", described || "no trials yet");
+}
+
+/** Of a budget, what counts towards it: imported trials do not. */
+function describeTotal(counts, { started, max_trials: most }) {
+  if (most === null) {
+    return counts.total.toLocaleString("en");
+  }
+  return `${started.toLocaleString("en")} / ${most.toLocaleString("en")}`;
 }
 
 function describeCount(counts, name) {

@@ -1,0 +1,89 @@
+"""Expire: give up what nobody was heard of for the time of its lease."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+import structlog
+
+from service.domain.studies import AttemptEnd
+from service.domain.trials import AttemptPhase, TrialState
+from service.engine.actor import Actor, Draft
+from service.engine.ending import end_trial, queue_again
+from service.engine.leases import compute_expiry
+from service.metrics import count_expired_lease
+from service.storage.journal import TrialRecord
+
+_log = structlog.get_logger(__name__)
+
+
+async def expire(actor: Actor) -> None:
+    """Gives up every attempt of a study that is overdue, and notices that its time is over.
+
+    A trial that was to be pruned is; one that the policy lets have another attempt waits for an
+    ask; one on its last attempt waits for a late result, one lease time more. Nothing happens,
+    and nothing is written, before `actor.wake_at`.
+
+    Raises:
+        Unavailable: Nothing is known to have happened; it will be seen again.
+    """
+    now = actor.clock()
+    if actor.wake_at is None or now < actor.wake_at:
+        return
+    draft = actor.begin()
+    for record in _list_overdue(actor, now):
+        _give_up(actor, draft, record, now)
+    await actor.accept(draft)
+
+
+def _list_overdue(actor: Actor, now: datetime) -> list[TrialRecord]:
+    overdue = actor.attempts.list_overdue(now, queued=actor.control.stop_reason is not None)
+    if actor.control.hands_out_retries:
+        return overdue
+    leased = [record for record in overdue if record.phase is not AttemptPhase.QUEUED]
+    return leased + actor.attempts.list_retries()
+
+
+def _give_up(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> None:
+    match record.phase:
+        case AttemptPhase.LIVE:
+            _lose(actor, draft, record, now)
+        case AttemptPhase.EXPIRED:
+            end_trial(actor, draft, record, state=TrialState.FAIL, reason=_lost(record))
+        case AttemptPhase.QUEUED:
+            end_trial(actor, draft, record, state=TrialState.FAIL, reason=_left(actor, record))
+        case AttemptPhase.ENDED:
+            raise AssertionError("What has ended is never overdue.")
+        case _:
+            assert_never(record.phase)
+
+
+def _left(actor: Actor, record: TrialRecord) -> str:
+    if actor.control.hands_out_retries:
+        return f"{record.reason} Nobody asked for another attempt."
+    return f"{record.reason} The study stopped before another one."
+
+
+def _lose(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> None:
+    _log.info("lease.expired", study=actor.spec.name, trial=record.number, attempt=record.attempt)
+    count_expired_lease()
+    retry = actor.control.settings.retry
+    if record.should_prune:
+        reason = f"{_lost(record)} The pruner had decided to stop it."
+        end_trial(actor, draft, record, state=TrialState.PRUNED, reason=reason)
+    elif actor.control.hands_out_retries and retry.allows(AttemptEnd.LOST, attempt=record.attempt):
+        queue_again(draft, record, reason=_lost(record), now=now)
+    else:
+        draft.records[record.number] = replace(
+            record,
+            phase=AttemptPhase.EXPIRED,
+            reason=_lost(record),
+            lease_expires_at=compute_expiry(record.lease_seconds, now),
+        )
+
+
+def _lost(record: TrialRecord) -> str:
+    return (
+        f"Attempt {record.attempt} was lost: no report and no heartbeat came for the "
+        f"{record.lease_seconds:g} seconds of its lease."
+    )

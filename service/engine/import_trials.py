@@ -1,0 +1,203 @@
+"""Import: trials that ended elsewhere, for the sampler to learn from."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from service.domain.errors import FieldError, Invalid, InvalidParams, InvalidReport
+from service.domain.limits import MAX_STEP
+from service.domain.trials import AttemptPhase, TrialState
+from service.engine.actor import Actor, Draft
+from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.replies import KeyedRequest, keyed_request
+from service.engine.results import check_result
+from service.search_space import (
+    check_complete_params,
+    find_value_problem,
+    parse_distribution,
+)
+from service.storage.journal import TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedTrial:
+    """A finished trial as a client knows it.
+
+    Attributes:
+        params: Nested or flattened; with a declared space all that it makes part of the trial.
+        distributions: Native JSON by name, for studies without a declared space.
+        values: One per objective for COMPLETE; None otherwise.
+        intermediate_values: By step.
+    """
+
+    state: TrialState
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, Any] | None = None
+    values: tuple[float, ...] | None = None
+    intermediate_values: Mapping[int, float] = field(default_factory=dict)
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Mapping[str, float] | None = None
+    reason: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+async def import_trials(
+    actor: Actor, trials: Sequence[ImportedTrial], *, idempotency_key: str | None = None
+) -> tuple[int, ...]:
+    """Stores finished trials, all or none, and returns their numbers, committed.
+
+    They count neither towards `max_trials` nor as failures; one that is the best may reach the
+    target.
+
+    Raises:
+        InvalidParams, InvalidSpace: Parameters do not fit the space, or lack a distribution.
+        InvalidValues, InvalidReport: State, values or reports do not fit the study.
+        IdempotencyKeyReused: The key came with another body before.
+        Unavailable: Nothing is known to have happened; repeat with the same key.
+    """
+    templates = [_build_template(actor, trial) for trial in trials]
+    if idempotency_key is None:
+        return tuple(await _store(actor, trials, templates, None))
+    request = keyed_request("import", idempotency_key, [_to_document(trial) for trial in trials])
+    produce = partial(_store, actor, trials, templates, request)
+    return tuple(await actor.replies.once(request, produce))
+
+
+async def _store(
+    actor: Actor,
+    trials: Sequence[ImportedTrial],
+    templates: Sequence[FrozenTrial],
+    request: KeyedRequest | None,
+) -> list[int]:
+    async with actor.drawing:
+        await actor.reserve_trials(len(trials))
+        seqs = actor.draw_seqs(len(trials))
+        draft = actor.begin()
+        numbers = [
+            _add(draft, trial, template, seq)
+            for trial, template, seq in zip(trials, templates, seqs, strict=True)
+        ]
+        if request is not None:
+            draft.replies.append(request.reply(numbers))
+        committed = actor.accept(draft)
+    await committed
+    return numbers
+
+
+def _add(draft: Draft, trial: ImportedTrial, template: FrozenTrial, seq: int) -> int:
+    if trial.constraints:
+        ordered = order_constraints(draft.mirror, trial.constraints)
+        template.system_attrs = {CONSTRAINTS_ATTR: ordered}
+    try:
+        trial_id = draft.mirror.create_new_trial(draft.mirror.study_id, template)
+    except ValueError as error:
+        raise InvalidParams(
+            f"A trial cannot be imported: {error} Use the distributions that this study has used "
+            "before, or other names."
+        ) from error
+    number = draft.mirror.get_trial_number_from_id(trial_id)
+    draft.records[number] = TrialRecord(
+        number,
+        attempt=1,
+        phase=AttemptPhase.ENDED,
+        ask_seq=seq,
+        tell_seq=seq,
+        reason=trial.reason,
+    )
+    return number
+
+
+def _build_template(actor: Actor, trial: ImportedTrial) -> FrozenTrial:
+    check_result(trial.state, trial.values, n_objectives=len(actor.spec.objectives))
+    _check_reports(actor, trial)
+    params, distributions = _read_params(actor, trial)
+    template = create_trial(
+        state=OptunaState[trial.state.name],
+        values=_choose_values(trial),
+        params=params,
+        distributions=distributions,
+        intermediate_values=dict(trial.intermediate_values),
+        user_attrs=dict(trial.user_attrs),
+    )
+    finished_at = trial.finished_at or actor.clock()
+    template.datetime_complete = _to_local(finished_at)
+    template.datetime_start = _to_local(trial.started_at or finished_at)
+    return template
+
+
+def _check_reports(actor: Actor, trial: ImportedTrial) -> None:
+    if trial.intermediate_values and actor.is_multi_objective:
+        raise InvalidReport("A study with several objectives takes no intermediate values.")
+    for step in trial.intermediate_values:
+        if not 0 <= step <= MAX_STEP:
+            raise InvalidReport(f"Step {step} is out of range: use 0 to {MAX_STEP}.")
+    started, finished = trial.started_at, trial.finished_at
+    if started is not None and finished is not None and finished < started:
+        raise Invalid("A trial cannot have finished before it started.")
+
+
+def _choose_values(trial: ImportedTrial) -> Sequence[float] | None:
+    """A PRUNED trial has the value of its largest step, as after a tell."""
+    if trial.state is not TrialState.PRUNED or not trial.intermediate_values:
+        return trial.values
+    last = trial.intermediate_values[max(trial.intermediate_values)]
+    return None if math.isnan(last) else (last,)
+
+
+def _read_params(
+    actor: Actor, trial: ImportedTrial
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    if actor.space is not None:
+        if trial.distributions is not None:
+            raise Invalid("The study declares its search space; leave distributions out.")
+        params = check_complete_params(actor.space, trial.params)
+        declared = actor.space.distributions
+        return params, {name: declared[name] for name in params}
+    distributions = {
+        name: parse_distribution(name, document)
+        for name, document in (trial.distributions or {}).items()
+    }
+    _check_against(distributions, trial.params)
+    return dict(trial.params), distributions
+
+
+def _check_against(
+    distributions: Mapping[str, BaseDistribution], params: Mapping[str, Any]
+) -> None:
+    errors = [
+        FieldError(f"distributions.{name}", "This parameter needs a distribution and a value.")
+        for name in sorted(params.keys() ^ distributions.keys())
+    ]
+    found = (
+        (name, find_value_problem(distributions[name], params[name]))
+        for name in params
+        if name in distributions
+    )
+    errors += [FieldError(f"params.{name}", problem) for name, problem in found if problem]
+    if errors:
+        raise InvalidParams(
+            f"A trial cannot be imported: {errors[0].field}: {errors[0].message}", errors=errors
+        )
+
+
+def _to_local(moment: datetime) -> datetime:
+    return moment.astimezone().replace(tzinfo=None)
+
+
+def _to_document(trial: ImportedTrial) -> dict[str, Any]:
+    """What makes two imports the same one."""
+    started, finished = trial.started_at, trial.finished_at
+    return {
+        **asdict(trial),
+        "intermediate_values": sorted(trial.intermediate_values.items()),
+        "started_at": None if started is None else started.isoformat(),
+        "finished_at": None if finished is None else finished.isoformat(),
+    }

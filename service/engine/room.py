@@ -1,0 +1,77 @@
+"""How many trials an ask gets, and of which kind."""
+
+from dataclasses import dataclass
+
+from service.domain.errors import ParallelismReached, StudyFinished, StudyPaused
+from service.domain.studies import StopReason, StudyState
+from service.engine.actor import Actor
+from service.storage.journal import TrialRecord
+
+_BECAUSE = {
+    StopReason.STOPPED: "somebody stopped it. Resume it",
+    StopReason.MAX_TRIALS: "its budget of max_trials is used up. Raise it with PATCH",
+    StopReason.MAX_SECONDS: "its max_seconds are over. Raise them with PATCH",
+    StopReason.MAX_FAILURES: "max_failures trials failed in a row. Mend the job, then raise it",
+    StopReason.TARGET: "its target is reached. Set another one with PATCH",
+    StopReason.PATIENCE: "there was no better trial for as long as its patience. Raise it",
+    StopReason.EXHAUSTED: "its sampler has tried everything there is. Create a new study",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HandOut:
+    """What an ask gets.
+
+    Attributes:
+        retries: Trials to get a further attempt.
+        n_new: Trials to start.
+    """
+
+    retries: tuple[TrialRecord, ...]
+    n_new: int
+
+
+def plan_hand_out(actor: Actor, count: int, *, only_new: bool) -> HandOut:
+    """Returns what an ask for `count` trials gets now: something.
+
+    Raises:
+        StudyPaused, StudyFinished, ParallelismReached: It gets nothing.
+    """
+    if actor.state is StudyState.PAUSED:
+        raise StudyPaused(f"Study {actor.spec.name!r} is paused; resume it to get trials.")
+    retries = _list_retries(actor, only_new=only_new)
+    left = count if actor.trials_left is None else min(count, actor.trials_left)
+    if not retries and not left:
+        raise _build_finished(actor)
+    room = count if actor.room is None else min(count, actor.room)
+    if not room:
+        raise ParallelismReached(
+            f"Study {actor.spec.name!r} has as many live attempts as its parallelism, "
+            f"{actor.control.settings.parallelism}. Ask again when one has ended, or send "
+            "wait_seconds."
+        )
+    retries = retries[:room]
+    return HandOut(tuple(retries), min(room - len(retries), left))
+
+
+def check_takes_trials(actor: Actor) -> None:
+    """Raises StudyFinished when the study starts no new trials."""
+    if actor.control.stop_reason is not None:
+        raise StudyFinished(explain_stop(actor, actor.control.stop_reason))
+
+
+def explain_stop(actor: Actor, reason: StopReason) -> str:
+    """Returns why a study starts no new trials, and what to do about it."""
+    return f"Study {actor.spec.name!r} hands out no more trials: {_BECAUSE[reason]} to go on."
+
+
+def _list_retries(actor: Actor, *, only_new: bool) -> list[TrialRecord]:
+    if only_new or not actor.control.hands_out_retries:
+        return []
+    return actor.attempts.list_retries()
+
+
+def _build_finished(actor: Actor) -> StudyFinished:
+    # An ask for new trials only may find the study open but for a budget that is being used up.
+    reason = actor.control.stop_reason or StopReason.MAX_TRIALS
+    return StudyFinished(explain_stop(actor, reason))

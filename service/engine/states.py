@@ -1,0 +1,48 @@
+"""Pause, resume, stop: people decide whether a study hands out trials."""
+
+import asyncio
+from dataclasses import replace
+
+from service.domain.errors import StudyFinished
+from service.domain.studies import StopReason
+from service.engine.actor import Actor
+from service.engine.control import Control
+from service.engine.room import explain_stop
+
+
+async def pause(actor: Actor) -> None:
+    """Refuses asks until resumed, committed; running trials go on, a stopped study stays so."""
+    async with actor.drawing:
+        committed = _change(actor, replace(actor.control, is_paused=True))
+    await committed
+
+
+async def stop(actor: Actor) -> None:
+    """Starts no more trials, committed; running ones may finish, lost ones are not tried again."""
+    async with actor.drawing:
+        stopped = replace(actor.control, is_paused=False, stop_reason=StopReason.STOPPED)
+        committed = _change(actor, stopped)
+    await committed
+
+
+async def resume(actor: Actor) -> None:
+    """Hands out trials again, committed: after a pause, a stop, or what no longer holds.
+
+    Raises:
+        StudyFinished: The budget is used up, or the sampler has tried everything.
+    """
+    async with actor.drawing:
+        reopened = replace(actor.control, is_paused=False, stop_reason=None)
+        reason = actor.find_stop_reason(reopened)
+        if reason is not None:
+            raise StudyFinished(explain_stop(actor, reason))
+        committed = _change(actor, reopened)
+    await committed
+
+
+def _change(actor: Actor, control: Control) -> asyncio.Future[None]:
+    if control == actor.control:
+        return actor.confirm()
+    draft = actor.begin()
+    draft.control = control
+    return actor.accept(draft)
