@@ -1,0 +1,166 @@
+"""Reading has a steady price: one statement, through indexes, and only what is wanted."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from optuna.storages import RDBStorage
+
+from service.domain.trials import TrialView
+from service.storage.database import Database
+from service.storage.reads import FIND_STUDY, LIST_NUMBERED_TRIALS, LIST_STUDIES, LIST_TRIALS
+from tests.integration.reads_use import ANY_STATE, execute, make_study, open_reads
+from tests.plain_optuna import open_rdb_storage
+
+
+@pytest.fixture
+def storage(database: Database) -> Iterator[RDBStorage]:
+    with open_rdb_storage(database) as storage:
+        yield storage
+
+
+class CountingCursor(psycopg.AsyncCursor[Any]):
+    """Counts what is sent to the database."""
+
+    statements: ClassVar[int] = 0
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        type(self).statements += 1
+        return await super().execute(*args, **kwargs)
+
+
+async def test_each_read_is_one_statement(
+    database: Database, storage: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = make_study(storage, database, "s", trials=20)
+    make_study(storage, database, "t")
+    options = {"autocommit": True, "cursor_factory": CountingCursor}
+    monkeypatch.setattr(CountingCursor, "statements", 0)
+
+    async with open_reads(database, kwargs=options) as reads:
+        await reads.list_studies(state=None, name_contains=None, limit=9, after=None)
+        assert CountingCursor.statements == 1
+        await reads.find_study("s")
+        assert CountingCursor.statements == 2
+        await reads.list_trials(study_id, states=None, limit=20, after=None)
+        assert CountingCursor.statements == 3
+        await reads.find_trial(study_id, 7)
+        assert CountingCursor.statements == 4
+
+
+LOAD_MANY = """
+SET session_replication_role = replica;
+INSERT INTO public.studies (study_id, study_name)
+    SELECT s, 'study ' || s FROM generate_series(1, 1000) AS s;
+INSERT INTO asktell.studies
+    (study_id, name, spec, settings, state, created_at, last_activity_at)
+    SELECT study_id, study_name, '{}', '{}', 'active', now(), now() FROM public.studies;
+INSERT INTO public.trials (trial_id, number, study_id, state)
+    SELECT t, (t - 1) / 1000, 1 + (t - 1) % 1000, 'COMPLETE' FROM generate_series(1, 100000) AS t;
+INSERT INTO asktell.trials (trial_id, study_id, number, attempt, phase)
+    SELECT trial_id, study_id, number, 1, 'ended' FROM public.trials;
+INSERT INTO public.trial_params (trial_id, param_name, param_value, distribution_json)
+    SELECT trial_id, 'x', 0.5, '{}' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.trial_values (trial_id, objective, value, value_type)
+    SELECT trial_id, 0, 0.5, 'FINITE' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.trial_intermediate_values
+    (trial_id, step, intermediate_value, intermediate_value_type)
+    SELECT trial_id, 0, 0.5, 'FINITE' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.trial_user_attributes (trial_id, key, value_json)
+    SELECT trial_id, 'note', '1' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.trial_system_attributes (trial_id, key, value_json)
+    SELECT trial_id, 'constraints', '[0.5]' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.study_system_attributes (study_id, key, value_json)
+    SELECT study_id, 'asktell:constraint_names', '["size"]' FROM public.studies;
+INSERT INTO public.study_user_attributes (study_id, key, value_json)
+    SELECT study_id, 'owner', '"us"' FROM public.studies;
+SET session_replication_role = origin;
+ANALYZE;
+"""
+
+ALL_FIELDS = [field.name for field in dataclasses.fields(TrialView)]
+PAGE_OF_STUDIES = {"after": "study 5", "states": ["active"], "name_contains": "", "limit": 50}
+PAGE_OF_TRIALS = {
+    "study_id": 500,
+    "after": 40,
+    "states": ANY_STATE,
+    "limit": 20,
+    "fields": ALL_FIELDS,
+}
+ONE_TRIAL = PAGE_OF_TRIALS | {"after": 98, "limit": 1}
+NUMBERED_TRIALS = {"study_id": 500, "fields": ALL_FIELDS, "numbers": [3, 50, 77]}
+
+
+def test_hot_queries_use_their_indexes(database: Database) -> None:
+    execute(database, LOAD_MANY)
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        studies = Plan(connection, LIST_STUDIES, PAGE_OF_STUDIES)
+        study = Plan(connection, FIND_STUDY, {"name": "study 7"})
+        trials = [
+            Plan(connection, LIST_TRIALS, PAGE_OF_TRIALS),
+            Plan(connection, LIST_TRIALS, ONE_TRIAL),
+            Plan(connection, LIST_NUMBERED_TRIALS, NUMBERED_TRIALS),
+        ]
+
+    assert studies.indexes == {"studies_name_key"}
+    assert study.indexes == {"studies_name_key", "study_user_attributes_study_id_key_key"}
+    for plan in trials:
+        assert plan.indexes == {
+            "trials_study_id_number_key",
+            "trials_pkey",
+            "trial_params_trial_id_param_name_key",
+            "trial_values_trial_id_objective_key",
+            "trial_intermediate_values_trial_id_step_key",
+            "trial_user_attributes_trial_id_key_key",
+            "trial_system_attributes_trial_id_key_key",
+            "study_system_attributes_study_id_key_key",
+        }
+    for plan in (studies, study, *trials):
+        assert not plan.scans_whole_tables
+        assert plan.most_rows <= 50
+
+
+def test_fields_that_nobody_wants_are_not_looked_up(database: Database) -> None:
+    execute(database, LOAD_MANY)
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        plan = Plan(connection, LIST_TRIALS, PAGE_OF_TRIALS | {"fields": ["number", "params"]})
+
+    assert plan.used_indexes == {
+        "trials_study_id_number_key",
+        "trials_pkey",
+        "trial_params_trial_id_param_name_key",
+        "study_system_attributes_study_id_key_key",
+    }
+
+
+class Plan:
+    """How Postgres ran a query: each node with what it read."""
+
+    def __init__(self, connection: psycopg.Connection, query: str, params: dict[str, Any]) -> None:
+        row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchone()
+        assert row is not None
+        self._nodes = list(self._walk(row[0][0]["Plan"]))
+
+    def _walk(self, node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield node
+        for child in node.get("Plans", ()):
+            yield from self._walk(child)
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node["Index Name"] for node in self._nodes if "Index Name" in node}
+
+    @property
+    def used_indexes(self) -> set[str]:
+        nodes = (node for node in self._nodes if node["Actual Loops"])
+        return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+    @property
+    def scans_whole_tables(self) -> bool:
+        return any(node["Node Type"] == "Seq Scan" for node in self._nodes)
+
+    @property
+    def most_rows(self) -> float:
+        return max(node["Actual Rows"] * node["Actual Loops"] for node in self._nodes)
