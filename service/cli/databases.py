@@ -10,7 +10,7 @@ from service.cli.failures import CannotStart
 from service.settings import Settings
 from service.storage import schema
 from service.storage.database import Database
-from service.storage.embedded import open_embedded_postgres
+from service.storage.embedded import find_running_postgres, open_embedded_postgres
 
 
 @contextmanager
@@ -22,6 +22,18 @@ def open_database(settings: Settings) -> Iterator[Database]:
     make_data_dir(settings.data_dir)
     with open_embedded_postgres(settings.data_dir) as postgres:
         yield Database(postgres.url)
+
+
+@contextmanager
+def open_served_database(settings: Settings) -> Iterator[Database]:
+    """The database, beside the server that is using it, if one is."""
+    if settings.database_url is None:
+        url = find_running_postgres(settings.data_dir)
+        if url is not None:
+            yield Database(url)
+            return
+    with open_database(settings) as database:
+        yield database
 
 
 @contextmanager

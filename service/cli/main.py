@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import db, login_link, serve
+from service.cli import db, login_link, serve, study
 
 app = typer.Typer(
     name="asktell",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(login_link.login_link)
 app.add_typer(db.app, name="db")
+app.add_typer(study.app, name="study")
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """The `asktell` commands as real processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from service import __version__
@@ -170,3 +172,55 @@ def test_two_servers_on_one_data_directory_are_refused(database: Database, tmp_p
         assert "Another server" in second.stderr
         assert httpx.get(f"{url}/readyz").status_code == 200
         assert (tmp_path / "address").exists()
+
+
+def test_replays_a_study_beside_its_server_and_without(open_folder: Path) -> None:
+    with serve(open_folder) as process:
+        url = wait_for_address(process, open_folder)
+        bearer = {"Authorization": f"Bearer {(open_folder / 'token').read_text().strip()}"}
+        with httpx.Client(base_url=url, headers=bearer) as client:
+            ask_for_trials(client, count=3)
+        beside = run("study", "replay", "s", data_dir=str(open_folder))
+        process.terminate()
+        output, _ = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 0, output
+    without = run("study", "replay", "s", "--json", data_dir=str(open_folder))
+
+    assert beside.returncode == 0, beside.stderr
+    assert (
+        beside.stdout == "Study 's' repeats exactly: 3 trials, 3 values that its sampler chose.\n"
+    )
+    assert without.returncode == 0, without.stderr
+    agreed = {"study": "s", "trials": 3, "values": 3, "difference": None}
+    assert json.loads(without.stdout) == agreed
+
+
+def test_shows_where_a_study_does_not_repeat(database: Database, tmp_path: Path) -> None:
+    settings = {"data_dir": str(tmp_path), "database_url": database.url}
+    with serve(tmp_path, database_url=database.url, token=TOKEN) as process:
+        url = wait_for_address(process, tmp_path)
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        with httpx.Client(base_url=url, headers=bearer) as client:
+            x = ask_for_trials(client, count=2)[1]
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute("UPDATE trial_params SET param_value = 0.5 WHERE param_value = %s", [x])
+
+    told = run("study", "replay", "s", **settings)
+    as_json = run("study", "replay", "s", "--json", **settings)
+    unknown = run("study", "replay", "nowhere", **settings)
+
+    assert (told.returncode, as_json.returncode, unknown.returncode) == (1, 1, 1)
+    assert f"trial 1: 'x' is 0.5, derived anew it is {x}." in told.stdout
+    difference = {"trial": 1, "param": "x", "stored": 0.5, "derived": x}
+    assert json.loads(as_json.stdout)["difference"] == difference
+    assert "'nowhere'" in unknown.stderr
+    assert "Traceback" not in told.stderr + unknown.stderr
+
+
+def ask_for_trials(client: httpx.Client, *, count: int) -> list[float]:
+    space = {"x": {"type": "float", "low": 0, "high": 1}}
+    study = {"name": "s", "direction": "minimize", "space": space, "seed": 7}
+    assert client.post("/studies", json=study).status_code == 201
+    asked = client.post("/studies/s/ask", json={"count": count})
+    assert asked.status_code == 200, asked.text
+    return [trial["params"]["x"] for trial in asked.json()["trials"]]

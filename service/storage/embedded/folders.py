@@ -65,13 +65,31 @@ def hold_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def find_recorded_home(service_dir: Path) -> Path | None:
+    """Return the folder that holds the cluster if it is not `service_dir` itself.
+
+    Raises:
+        EmbeddedPostgresError: That folder is gone.
+    """
+    location = service_dir / "location"
+    if not location.exists():
+        return None
+    home = Path(location.read_text().strip())
+    if not home.is_dir():
+        raise EmbeddedPostgresError(
+            f"The data of {service_dir} was in {home}, and that folder is gone. Restore it, or "
+            f"remove {location} to begin with an empty database."
+        )
+    return home
+
+
 def open_home(service_dir: Path, system_dir: Path) -> tuple[Path, Account]:
     """Return the folder that holds the cluster, made if needed, and the account that owns it.
 
     Raises:
         EmbeddedPostgresError: The folder is gone, or the account cannot reach it.
     """
-    home = _find_recorded_home(service_dir) or service_dir
+    home = find_recorded_home(service_dir) or service_dir
     account = choose_account(home / "cluster")
     if can_enter(account, home):
         return home, account
@@ -149,19 +167,6 @@ def _open_lock_file(folder: Path) -> TextIO:
             f"{folder} was made by another user. Start the service as that user, or with another "
             "data directory."
         ) from None
-
-
-def _find_recorded_home(service_dir: Path) -> Path | None:
-    location = service_dir / "location"
-    if not location.exists():
-        return None
-    home = Path(location.read_text().strip())
-    if not home.is_dir():
-        raise EmbeddedPostgresError(
-            f"The data of {service_dir} was in {home}, and that folder is gone. Restore it, or "
-            f"remove {location} to begin with an empty database."
-        )
-    return home
 
 
 def _make_system_home(service_dir: Path, system_dir: Path) -> Path:

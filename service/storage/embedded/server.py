@@ -166,7 +166,7 @@ class Server:
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         url = self._cluster.build_url(self.socket_dir, "postgres")
         deadline = time.monotonic() + _READY_SECONDS
-        while not _accepts_connections(url):
+        while not accepts_connections(url):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
                     f"Postgres did not start on {self._cluster.folder}. The end of its log "
@@ -176,7 +176,12 @@ class Server:
                 raise EmbeddedPostgresError("Postgres was stopped while it started.")
 
 
-def _accepts_connections(url: str) -> bool:
+def accepts_connections(url: str) -> bool:
+    """Whether a server answers at `url`.
+
+    Raises:
+        EmbeddedPostgresError: It does, but not to this password.
+    """
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.OperationalError as error:

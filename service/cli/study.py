@@ -1,0 +1,78 @@
+"""`asktell study`: what can be learnt of a study from its database alone."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.failures import explain_failures
+from service.cli.options import DataDirOption, load_settings
+
+if TYPE_CHECKING:
+    from service.engine.replay import Replayed
+
+app = typer.Typer(
+    help="Examine a study in the database of ASKTELL_DATABASE_URL, or in the embedded one.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(help="The study's name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Derive each suggestion of a study anew, from its seed and its recorded order.
+
+    Exit with 0 if all are as stored, else show the first that is not and exit with 1. Nothing is
+    written, and a server may go on with the study meanwhile.
+    """
+    with explain_failures():
+        replayed = _replay(name, data_dir)
+    typer.echo(json.dumps(_to_document(name, replayed)) if as_json else _explain(name, replayed))
+    if replayed.difference is not None:
+        raise typer.Exit(1)
+
+
+def _replay(name: str, data_dir: Path | None) -> "Replayed":
+    # Loading Optuna takes seconds, which other commands need not wait for.
+    from service.cli.databases import open_served_database
+    from service.engine.replay import replay_study
+    from service.storage import schema
+
+    with open_served_database(load_settings(data_dir=data_dir)) as database:
+        schema.check(database)
+        return replay_study(database, name)
+
+
+def _to_document(name: str, replayed: "Replayed") -> dict[str, Any]:
+    found = replayed.difference
+    return {
+        "study": name,
+        "trials": replayed.n_trials,
+        "values": replayed.n_values,
+        "difference": None
+        if found is None
+        else {
+            "trial": found.number,
+            "param": found.name,
+            "stored": found.stored,
+            "derived": found.derived,
+        },
+    }
+
+
+def _explain(name: str, replayed: "Replayed") -> str:
+    found = replayed.difference
+    if found is None:
+        return (
+            f"Study {name!r} repeats exactly: {replayed.n_trials} trials, {replayed.n_values} "
+            "values that its sampler chose."
+        )
+    return (
+        f"Study {name!r} does not repeat. The first difference is in trial {found.number}: "
+        f"{found.name!r} is {json.dumps(found.stored)}, derived anew it is "
+        f"{json.dumps(found.derived)}."
+    )
