@@ -23,7 +23,7 @@ def answer(status: int, **content: object) -> httpx.Response:
         (413, asktell.InvalidError),
         (415, asktell.InvalidError),
         (422, asktell.InvalidError),
-        (429, asktell.UnavailableError),
+        (429, asktell.TooManyRequestsError),
         (503, asktell.UnavailableError),
         (500, asktell.ApiError),
         (302, asktell.ApiError),
@@ -31,6 +31,27 @@ def answer(status: int, **content: object) -> httpx.Response:
 )
 def test_each_status_has_its_class(status: int, expected: type[asktell.ApiError]) -> None:
     assert type(read_problem(answer(status))) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (409, "lease-lost", asktell.LeaseLostError),
+        (409, "study-paused", asktell.StudyPausedError),
+        (409, "study-finished", asktell.ConflictError),
+        (500, "lease-lost", asktell.ApiError),
+    ],
+)
+def test_some_conflicts_have_a_class_of_their_own(
+    status: int, code: str, expected: type[asktell.ApiError]
+) -> None:
+    assert type(read_problem(answer(status, json={"code": code}))) is expected
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("2", 2.0), ("soon", None), ("", None)])
+def test_a_wish_to_wait_is_kept(header: str, seconds: float | None) -> None:
+    error = read_problem(answer(429, headers={"Retry-After": header}))
+    assert error.retry_after_seconds == seconds
 
 
 def test_a_problem_keeps_what_the_server_said() -> None:

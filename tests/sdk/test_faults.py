@@ -12,10 +12,12 @@ import pytest
 from tests.sdk.servers import LossyProxy, ServerProcess
 
 FORKING_PROGRAM = """
-import os, signal, sys, threading
+import os, signal, sys, threading, warnings
 import asktell
 
 signal.alarm(60)
+# Python 3.12 warns of a fork beside other threads, such as the one for the heartbeats.
+warnings.simplefilter("ignore", DeprecationWarning)
 study = asktell.Client().create_study(sys.argv[1], sampler={"type": "RandomSampler"})
 study.ask().tell(0.0)
 
@@ -25,6 +27,7 @@ children = []
 for _ in range(4):
     pid = os.fork()
     if pid == 0:
+        signal.alarm(60)
         try:
             for trial in [study.ask() for _ in range(5)]:
                 trial.tell(trial.suggest_float("x", 0, 1))

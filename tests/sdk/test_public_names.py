@@ -20,11 +20,14 @@ DOCUMENTED_NAMES = {
     "FieldProblem",
     "FrozenTrial",
     "InvalidError",
+    "LeaseLostError",
     "NotFoundError",
     "Objective",
     "Study",
     "StudyDirection",
+    "StudyPausedError",
     "StudySummary",
+    "TooManyRequestsError",
     "Trial",
     "TrialCounts",
     "TrialPruned",
@@ -54,7 +57,7 @@ def test_every_public_name_and_method_is_documented() -> None:
         undocumented += [name] if not cls.__dict__.get("__doc__") else []
         undocumented += [
             f"{name}.{member}"
-            for member, value in vars(cls).items()
+            for member, value in inspect.getmembers(cls)
             if not member.startswith("_")
             and (inspect.isfunction(value) or isinstance(value, property))
             and not inspect.getdoc(value)

@@ -1,63 +1,14 @@
 """Retries against a transport that fails in ways a healthy server cannot be made to."""
 
-import json
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import asktell
 import httpx
 import pytest
 
 from tests.sdk.clocks import FakeTime
-
-STUDY = {
-    "name": "s",
-    "objectives": [{"name": "value", "direction": "minimize"}],
-    "space": None,
-    "sampler": {"type": "TPESampler", "args": {}},
-    "pruner": None,
-    "seed": 1,
-    "user_attrs": {},
-}
-ASKED = {"trials": [{"number": 0, "attempt": 1, "params": {}}]}
-
-Step = httpx.Response | type[httpx.TransportError]
-
-
-class Script:
-    """Answers one request after the other with what it was given, and keeps the requests."""
-
-    def __init__(self, *steps: Step) -> None:
-        self.steps = list(steps)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
-        if isinstance(step, httpx.Response):
-            return httpx.Response(step.status_code, headers=step.headers, content=step.content)
-        raise step("scripted")
-
-    def bodies(self) -> list[Any]:
-        return [json.loads(request.content) for request in self.requests]
-
-
-def problem(status: int, code: str, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json={"code": code, "detail": "Scripted."}, headers=headers)
-
-
-def open_client(script: Script, time: FakeTime, **options: Any) -> asktell.Client:
-    transport = httpx.MockTransport(script)
-    return asktell.Client("http://box", "t", transport=transport, clock=time.clock, **options)
-
-
-def open_study(*steps: Step, time: FakeTime, **options: Any) -> tuple[Script, asktell.Study]:
-    script = Script(httpx.Response(200, json=STUDY), *steps)
-    study = open_client(script, time, **options).get_study("s")
-    script.requests.clear()
-    return script, study
-
+from tests.sdk.scripts import ASKED, STUDY, Script, Step, open_client, open_study, problem
 
 PASSING: Sequence[Step] = [
     httpx.ConnectError,
@@ -66,7 +17,7 @@ PASSING: Sequence[Step] = [
     httpx.ReadError,
     httpx.WriteError,
     httpx.RemoteProtocolError,
-    problem(429, "parallelism-reached"),
+    problem(429, "http-429"),
     problem(502, "http-502"),
     problem(503, "database-unavailable"),
     problem(504, "http-504"),
@@ -91,10 +42,13 @@ def test_all_tries_of_an_ask_carry_one_key_and_two_asks_do_not() -> None:
     assert second != first
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 500])
-def test_a_refusal_is_not_tried_again(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [*((status, "x") for status in (400, 401, 404, 409, 422, 500)), (429, "parallelism-reached")],
+)
+def test_a_refusal_is_not_tried_again(status: int, code: str) -> None:
     time = FakeTime()
-    script, study = open_study(problem(status, "x"), time=time)
+    script, study = open_study(problem(status, code), time=time)
     with pytest.raises(asktell.ApiError):
         study.ask()
     assert len(script.requests) == 1
@@ -229,41 +183,11 @@ def test_a_success_of_somebody_else_is_an_error() -> None:
         open_client(script, FakeTime()).get_study("s")
 
 
-class TestCreating:
-    """A create whose answer got lost is repeated, and finds what it made."""
-
-    def create(self, *steps: Step, **options: Any) -> tuple[Script, Callable[[], asktell.Study]]:
-        script = Script(*steps)
-        client = open_client(script, FakeTime())
-        return script, lambda: client.create_study("s", **options)
-
-    @pytest.mark.parametrize("lost", [httpx.ReadTimeout, problem(503, "database-unavailable")])
-    def test_exists_after_a_lost_answer_is_compared_by_loading(self, lost: Step) -> None:
-        script, create = self.create(
-            lost, problem(409, "study-exists"), httpx.Response(200, json=STUDY)
-        )
-        assert create().name == "s"
-        assert [body["if_exists"] for body in script.bodies()] == ["fail", "fail", "load"]
-
-    def test_exists_after_a_lost_answer_surfaces_when_it_differs(self) -> None:
-        _, create = self.create(httpx.ReadTimeout, problem(409, "study-exists"))
-        with pytest.raises(asktell.ConflictError):
-            create()
-
-    @pytest.mark.parametrize("unsent", [httpx.ConnectError, problem(429, "slow-down")])
-    def test_exists_surfaces_when_no_earlier_try_arrived(self, unsent: Step) -> None:
-        script, create = self.create(
-            unsent, problem(409, "study-exists"), httpx.Response(200, json=STUDY)
-        )
-        with pytest.raises(asktell.ConflictError):
-            create()
-        assert len(script.requests) == 2
-
-    def test_exists_surfaces_at_once_without_any_doubt(self) -> None:
-        script, create = self.create(problem(409, "study-exists"))
-        with pytest.raises(asktell.ConflictError):
-            create()
-        assert len(script.requests) == 1
+def test_all_tries_of_a_create_carry_one_key() -> None:
+    script = Script(httpx.ReadTimeout, problem(503, "x"), httpx.Response(201, json=STUDY))
+    assert open_client(script, FakeTime()).create_study("s").name == "s"
+    keys = {request.headers["Idempotency-Key"] for request in script.requests}
+    assert (len(keys), len(script.requests)) == (1, 3)
 
 
 class TestDeleting:

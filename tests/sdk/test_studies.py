@@ -1,5 +1,6 @@
 """Creating, finding, listing and deleting studies on the real server."""
 
+import json
 from datetime import timedelta
 
 import asktell
@@ -160,3 +161,66 @@ def test_the_token_file_is_found(
         monkeypatch.setenv(key, server.environ[key])
     with asktell.Client() as client:
         assert client.create_study(name).name == name
+
+
+class TestSettings:
+    """What may change while a study runs."""
+
+    def test_they_are_taken_at_creation(self, client: asktell.Client, name: str) -> None:
+        study = client.create_study(
+            name,
+            budget={"max_trials": 5, "target": 0.5},
+            parallelism=1,
+            lease_seconds=None,
+            retry={"max_attempts": 1},
+        )
+        summary = study.summary()
+        assert (summary.max_trials, summary.started, summary.stop_reason) == (5, 0, None)
+        # A failure is tried again only if the policy says so.
+        study.ask(lease_seconds=None).tell(state="FAIL", cause="preempted")
+        assert study.trials()[0].state is optuna.trial.TrialState.FAIL
+
+    def test_a_setting_that_makes_no_sense_is_refused(
+        self, client: asktell.Client, name: str
+    ) -> None:
+        with pytest.raises(asktell.InvalidError, match="max_trails"):
+            client.create_study(name, budget={"max_trails": 5})
+        study = client.create_study(name)
+        with pytest.raises(asktell.InvalidError):
+            study.configure(parallelism=0)
+
+    def test_only_what_is_given_changes(self, client: asktell.Client, name: str) -> None:
+        study = client.create_study(name, budget={"max_trials": 1}, parallelism=1)
+        study.configure(budget={"patience": 3})
+        assert study.summary().max_trials == 1
+        study.configure(budget={"max_trials": None}, parallelism=None)
+        assert study.summary().max_trials is None
+        assert len(study.ask(3)) == 3
+
+    def test_user_attributes_are_set_one_by_one(self, study: asktell.Study) -> None:
+        study.set_user_attr("team", "vision")
+        study.set_user_attr("nothing", None)
+        study.set_user_attr("team", ["vision", 2])
+        assert study.user_attrs == {"team": ["vision", 2], "nothing": None}
+        with pytest.raises(ValueError, match="nan"):
+            study.set_user_attr("bad", float("nan"))
+
+
+def test_exports_hold_all_trials(study: asktell.Study) -> None:
+    study.ask(params={"x": 1.5}).tell(0.25)
+    study.ask().tell(state="FAIL", reason="no, thanks")
+    header, first, second = study.export().splitlines()
+    assert {"number", "value", "state"} <= set(header.split(","))
+    assert first.startswith("0,0.25,")
+    assert '"no, thanks"' in second
+    exported = json.loads(study.export("json"))
+    assert [trial["state"] for trial in exported["trials"]] == ["COMPLETE", "FAIL"]
+    with pytest.raises(asktell.InvalidError):
+        study.export("xml")
+
+
+def test_best_trials_are_the_pareto_front(client: asktell.Client, name: str) -> None:
+    study = client.create_study(name, directions=["minimize", "maximize"])
+    for values in ([1.0, 1.0], [2.0, 2.0], [2.0, 1.0]):
+        study.ask().tell(values)
+    assert [trial.number for trial in study.best_trials] == [0, 1]

@@ -12,8 +12,10 @@ import httpx
 
 from asktell import _protocol
 from asktell._connection import Connection
-from asktell._errors import ConflictError, NotFoundError
+from asktell._errors import NotFoundError
 from asktell._json import to_plain
+from asktell._leases import Heartbeats
+from asktell._protocol import LEFT_OUT, LeftOut
 from asktell._records import StudySummary, read_summary
 from asktell._retries import Clock
 from asktell._settings import find_token, find_url
@@ -28,6 +30,9 @@ class Client:
 
     Every call survives a restart of the server: what may pass by itself (no connection, no
     answer, 429, 502, 503, 504) is tried again until the deadline, without doing anything twice.
+    Only `parallelism-reached` is not, because it passes when another trial ends.
+
+    While trials of this client run, a daemon thread renews their leases.
 
     Args:
         url: Address of the server; else ASKTELL_URL, else http://127.0.0.1:8700.
@@ -65,6 +70,7 @@ class Client:
             transport=transport,
             clock=clock or Clock(),
         )
+        self._heartbeats = Heartbeats(self._connection)
 
     def create_study(
         self,
@@ -77,20 +83,34 @@ class Client:
         sampler: Mapping[str, Any] | None = None,
         pruner: Mapping[str, Any] | None = None,
         seed: int | None = None,
+        budget: Mapping[str, Any] | None = None,
+        parallelism: int | None = None,
+        lease_seconds: float | LeftOut | None = LEFT_OUT,
+        retry: Mapping[str, Any] | None = None,
         user_attrs: Mapping[str, Any] | None = None,
         if_exists: str = "fail",
     ) -> Study:
-        """Creates a study, and says nothing twice: a repeat after a lost answer finds it.
+        """Creates a study.
 
         Args:
             name: Anything but `/` and NUL, at most 512 characters.
             direction: `minimize` (the default) or `maximize`, or Optuna's StudyDirection.
             directions: Instead of it, one per objective.
             objectives: Instead of both, directions by the name of the objective.
-            space: The search space; without one, trials declare parameters by `suggest_*`.
+            space: The search space by name, in the API's form or in Optuna's distributions;
+                without one, trials declare parameters by `suggest_*`.
             sampler: `{"type": …, "args": {…}}` by Optuna's class name; TPE by default.
             pruner: Likewise; none by default.
             seed: Base of every random draw, 0 ≤ seed < 2**32; the server draws one by default.
+            budget: When it stops by itself, by any of `max_trials`, `max_seconds`,
+                `max_failures` (in a row), `target` and `patience`.
+            parallelism: Most trials that run at a time; no limit by default.
+            lease_seconds: After how long without a word a trial counts as lost, where its ask
+                did not say so; an hour by default, None for never. The trials of this package
+                say so: see `Study.ask`.
+            retry: When a trial is tried again: `{"max_attempts": 3, "on": ["lost",
+                "preempted"], "mode": "restart"}` by default; `on` may have `failed` as well,
+                and with the mode `resume` an attempt goes on with the reports before it.
             user_attrs: JSON values kept with the study.
             if_exists: `fail`, or `load` to get the study of that name if it was created alike.
 
@@ -103,14 +123,19 @@ class Client:
             direction=direction, directions=directions, objectives=objectives
         )
         options = {
-            "space": space,
+            "space": None if space is None else _protocol.describe_space(space),
             "sampler": sampler,
             "pruner": pruner,
             "seed": seed,
+            "budget": budget,
+            "parallelism": parallelism,
+            "retry": retry,
             "user_attrs": user_attrs,
         }
         document |= {key: to_plain(value) for key, value in options.items() if value is not None}
-        return Study(self._connection, self._create({"name": name, **document}, if_exists))
+        document |= _protocol.describe_settings({"lease_seconds": lease_seconds})
+        request = _protocol.create_study({"name": name, **document}, if_exists=if_exists)
+        return self._open_study(self._connection.call(request))
 
     def get_study(self, name: str) -> Study:
         """The study of that name.
@@ -118,7 +143,7 @@ class Client:
         Raises:
             NotFoundError: `study-not-found`.
         """
-        return Study(self._connection, self._connection.call(_protocol.get_study(name)))
+        return self._open_study(self._connection.call(_protocol.get_study(name)))
 
     def delete_study(self, name: str) -> None:
         """Deletes the study and all its trials, for good.
@@ -140,7 +165,7 @@ class Client:
         """All studies by name, fetched page by page while iterating.
 
         Args:
-            state: Only those that are `active` or `finished`.
+            state: Only those that are `active`, `paused`, `stopping` or `finished`.
             name_contains: Only those with this in their name.
             page_size: Studies per request.
         """
@@ -157,7 +182,8 @@ class Client:
                 return
 
     def close(self) -> None:
-        """Closes the connections; a later call opens new ones."""
+        """Closes the connections and ends the heartbeats; a later call starts anew."""
+        self._heartbeats.close()
         self._connection.close()
 
     def __enter__(self) -> Client:
@@ -174,12 +200,5 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
 
-    def _create(self, document: Mapping[str, Any], if_exists: str) -> Any:
-        answer = self._connection.send(_protocol.create_study(document, if_exists=if_exists))
-        try:
-            return answer.document
-        except ConflictError as error:
-            # The try whose answer got lost may be what created it; then it was created alike.
-            if not answer.is_after_doubt or error.code != "study-exists" or if_exists == "load":
-                raise
-        return self._connection.call(_protocol.create_study(document, if_exists="load"))
+    def _open_study(self, document: Mapping[str, Any]) -> Study:
+        return Study(self._connection, self._heartbeats, document)

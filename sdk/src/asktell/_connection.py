@@ -21,6 +21,7 @@ from asktell._errors import ApiConnectionError
 from asktell._json import dump
 from asktell._problems import read_problem
 from asktell._retries import (
+    CALLERS_CODE,
     NEVER_SENT,
     RETRIED_STATUSES,
     Clock,
@@ -45,8 +46,12 @@ _logger = logging.getLogger("asktell")
 class Request:
     """A request that may be repeated without doing twice what it asks for.
 
-    Asks carry an idempotency key, chosen by whoever builds the request and hence before any
-    retry; all others are idempotent by content.
+    What adds something new (a study, an ask, a queued or imported trial) carries an idempotency
+    key, chosen by whoever builds the request and hence before any retry; all others are
+    idempotent by content.
+
+    Attributes:
+        wait_seconds: How long the server may hold back its answer, because it was asked to.
     """
 
     method: str
@@ -54,6 +59,7 @@ class Request:
     body: Any = None
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     idempotency_key: str | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +80,27 @@ class Answer:
         Raises:
             ApiError: The server refused, or what answered is not Asktell.
         """
-        if not self.response.is_success:
-            raise read_problem(self.response)
+        self._raise_refusal()
         if self.response.status_code == 204:
             return None
         try:
             return self.response.json()
         except ValueError:
             raise read_problem(self.response) from None
+
+    @property
+    def text(self) -> str:
+        """The body as it is.
+
+        Raises:
+            ApiError: The server refused.
+        """
+        self._raise_refusal()
+        return self.response.text
+
+    def _raise_refusal(self) -> None:
+        if not self.response.is_success:
+            raise read_problem(self.response)
 
 
 class Connection:
@@ -129,7 +148,7 @@ class Connection:
         Raises:
             ApiConnectionError: No answer came.
         """
-        patience = self._start_patience(deadline_seconds)
+        patience = self._start_patience(request, deadline_seconds)
         is_after_doubt = False
         while True:
             outcome = self._try(request, patience.remaining_seconds)
@@ -142,6 +161,16 @@ class Connection:
                 self._announce(outcome, patience.remaining_seconds)
             is_after_doubt = is_after_doubt or _is_doubtful(outcome)
             self.clock.sleep(pause)
+
+    def call_once(self, request: Request, *, timeout_seconds: float) -> Any:
+        """As `call`, but without patience and without a word, for whoever tries again anyway.
+
+        Raises:
+            ApiError: The server refused.
+            ApiConnectionError: No answer came.
+        """
+        outcome = self._try(request, timeout_seconds)
+        return Answer(self._conclude(outcome), is_after_doubt=False).document
 
     def close(self) -> None:
         """Closes the sockets; a later call opens new ones."""
@@ -157,11 +186,15 @@ class Connection:
         self._abandoned, self._http = self._http, None
         self._lock = threading.Lock()
 
-    def _start_patience(self, deadline_seconds: float | None) -> Patience:
+    def _start_patience(self, request: Request, deadline_seconds: float | None) -> Patience:
         deadline = self._deadline_seconds
         if deadline_seconds is not None:
             deadline = min(deadline, deadline_seconds)
-        return Patience(self.clock, max_retries=self._max_retries, deadline_seconds=deadline)
+        return Patience(
+            self.clock,
+            max_retries=self._max_retries,
+            deadline_seconds=deadline + request.wait_seconds,
+        )
 
     def _try(
         self, request: Request, remaining_seconds: float
@@ -172,7 +205,7 @@ class Connection:
             return error
 
     def _send_once(self, request: Request, at_most_seconds: float) -> httpx.Response:
-        seconds = min(self._timeout_seconds, at_most_seconds)
+        seconds = min(self._timeout_seconds + request.wait_seconds, at_most_seconds)
         return self._open_http().request(
             request.method,
             self.url + request.path,
@@ -223,7 +256,8 @@ class Connection:
 
 def _may_pass(outcome: httpx.Response | httpx.TransportError) -> bool:
     if isinstance(outcome, httpx.Response):
-        return outcome.status_code in RETRIED_STATUSES
+        is_retried = outcome.status_code in RETRIED_STATUSES
+        return is_retried and read_problem(outcome).code != CALLERS_CODE
     return not isinstance(outcome, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
 
 

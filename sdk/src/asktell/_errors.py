@@ -7,8 +7,11 @@
         ├── AuthenticationError     401, 403
         ├── NotFoundError           404: study-not-found · trial-not-found · no-best-trial
         ├── ConflictError           409: study-exists · study-finished · already-told · …
+        │   ├── LeaseLostError      lease-lost: somebody else has the trial now
+        │   └── StudyPausedError    study-paused
         ├── InvalidError            400, 413, 415, 422: never succeeds as it is written
-        └── UnavailableError        429, 502, 503, 504: still so after every retry
+        ├── TooManyRequestsError    429: parallelism-reached; wait for others to finish
+        └── UnavailableError        502, 503, 504: still so after every retry
 
     TrialPruned                     control flow: an objective raises it, nobody catches it
 
@@ -51,6 +54,7 @@ class ApiError(AsktellError):
         status: HTTP status.
         request_id: What to look for in the server's log, if the answer named it.
         errors: What is wrong with which part of the request.
+        retry_after_seconds: How long to wait before the next try, if the answer said so.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ApiError(AsktellError):
         status: int,
         request_id: str | None = None,
         errors: Sequence[FieldProblem] = (),
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -68,6 +73,7 @@ class ApiError(AsktellError):
         self.status = status
         self.request_id = request_id
         self.errors = tuple(errors)
+        self.retry_after_seconds = retry_after_seconds
 
     def __str__(self) -> str:
         details = "".join(f"\n  {problem.field}: {problem.message}" for problem in self.errors)
@@ -91,8 +97,20 @@ class ConflictError(ApiError):
     """The state of the study or trial forbids it. Never retried by the client."""
 
 
+class LeaseLostError(ConflictError):
+    """A newer attempt of the trial is under way elsewhere: stop working on this one."""
+
+
+class StudyPausedError(ConflictError):
+    """The study hands out no trials until it is resumed."""
+
+
 class InvalidError(ApiError):
     """The request can never succeed as it is written; `errors` says why."""
+
+
+class TooManyRequestsError(ApiError):
+    """As many trials as the study allows are running; one that ends makes room."""
 
 
 class UnavailableError(ApiError):

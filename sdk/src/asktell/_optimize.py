@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from asktell._errors import ConflictError
+from asktell._errors import ConflictError, StudyPausedError, TooManyRequestsError
+from asktell._trial import is_not_ours
+from asktell._waiting import pause_after
 
 if TYPE_CHECKING:
     from asktell._retries import Clock
     from asktell._study import Study
     from asktell._trial import Trial
+
+# How long one ask waits for a trial; after `stop` nobody should have to wait longer than this.
+WAIT_SECONDS = 10.0
 
 _logger = logging.getLogger("asktell")
 
@@ -44,6 +49,8 @@ class Optimization:
         if timeout_seconds is not None:
             self._ends_at = clock.monotonic() + timeout_seconds
         self._is_stopped = False
+        self._has_study_finished = False
+        self._is_waiting = False
         self._lock = threading.Lock()
 
     def run(self, n_jobs: int) -> None:
@@ -82,30 +89,77 @@ class Optimization:
 
     def _take_turn(self) -> bool:
         with self._lock:
-            if self._is_stopped or self._trials_left <= 0:
-                return False
-            if self._clock.monotonic() >= self._ends_at:
+            if self._is_over() or self._trials_left <= 0:
                 return False
             self._trials_left -= 1
             return True
 
+    def _is_over(self) -> bool:
+        is_at_end = self._is_stopped or self._has_study_finished
+        return is_at_end or self._clock.monotonic() >= self._ends_at
+
     def _run_trial(self) -> None:
+        trial = self._ask()
+        if trial is None:
+            return
         try:
-            trial = self._study.ask()
+            self._evaluate_while_ours(trial)
+        finally:
+            trial._lease.close()
+        if trial.told is not None and trial.told.state.is_finished():
+            for callback in self._callbacks:
+                callback(self._study, trial.told)
+
+    def _ask(self) -> Trial | None:
+        """The next trial, however long others keep it; None when there will be none."""
+        while not self._is_over():
+            trial = self._ask_for_a_while()
+            if trial is not None:
+                return self._keep(trial)
+        return None
+
+    def _ask_for_a_while(self) -> Trial | None:
+        try:
+            return self._study.ask(wait_seconds=self._bound(WAIT_SECONDS))
+        except (StudyPausedError, TooManyRequestsError) as refusal:
+            self._announce_waiting(refusal)
+            self._clock.sleep(self._bound(pause_after(refusal)))
         except ConflictError as error:
             if error.code != "study-finished":
                 raise
-            self.stop()
-            return
-        self._evaluate(trial)
-        if trial.told is not None:
-            for callback in self._callbacks:
-                callback(self._study, trial.told)
+            self._has_study_finished = True
+        return None
+
+    def _bound(self, seconds: float) -> float:
+        return max(0.0, min(seconds, self._ends_at - self._clock.monotonic()))
+
+    def _keep(self, trial: Trial) -> Trial | None:
+        self._is_waiting = False
+        if not self._is_stopped:
+            return trial
+        # While this thread waited for it, somebody said that there shall be no more.
+        trial._release()
+        return None
+
+    def _announce_waiting(self, refusal: Exception) -> None:
+        if not self._is_waiting:
+            _logger.info("Waiting for a trial: %s", refusal)
+        self._is_waiting = True
+
+    def _evaluate_while_ours(self, trial: Trial) -> None:
+        try:
+            self._evaluate(trial)
+        except ConflictError as error:
+            if not is_not_ours(error):
+                raise
+            _logger.warning("Trial %d is not ours any more: %s", trial.number, error)
 
     def _evaluate(self, trial: Trial) -> None:
         try:
             returned = self._objective(trial)
         except BaseException as error:
+            if is_not_ours(error):
+                raise
             is_pruned = trial._end_by(error)
             if is_pruned:
                 _logger.info("Trial %d was pruned.", trial.number)

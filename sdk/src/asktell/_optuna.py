@@ -71,12 +71,33 @@ def told_state_word(state: str | Enum) -> str:
     return word
 
 
+def describe_distribution(distribution: Any) -> dict[str, Any] | None:
+    """One of Optuna's distributions as the API takes it; None if it is something else."""
+    names = {cls.__name__ for cls in type(distribution).__mro__ if _is_optunas_distribution(cls)}
+    if "CategoricalDistribution" in names:
+        return {"type": "categorical", "choices": list(distribution.choices)}
+    kind = {"FloatDistribution": "float", "IntDistribution": "int"}
+    for name in names & kind.keys():
+        return {
+            "type": kind[name],
+            "low": distribution.low,
+            "high": distribution.high,
+            "step": distribution.step,
+            "log": distribution.log,
+        }
+    return None
+
+
 def is_pruning(error: BaseException) -> bool:
     """Whether this exception ends its trial as PRUNED: our TrialPruned or Optuna's."""
     return isinstance(error, TrialPruned) or any(
         cls.__name__ == "TrialPruned" and cls.__module__ == "optuna.exceptions"
         for cls in type(error).__mro__
     )
+
+
+def _is_optunas_distribution(cls: type) -> bool:
+    return cls.__module__ == "optuna.distributions"
 
 
 def _prefer_optunas(member: _Member, module_name: str) -> _Member:

@@ -13,9 +13,13 @@ from asktell._errors import (
     ConflictError,
     FieldProblem,
     InvalidError,
+    LeaseLostError,
     NotFoundError,
+    StudyPausedError,
+    TooManyRequestsError,
     UnavailableError,
 )
+from asktell._retries import read_seconds
 
 _CLASS_BY_STATUS: dict[int, type[ApiError]] = {
     400: InvalidError,
@@ -26,10 +30,14 @@ _CLASS_BY_STATUS: dict[int, type[ApiError]] = {
     413: InvalidError,
     415: InvalidError,
     422: InvalidError,
-    429: UnavailableError,
+    429: TooManyRequestsError,
     502: UnavailableError,
     503: UnavailableError,
     504: UnavailableError,
+}
+_CLASS_BY_CODE: dict[str, type[ConflictError]] = {
+    "lease-lost": LeaseLostError,
+    "study-paused": StudyPausedError,
 }
 
 
@@ -37,13 +45,20 @@ def read_problem(response: httpx.Response) -> ApiError:
     """The error for an answer that is no success, whoever wrote it: a proxy may have."""
     problem = _read_object(response)
     status = response.status_code
-    return _CLASS_BY_STATUS.get(status, ApiError)(
+    code = _text(problem, "code") or f"http-{status}"
+    return _find_class(status, code)(
         _text(problem, "detail") or _text(problem, "title") or _describe_stranger(response),
-        code=_text(problem, "code") or f"http-{status}",
+        code=code,
         status=status,
         request_id=_text(problem, "request_id") or response.headers.get("X-Request-Id"),
         errors=list(_read_fields(problem.get("errors"))),
+        retry_after_seconds=read_seconds(response.headers.get("Retry-After", "")),
     )
+
+
+def _find_class(status: int, code: str) -> type[ApiError]:
+    by_status = _CLASS_BY_STATUS.get(status, ApiError)
+    return _CLASS_BY_CODE.get(code, by_status) if by_status is ConflictError else by_status
 
 
 def _read_object(response: httpx.Response) -> dict[str, Any]:

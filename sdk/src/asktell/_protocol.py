@@ -5,19 +5,36 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from asktell._connection import Request
 from asktell._json import encode_number, to_plain
-from asktell._optuna import direction_word, told_state_word
+from asktell._optuna import describe_distribution, direction_word, told_state_word
 
 # A reason is for people; a traceback of a framework can be endless.
 LONGEST_REASON = 2000
 
 
+class LeftOut(Enum):
+    """The default of settings for which None has a meaning: no limit."""
+
+    LEFT_OUT = "left out"
+
+
+LEFT_OUT: Final = LeftOut.LEFT_OUT
+
+
 def create_study(document: Mapping[str, Any], *, if_exists: str) -> Request:
-    return Request("POST", "/studies", body={**document, "if_exists": if_exists})
+    return _add("/studies", {**document, "if_exists": if_exists})
+
+
+def patch_study(name: str, document: Mapping[str, Any]) -> Request:
+    return Request("PATCH", study_path(name), body=document)
+
+
+def change_state(name: str, action: str) -> Request:
+    return Request("POST", f"{study_path(name)}/{action}")
 
 
 def get_study(name: str) -> Request:
@@ -49,47 +66,119 @@ def get_best_trial(name: str) -> Request:
     return Request("GET", f"{study_path(name)}/best")
 
 
+def list_best_trials(name: str) -> Request:
+    return Request("GET", f"{study_path(name)}/pareto")
+
+
+def export(name: str, form: str) -> Request:
+    return Request("GET", f"{study_path(name)}/export", query={"format": form})
+
+
 def get_trial(name: str, number: int) -> Request:
     return Request("GET", trial_path(name, number))
 
 
-def ask(name: str, *, count: int, params: Mapping[str, Any] | None) -> Request:
-    body: dict[str, Any] = {"count": count}
+def ask(
+    name: str,
+    *,
+    count: int,
+    params: Mapping[str, Any] | None,
+    distributions: Mapping[str, Any] | None,
+    lease_seconds: float | None,
+    wait_seconds: float,
+) -> Request:
+    body: dict[str, Any] = {"count": count, "lease_seconds": lease_seconds}
     if params is not None:
         body["params"] = to_plain(params)
-    return Request("POST", f"{study_path(name)}/ask", body=body, idempotency_key=uuid.uuid4().hex)
+    if distributions is not None:
+        body["distributions"] = describe_space(distributions)
+    if wait_seconds > 0:
+        body["wait_seconds"] = wait_seconds
+    return _add(f"{study_path(name)}/ask", body, wait_seconds=wait_seconds)
+
+
+def enqueue(name: str, trials: Sequence[Mapping[str, Any]]) -> Request:
+    return _add(f"{study_path(name)}/enqueue", {"trials": trials})
+
+
+def import_trials(name: str, trials: Sequence[Mapping[str, Any]]) -> Request:
+    return _add(f"{study_path(name)}/trials", {"trials": trials})
 
 
 def suggest(name: str, number: int, distributions: Mapping[str, Any]) -> Request:
     return Request("POST", f"{trial_path(name, number)}/suggest", body=dict(distributions))
 
 
-def report(name: str, number: int, *, step: int, value: Any) -> Request:
-    body = {"step": step, "value": encode_number(value)}
+def report(name: str, number: int, *, attempt: int, step: int, value: Any) -> Request:
+    body = {"step": step, "value": encode_number(value), "attempt": attempt}
     return Request("POST", f"{trial_path(name, number)}/report", body=body)
 
 
-def prune(name: str, number: int) -> Request:
-    return Request("POST", f"{trial_path(name, number)}/prune")
+def prune(name: str, number: int, *, attempt: int) -> Request:
+    return Request("POST", f"{trial_path(name, number)}/prune", body={"attempt": attempt})
 
 
-def tell(
-    name: str,
-    number: int,
+def heartbeat(name: str, number: int, *, attempt: int | None = None) -> Request:
+    return Request("POST", f"{trial_path(name, number)}/heartbeat", body={"attempt": attempt})
+
+
+def tell(name: str, number: int, outcome: Mapping[str, Any]) -> Request:
+    return Request("POST", f"{trial_path(name, number)}/tell", body=outcome)
+
+
+def tell_many(name: str, outcomes: Sequence[Mapping[str, Any]]) -> Request:
+    return Request("POST", f"{study_path(name)}/tell", body={"tells": outcomes})
+
+
+def describe_outcome(
+    state: str | Enum | None,
+    values: Any,
     *,
-    state: str | Enum,
-    values: Sequence[Any] | None,
-    reason: str | None,
-    user_attrs: Mapping[str, Any] | None,
-) -> Request:
-    body: dict[str, Any] = {"state": told_state_word(state)}
+    reason: str | None = None,
+    cause: str | None = None,
+    constraints: Mapping[str, Any] | Sequence[Any] | None = None,
+    user_attrs: Mapping[str, Any] | None = None,
+    attempt: int | None = None,
+) -> dict[str, Any]:
+    """How a trial ended, as `tell` takes it; COMPLETE when there are values and no state.
+
+    Raises:
+        ValueError: Neither values nor a state, or a state in which no trial ends.
+        TypeError: A value is no number.
+    """
+    if state is None and values is None:
+        raise ValueError("Tell values, or a state: PRUNED or FAIL.")
+    body: dict[str, Any] = {"state": told_state_word(state or "COMPLETE")}
     if values is not None:
-        body["values"] = [encode_number(value) for value in values]
+        body["values"] = _encode_numbers(values)
     if reason is not None:
         body["reason"] = reason[:LONGEST_REASON]
+    if constraints:
+        body["constraints"] = describe_constraints(constraints)
     if user_attrs:
         body["user_attrs"] = to_plain(user_attrs)
-    return Request("POST", f"{trial_path(name, number)}/tell", body=body)
+    named = {"cause": cause, "attempt": attempt}
+    return body | {key: value for key, value in named.items() if value is not None}
+
+
+def describe_constraints(constraints: Mapping[str, Any] | Sequence[Any]) -> Any:
+    """An object by name, or a list for constraints without names."""
+    if isinstance(constraints, Mapping):
+        return {name: encode_number(value) for name, value in constraints.items()}
+    return [encode_number(value) for value in constraints]
+
+
+def describe_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """A space as the API takes it; Optuna's distributions may stand for our documents."""
+    documents = {
+        name: describe_distribution(document) or document for name, document in space.items()
+    }
+    return cast("dict[str, Any]", to_plain(documents))
+
+
+def describe_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that were not left out."""
+    return {key: to_plain(value) for key, value in settings.items() if value is not LEFT_OUT}
 
 
 def describe_objectives(
@@ -132,6 +221,16 @@ def study_path(name: str) -> str:
 
 def trial_path(name: str, number: int) -> str:
     return f"{study_path(name)}/trials/{number:d}"
+
+
+def _add(path: str, body: Mapping[str, Any], *, wait_seconds: float = 0.0) -> Request:
+    key = uuid.uuid4().hex
+    return Request("POST", path, body=body, idempotency_key=key, wait_seconds=wait_seconds)
+
+
+def _encode_numbers(values: Any) -> list[float | str]:
+    is_several = isinstance(values, Sequence) and not isinstance(values, str)
+    return [encode_number(value) for value in (values if is_several else [values])]
 
 
 def _describe_directions(words: Sequence[str]) -> dict[str, Any]:

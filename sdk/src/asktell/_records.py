@@ -48,13 +48,20 @@ class StudySummary:
     """A study at one moment.
 
     Attributes:
-        state: `active`, or `finished` when it hands out no more trials.
+        state: `active`; `paused`; `stopping` while the last trials run; `finished`.
+        stop_reason: Why it starts no new trials: `stopped`, one of the budget's limits, or
+            `exhausted`. None while it does, or is only paused.
+        started: Trials that count towards `max_trials`.
+        max_trials: None is no limit.
         best: None before the first completed trial, and for several objectives.
         revision: Grows with every change of the study.
     """
 
     name: str
     state: str
+    stop_reason: str | None
+    started: int
+    max_trials: int | None
     objectives: tuple[Objective, ...]
     counts: TrialCounts
     best: BestTrial | None
@@ -71,7 +78,10 @@ class FrozenTrial:
         state: Optuna's own `TrialState` where optuna is imported.
         values: One per objective; for PRUNED the last reported value; None before that.
         intermediate_values: Reported values by step.
-        attempt: Which execution of the trial this is, from 1.
+        constraints: Told values by name; the trial is feasible when all are zero or less.
+        attempt: Which execution of the trial this is, from 1; 0 while enqueued.
+        phase: Where that execution is: `queued`, `live`, `expired` or `ended`.
+        lease_expires_at: It counts as lost unless something is heard of it until then.
         reason: Why it failed, in the words of whoever told it.
         ask_seq: Position of the ask in the study's recorded order of operations.
         tell_seq: Position of the tell in the same order; None while unfinished.
@@ -83,7 +93,10 @@ class FrozenTrial:
     values: list[float] | None
     intermediate_values: dict[int, float]
     user_attrs: dict[str, Any]
+    constraints: dict[str, float]
     attempt: int
+    phase: str
+    lease_expires_at: datetime | None
     reason: str | None
     ask_seq: int | None
     tell_seq: int | None
@@ -116,6 +129,9 @@ def read_summary(document: Mapping[str, Any]) -> StudySummary:
     return StudySummary(
         name=document["name"],
         state=document["state"],
+        stop_reason=document["stop_reason"],
+        started=document["progress"]["started"],
+        max_trials=document["progress"]["max_trials"],
         objectives=read_objectives(document),
         counts=_read_counts(document["counts"]),
         best=best and BestTrial(best["number"], decode_number(best["value"])),
@@ -144,12 +160,17 @@ def read_trial(document: Mapping[str, Any]) -> FrozenTrial:
             for point in document["intermediate_values"]
         },
         user_attrs=dict(document["user_attrs"]),
+        constraints={
+            name: decode_number(value) for name, value in (document["constraints"] or {}).items()
+        },
         attempt=document["attempt"],
+        phase=document["phase"],
+        lease_expires_at=read_optional_time(document["lease_expires_at"]),
         reason=document["reason"],
         ask_seq=document["ask_seq"],
         tell_seq=document["tell_seq"],
-        datetime_start=_read_optional_time(document["started_at"]),
-        datetime_complete=_read_optional_time(document["finished_at"]),
+        datetime_start=read_optional_time(document["started_at"]),
+        datetime_complete=read_optional_time(document["finished_at"]),
     )
 
 
@@ -164,5 +185,5 @@ def _read_counts(document: Mapping[str, int]) -> TrialCounts:
     )
 
 
-def _read_optional_time(text: str | None) -> datetime | None:
+def read_optional_time(text: str | None) -> datetime | None:
     return None if text is None else read_time(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +18,26 @@ LONGEST_RETRY_AFTER_SECONDS = 30.0
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
+# Passes when somebody else's trial ends, which may take hours: the caller decides whether to wait.
+CALLERS_CODE = "parallelism-reached"
+
 # Refused before a byte of the request left: the server cannot have acted on it.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where time and chance come from; tests pass their own."""
+    """Where time and chance come from; tests pass their own.
+
+    Attributes:
+        wait: Waits for a condition, which is held, for so many seconds at most.
+    """
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = random.random
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    wait: Callable[[threading.Condition, float], object] = threading.Condition.wait
 
 
 class Patience:
@@ -68,10 +77,17 @@ class Patience:
 
 def read_retry_after(response: httpx.Response, now: datetime) -> float:
     """Seconds that the answer asks us to wait: 0 when it does not, or not understandably."""
-    header = response.headers.get("Retry-After", "").strip()
-    if header.isascii() and header.isdigit():
-        return float(header[:9])
+    header = response.headers.get("Retry-After", "")
+    seconds = read_seconds(header)
+    if seconds is not None:
+        return seconds
     try:
         return max(0.0, (parsedate_to_datetime(header) - now).total_seconds())
     except (TypeError, ValueError):
         return 0.0
+
+
+def read_seconds(header: str) -> float | None:
+    """The seconds that a Retry-After header names; None if it names none, such as a date."""
+    text = header.strip()
+    return float(text[:9]) if text.isascii() and text.isdigit() else None

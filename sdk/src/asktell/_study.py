@@ -7,22 +7,25 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, overload
 
 from asktell import _protocol
+from asktell._imports import describe_trial
+from asktell._json import to_plain
+from asktell._leases import DEFAULT_LEASE_SECONDS, Lease
 from asktell._optimize import Optimization
-from asktell._optuna import StudyDirection, direction_named
-from asktell._records import (
-    FrozenTrial,
-    StudySummary,
-    read_objectives,
-    read_summary,
-    read_trial,
-)
+from asktell._protocol import LEFT_OUT, LeftOut
+from asktell._reading import ReadableStudy
+from asktell._records import FrozenTrial, read_trial
 from asktell._trial import Trial
+from asktell._waiting import wait_for_room
 
 if TYPE_CHECKING:
-    from asktell._connection import Connection
+    from asktell._connection import Connection, Request
+    from asktell._leases import Heartbeats
+
+# As many as one request may carry, and few enough for its body not to be too large.
+IMPORT_BATCH = 200
 
 
-class Study:
+class Study(ReadableStudy):
     """A study on the server, made by `Client.create_study` and `Client.get_study`.
 
     Nothing but what was fixed at creation is kept here, so any number of objects, threads and
@@ -35,59 +38,80 @@ class Study:
         sampler: `{"type": …, "args": …}` with every argument that the server resolved.
         pruner: Likewise, or None.
         seed: Base of every random draw.
-        user_attrs: What it was created with.
     """
 
-    def __init__(self, connection: Connection, document: Mapping[str, Any]) -> None:
-        self.name: str = document["name"]
-        self.objectives = read_objectives(document)
-        self.space: Mapping[str, Any] | None = document["space"]
-        self.sampler: Mapping[str, Any] = document["sampler"]
-        self.pruner: Mapping[str, Any] | None = document["pruner"]
-        self.seed: int = document["seed"]
-        self.user_attrs: Mapping[str, Any] = document["user_attrs"]
-        self._connection = connection
+    def __init__(
+        self, connection: Connection, heartbeats: Heartbeats, document: Mapping[str, Any]
+    ) -> None:
+        super().__init__(connection, document)
+        self._heartbeats = heartbeats
         self._optimizations: list[Optimization] = []
 
-    @property
-    def direction(self) -> StudyDirection:
-        """Which way the single objective improves; Optuna's own enum where optuna is imported.
-
-        Raises:
-            RuntimeError: The study has several objectives.
-        """
-        if len(self.objectives) > 1:
-            raise RuntimeError(f"Study {self.name!r} has several objectives: use `directions`.")
-        return self.directions[0]
-
-    @property
-    def directions(self) -> list[StudyDirection]:
-        """Which way each objective improves; Optuna's own enum where optuna is imported."""
-        return [direction_named(objective.direction.name) for objective in self.objectives]
+    @overload
+    def ask(
+        self,
+        count: None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        distributions: Mapping[str, Any] | None = None,
+        lease_seconds: float | None = DEFAULT_LEASE_SECONDS,
+        wait_seconds: float = 0.0,
+    ) -> Trial: ...
 
     @overload
-    def ask(self, count: None = None, *, params: Mapping[str, Any] | None = None) -> Trial: ...
-
-    @overload
-    def ask(self, count: int, *, params: Mapping[str, Any] | None = None) -> list[Trial]: ...
+    def ask(
+        self,
+        count: int,
+        *,
+        params: Mapping[str, Any] | None = None,
+        distributions: Mapping[str, Any] | None = None,
+        lease_seconds: float | None = DEFAULT_LEASE_SECONDS,
+        wait_seconds: float = 0.0,
+    ) -> list[Trial]: ...
 
     def ask(
-        self, count: int | None = None, *, params: Mapping[str, Any] | None = None
+        self,
+        count: int | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        distributions: Mapping[str, Any] | None = None,
+        lease_seconds: float | None = DEFAULT_LEASE_SECONDS,
+        wait_seconds: float = 0.0,
     ) -> Trial | list[Trial]:
         """Starts a trial, or `count` of them as a list.
 
         Args:
             count: 1 to 1000.
             params: Values to fix instead of having them suggested.
+            distributions: The search space of this ask, where the study declares none; in the
+                API's form or in Optuna's distributions.
+            lease_seconds: After how long without a word the trial counts as lost, at least 1;
+                None for never. It is renewed in the background as long as somebody holds the
+                Trial; whoever keeps only its number asks for as long as the trial may take.
+            wait_seconds: How long to wait while the study is paused, or as many trials run as it
+                allows.
 
         Raises:
-            ConflictError: `study-finished`: the sampler has nothing left to suggest.
+            StudyPausedError: It was paused all the time.
+            TooManyRequestsError: `parallelism-reached` all the time.
+            ConflictError: `study-finished`: the budget is spent, somebody ended the study, or
+                the sampler has nothing left to suggest.
             InvalidError: The params contradict the declared space.
             NotFoundError: The study was deleted.
         """
-        request = _protocol.ask(self.name, count=1 if count is None else count, params=params)
-        asked = self._connection.call(request)["trials"]
-        trials = [Trial(self, self._connection, document) for document in asked]
+
+        def ask_once(seconds: float) -> list[Trial]:
+            request = _protocol.ask(
+                self.name,
+                count=1 if count is None else count,
+                params=params,
+                distributions=distributions,
+                lease_seconds=lease_seconds,
+                wait_seconds=seconds,
+            )
+            return self._start_trials(request, lease_seconds)
+
+        trials = wait_for_room(ask_once, seconds=wait_seconds, clock=self._connection.clock)
         return trials[0] if count is None else trials
 
     def tell(
@@ -97,24 +121,110 @@ class Study:
         state: str | Enum | None = None,
         *,
         reason: str | None = None,
+        cause: str | None = None,
+        constraints: Mapping[str, float] | Sequence[float] | None = None,
     ) -> FrozenTrial:
         """Ends a trial. Telling the same again changes nothing and is no error.
 
+        The answer is RUNNING when a failure led to a further attempt.
+
         Args:
-            trial: The trial, or its number; only the former brings user attributes along.
+            trial: The trial, or its number; only the former brings along what was set on it, and
+                is refused when somebody else has the trial now.
             values: A number, or one per objective, for COMPLETE.
             state: COMPLETE when values are given; else PRUNED or FAIL as text or enum.
             reason: Why it failed.
+            cause: Of a FAIL: `failed`, or `preempted` when its machine was taken away, after
+                which studies try it again by default.
+            constraints: Satisfied if ≤ 0, by name or as a list, in place of those set on the
+                trial. All trials of a study that have any have the same.
 
         Raises:
+            LeaseLostError: Somebody else has the trial now.
             ConflictError: `already-told`, and told something else.
             InvalidError: Wrong number of values, or NaN among them. The trial is untouched.
             ValueError: Neither values nor a state.
         """
-        if state is None and values is None:
-            raise ValueError("Tell values, or a state: PRUNED or FAIL.")
-        told = trial if isinstance(trial, Trial) else self._trial_numbered(trial)
-        return told._tell(state or "COMPLETE", _to_sequence(values), reason=reason)
+        if isinstance(trial, Trial):
+            outcome = trial._describe_outcome(
+                state, values, reason=reason, cause=cause, constraints=constraints
+            )
+            return trial._tell(outcome)
+        outcome = _protocol.describe_outcome(
+            state, values, reason=reason, cause=cause, constraints=constraints
+        )
+        document = self._connection.call(_protocol.tell(self.name, trial, outcome))
+        return self._note_told(trial, document)
+
+    def tell_many(self, tells: Iterable[tuple[Any, ...]]) -> list[FrozenTrial]:
+        """Ends up to 1000 trials in one request, all or none.
+
+        Args:
+            tells: For each the positional arguments of `tell`: `(trial, values)` or
+                `(trial, values, state)`.
+
+        Raises:
+            ConflictError: One of them was told something else, or has somebody else.
+            InvalidError: One of them is not valid. No trial was touched.
+            ValueError: Neither values nor a state.
+        """
+        parts = list(tells)
+        if not parts:
+            return []
+        outcomes = [self._describe_numbered(*part) for part in parts]
+        answer = self._connection.call(_protocol.tell_many(self.name, outcomes))
+        return [
+            self._note_told(part[0], document)
+            for part, document in zip(parts, answer["trials"], strict=True)
+        ]
+
+    def enqueue_trial(
+        self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None
+    ) -> int:
+        """Lets a later ask hand out these parameters, and returns the number of that trial.
+
+        Args:
+            params: The sampler chooses those that are left out.
+            user_attrs: JSON values kept with the trial.
+
+        Raises:
+            InvalidError: The params contradict the declared space.
+        """
+        document = {"params": to_plain(params), "user_attrs": to_plain(user_attrs or {})}
+        numbers = self._connection.call(_protocol.enqueue(self.name, [document]))["numbers"]
+        return int(numbers[0])
+
+    def add_trial(self, trial: Any, *, distributions: Mapping[str, Any] | None = None) -> int:
+        """Adds a trial that finished elsewhere, and returns its number here; see `add_trials`."""
+        return self.add_trials([trial], distributions=distributions)[0]
+
+    def add_trials(
+        self, trials: Iterable[Any], *, distributions: Mapping[str, Any] | None = None
+    ) -> list[int]:
+        """Adds trials that finished elsewhere, and returns their numbers here.
+
+        They teach the sampler, and spend no budget. Each 200 of them are added together or not at
+        all.
+
+        Args:
+            trials: FrozenTrial objects, Optuna's or ours.
+            distributions: Of their parameters, for our own in a study that declares no space.
+
+        Raises:
+            InvalidError: A trial does not fit the study.
+            ValueError: A trial is not finished; `enqueue_trial` is for those.
+        """
+        documents = [
+            describe_trial(
+                trial, is_space_declared=self.space is not None, distributions=distributions
+            )
+            for trial in trials
+        ]
+        numbers: list[int] = []
+        for start in range(0, len(documents), IMPORT_BATCH):
+            batch = documents[start : start + IMPORT_BATCH]
+            numbers += self._connection.call(_protocol.import_trials(self.name, batch))["numbers"]
+        return numbers
 
     def optimize(
         self,
@@ -129,7 +239,10 @@ class Study:
         """Runs an Optuna objective until one of the limits, `stop()`, or the end of the study.
 
         An exception of the objective tells FAIL and is raised again, unless it is to be caught;
-        TrialPruned tells PRUNED. A returned NaN, None or wrong number of values is a FAIL.
+        TrialPruned tells PRUNED. A returned NaN, None or wrong number of values is a FAIL. A trial
+        that somebody else has got meanwhile, because its lease ran out, is left to them.
+
+        While the study is paused, and while others run as many trials as it allows, it waits.
 
         Args:
             objective: Takes a Trial, returns its value or values.
@@ -160,6 +273,8 @@ class Study:
     def stop(self) -> None:
         """Lets every `optimize` of this object end after the trials that it is running.
 
+        A trial that arrives for a thread that was waiting for one is given back.
+
         Raises:
             RuntimeError: No `optimize` is running.
         """
@@ -168,76 +283,89 @@ class Study:
         for optimization in list(self._optimizations):
             optimization.stop()
 
-    def trials(
-        self, states: Iterable[str | Enum] | None = None, *, page_size: int = 500
-    ) -> list[FrozenTrial]:
-        """All trials by number, or those in these states; fetched `page_size` per request."""
-        words = [_state_word(state) for state in states or ()]
-        found: list[FrozenTrial] = []
-        cursor: str | None = None
-        while True:
-            request = _protocol.list_trials(
-                self.name, states=words, page_size=page_size, cursor=cursor
-            )
-            page = self._connection.call(request)
-            found += map(read_trial, page["trials"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return found
+    def pause(self) -> None:
+        """Lets nobody start a trial until `resume`; those that run go on."""
+        self._change_state("pause")
 
-    def get_trial(self, number: int) -> FrozenTrial:
-        """The trial of that number.
+    def resume(self) -> None:
+        """Lets trials be started again after `pause` or `finish`.
 
         Raises:
-            NotFoundError: `trial-not-found`.
+            ConflictError: `study-finished`: its budget is spent; `configure` can raise it.
         """
-        return read_trial(self._connection.call(_protocol.get_trial(self.name, number)))
+        self._change_state("resume")
 
-    def get_trials(
+    def finish(self) -> None:
+        """Lets nobody start a trial any more; those that run go on and are the last ones.
+
+        It holds for everybody who works on the study, unlike `stop`, which ends an `optimize` of
+        this object as it does in Optuna.
+        """
+        self._change_state("stop")
+
+    def configure(
         self,
-        deepcopy: bool = True,  # noqa: ARG002 - Optuna's signature; every answer is a copy here
-        states: Iterable[str | Enum] | None = None,
-    ) -> list[FrozenTrial]:
-        """`trials` under Optuna's name and with its arguments, for callbacks written for it."""
-        return self.trials(states)
+        *,
+        budget: Mapping[str, Any] | LeftOut = LEFT_OUT,
+        parallelism: int | LeftOut | None = LEFT_OUT,
+        lease_seconds: float | LeftOut | None = LEFT_OUT,
+        retry: Mapping[str, Any] | LeftOut = LEFT_OUT,
+    ) -> None:
+        """Changes settings of the study; see `Client.create_study`. A larger budget reopens it.
 
-    @property
-    def best_trial(self) -> FrozenTrial:
-        """The best completed trial, asked from the server each time.
+        What is left out stays as it is, also within `budget` and `retry`. None means no limit.
 
         Raises:
-            NotFoundError: `no-best-trial`: none is complete, or there are several objectives.
+            InvalidError: A setting makes no sense.
         """
-        return read_trial(self._connection.call(_protocol.get_best_trial(self.name)))
+        document = _protocol.describe_settings(
+            {
+                "budget": budget,
+                "parallelism": parallelism,
+                "lease_seconds": lease_seconds,
+                "retry": retry,
+            }
+        )
+        self._connection.call(_protocol.patch_study(self.name, document))
 
-    @property
-    def best_params(self) -> dict[str, Any]:
-        """Parameters of the best trial."""
-        return self.best_trial.params
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Keeps a JSON value with the study.
 
-    @property
-    def best_value(self) -> float:
-        """Value of the best trial."""
-        values = self.best_trial.values
-        assert values is not None, "a completed trial has values"
-        return values[0]
-
-    def summary(self) -> StudySummary:
-        """State, counts and best of this moment."""
-        return read_summary(self._connection.call(_protocol.get_study(self.name)))
+        Raises:
+            TypeError: The value has no JSON form.
+            ValueError: It contains a NaN or an infinity.
+        """
+        document = {"user_attrs": to_plain({key: value})}
+        self._connection.call(_protocol.patch_study(self.name, document))
 
     def __repr__(self) -> str:
         return f"Study({self.name!r})"
 
-    def _trial_numbered(self, number: int) -> Trial:
-        return Trial(self, self._connection, {"number": number, "attempt": 1, "params": {}})
+    def _start_trials(self, request: Request, lease_seconds: float | None) -> list[Trial]:
+        sent_at = self._connection.clock.monotonic()
+        asked = self._connection.call(request)["trials"]
+        return [self._start_trial(document, lease_seconds, sent_at) for document in asked]
 
+    def _start_trial(
+        self, asked: Mapping[str, Any], lease_seconds: float | None, sent_at: float
+    ) -> Trial:
+        heartbeat = _protocol.heartbeat(self.name, asked["number"], attempt=asked["attempt"])
+        lease = Lease(self._heartbeats, heartbeat, seconds=lease_seconds or 0.0)
+        lease.renew(asked["lease_expires_at"], sent_at=sent_at)
+        return Trial(self, self._connection, asked, lease)
 
-def _to_sequence(values: Any) -> Sequence[Any] | None:
-    if values is None or (isinstance(values, Sequence) and not isinstance(values, str)):
-        return values
-    return [values]
+    def _describe_numbered(
+        self, trial: Trial | int, values: Any = None, state: str | Enum | None = None
+    ) -> dict[str, Any]:
+        if isinstance(trial, Trial):
+            return {"number": trial.number, **trial._describe_outcome(state, values)}
+        return {"number": trial, **_protocol.describe_outcome(state, values)}
 
+    def _note_told(self, trial: Trial | int, document: Mapping[str, Any]) -> FrozenTrial:
+        if isinstance(trial, Trial):
+            return trial._note_told(document)
+        self._heartbeats.forget_trial(_protocol.heartbeat(self.name, trial))
+        return read_trial(document)
 
-def _state_word(state: str | Enum) -> str:
-    return (state.name if isinstance(state, Enum) else state).upper()
+    def _change_state(self, action: str) -> None:
+        self._connection.call(_protocol.change_state(self.name, action))
