@@ -342,7 +342,8 @@ class Mirror(BaseStorage):
         if len(self.directions) > 1 or trial.state is not TrialState.COMPLETE:
             return
         best = None if self.best_number is None else self._trials[self.best_number]
-        if _is_feasible(trial) and (best is None or self._is_better(trial, best)):
+        is_feasible = all(value <= 0 for value in trial.constraints.values())
+        if is_feasible and (best is None or self._is_better(trial, best)):
             self.best_number = trial.number
 
     def _is_better(self, trial: FrozenTrial, best: FrozenTrial) -> bool:
@@ -395,7 +396,3 @@ class Mirror(BaseStorage):
 
 def _value(trial: FrozenTrial) -> float:
     return trial.values[0] if trial.values else float("nan")
-
-
-def _is_feasible(trial: FrozenTrial) -> bool:
-    return all(value <= 0 for value in trial.constraints.values())

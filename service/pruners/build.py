@@ -27,8 +27,10 @@ def build_pruner(component: Component | None) -> BasePruner:
 
 def _silence_optuna() -> None:
     ignore_warning("", ExperimentalWarning)
-    # Percentiles over infinite reports.
+    # Reports that are infinite, nothing but NaN, or near the largest float.
     ignore_warning("invalid value encountered", RuntimeWarning)
+    ignore_warning("All-NaN slice encountered", RuntimeWarning)
+    ignore_warning("overflow encountered in", RuntimeWarning)
     # WilcoxonPruner, once a report, where it cannot compare.
     ignore_warning("The intermediate values of the (current|best) trial", UserWarning)
     ignore_warning("The best trial has no intermediate values so Wilcoxon", UserWarning)

@@ -66,6 +66,8 @@ def silence_optuna() -> None:
     ignore_warning("", ExperimentalWarning)
     ignore_warning(".*has been deprecated in v", FutureWarning)
     ignore_warning("Separable CMA-ES does not operate meaningfully", UserWarning)
+    # Values and constraints that are infinite or near the largest float, and a popsize of 2.
+    ignore_warning("(overflow|invalid value|divide by zero) encountered", RuntimeWarning)
 
 
 def _convert_args(component: Component) -> dict[str, Any]:

@@ -37,6 +37,15 @@ _SPEC = {
 _GIVE_UP_SECONDS = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Which server accepted an operation; its COMMIT was between these monotonic times."""
+
+    url: str
+    sent_at: float
+    answered_at: float
+
+
 @dataclass(slots=True)
 class Acknowledged:
     """What clients were told had happened; appended by many threads."""
@@ -46,6 +55,7 @@ class Acknowledged:
     reports: list[tuple[int, int, float]] = field(default_factory=list)
     tells: dict[int, float] = field(default_factory=dict)
     denied: list[str] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
 
     @property
     def operations(self) -> int:
@@ -123,6 +133,7 @@ class Clients:
         url = self._find_url()
         if url is None:
             return None
+        sent_at = time.monotonic()
         try:
             response = http.post(url + path, json=body, headers=headers)
         except httpx.TransportError:
@@ -130,6 +141,7 @@ class Clients:
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             return None
         response.raise_for_status()
+        self.acknowledged.accepted.append(Accepted(url, sent_at, time.monotonic()))
         return response.json()
 
 

@@ -1,6 +1,8 @@
 """What is stored for a pruner, every reason to refuse one, and "auto" resources."""
 
 import json
+import math
+import random
 from typing import Any
 
 import optuna
@@ -197,3 +199,37 @@ def test_wilcoxon_does_not_warn_about_what_it_cannot_compare() -> None:
     assert not trial.should_prune()
     trial.report(1.0, 1)
     assert not trial.should_prune()
+
+
+EXTREME = [math.inf, -math.inf, math.nan, 1e308, -1e308, 0.0, 1.0]
+DECIDING = {
+    "MedianPruner": {"n_startup_trials": 1},
+    "PercentilePruner": {"percentile": 25, "n_startup_trials": 1},
+    "ThresholdPruner": {"lower": -1.0, "upper": 1.0},
+    "PatientPruner": {"patience": 1, "wrapped_pruner": HALVING},
+    "SuccessiveHalvingPruner": {"min_resource": 1, "reduction_factor": 2},
+    "HyperbandPruner": {"max_resource": 12, "reduction_factor": 2},
+    "WilcoxonPruner": {"n_startup_steps": 1},
+}
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("name", DECIDING)
+def test_a_decision_is_made_whatever_was_reported(name: str, direction: str) -> None:
+    # The suite turns warnings into errors, so deciding without one is the assertion.
+    draw = random.Random(1).choice
+    study = optuna.create_study(
+        study_name="s",
+        direction=direction,
+        sampler=optuna.samplers.RandomSampler(seed=1),
+        pruner=build_pruner(resolve(name, DECIDING[name])),
+    )
+    for number in range(40):
+        trial = study.ask()
+        for step in sorted(draw([(0, 1, 2, 3), (1, 2, 5, 9), (0, 2**31 - 1)])):
+            trial.report(draw(EXTREME), step)
+            trial.should_prune()
+        if number % 3:
+            study.tell(trial, 1.0 if number == 1 else draw(EXTREME[:2] + EXTREME[3:]))
+        else:
+            study.tell(trial, state=TrialState.PRUNED)

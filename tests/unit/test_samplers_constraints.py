@@ -1,6 +1,7 @@
 """Samplers see the constraints that a trial was told, in the form in which we keep them."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -127,3 +128,22 @@ def test_no_trial_is_best_while_none_is_feasible() -> None:
     assert study.best_trials == []
     with pytest.raises(ValueError, match="No"):
         _ = study.best_trial
+
+
+@pytest.mark.parametrize("directions", [ONE, TWO], ids=["one", "two"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_any_value_and_constraint_that_can_be_told_is_borne(
+    name: str, directions: list[StudyDirection]
+) -> None:
+    # The suite turns warnings into errors.
+    extreme = [math.inf, -math.inf, 1e308, -1e308, 0.0, 1.0]
+    resolved = resolve_sampler(SAMPLERS[name], space=SPACE, n_objectives=len(directions))
+    sampler = build_sampler(resolved, seed=7, space=SPACE)
+    study = optuna.Study("s", open_mirror(directions), sampler=sampler)
+    for number in range(60):
+        trial = study.ask(SPACE.distributions)
+        if number % 3:
+            set_as_list(study, trial._trial_id, {"c": extreme[number % 5]})
+        values = [extreme[(number * (k + 1) + number // 6) % 6] for k in range(len(directions))]
+        study.tell(trial, values)
+    assert len(study.trials) == 60
