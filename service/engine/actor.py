@@ -107,6 +107,9 @@ class Actor:
         self.ownership = ownership
         self.attempts = Attempts(loaded.records, now=clock())
         self.control = Control(loaded.settings, loaded.is_paused, loaded.stop_reason)
+        if self.control.stop_reason is not None:
+            # What waits for another attempt does not do so for ever any more.
+            self.attempts.wake_by(clock())
         self._committer = committer
         self._trial_ids = trial_ids
         self._revision = loaded.revision
@@ -161,7 +164,7 @@ class Actor:
     def wake_at(self) -> datetime | None:
         """When the study needs attention though nobody calls; None: never."""
         deadline = None
-        if self.control.stop_reason is None:
+        if self.control.hands_out_retries:
             deadline = find_deadline(self.control.settings.budget, self._tally)
         return min((at for at in (self.attempts.wake_at, deadline) if at), default=None)
 
@@ -233,7 +236,7 @@ class Actor:
             self._mirror.replay(draft.mirror.journal)
         except UpdateFinishedTrialError as error:
             raise TrialNotRunning("The trial has ended in the meantime.") from error
-        for record in draft.records.values():
+        for record in sorted(draft.records.values(), key=lambda each: each.tell_seq or 0):
             self._count(record)
             self.attempts.put(record)
         self._settle(draft.control or self.control)

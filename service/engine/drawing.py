@@ -123,6 +123,7 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
 def _create_fixed(study: optuna.Study, mirror: Mirror, fixed: Mapping[str, Any]) -> optuna.Trial:
     """Creates what `study.enqueue_trial` and a following `study.ask` would leave."""
     template = create_trial(state=TrialState.RUNNING, system_attrs={FIXED_ATTR: dict(fixed)})
+    template.datetime_start = mirror.now()
     trial_id = mirror.create_new_trial(mirror.study_id, template)
     # `study.ask` makes a study forget the trials that it found for an earlier draw.
     fresh = optuna.Study(study.study_name, mirror, sampler=study.sampler, pruner=study.pruner)

@@ -25,7 +25,7 @@ def check_attempt(record: TrialRecord, attempt: int | None, *, is_end: bool = Fa
             f"Trial {record.number} has had {record.attempt} attempt(s); there is no attempt "
             f"{attempt}. Send the one that the ask returned, or leave it out."
         )
-    if not is_end or record.phase is not AttemptPhase.QUEUED:
+    if not is_end or record.phase is AttemptPhase.LIVE:
         raise LeaseLost(
             f"Attempt {attempt} of trial {record.number} was given up and attempt "
             f"{record.attempt} has taken over. Stop working on it and ask for another trial."
@@ -53,6 +53,9 @@ def renew(record: TrialRecord, *, has_room: bool, now: datetime) -> TrialRecord:
     Args:
         has_room: Whether an attempt that was given up may count as live again.
     """
+    if record.lease_seconds is None and not has_room:
+        # Without a lease only a failure queued it, and for how long it is kept stays as it is.
+        return record
     return replace(
         record,
         phase=AttemptPhase.LIVE if has_room else record.phase,

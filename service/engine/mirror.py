@@ -67,7 +67,7 @@ class Mirror(BaseStorage):
         self._counts = dict.fromkeys(TrialState, 0)
         self._distributions: dict[str, BaseDistribution] = {}
         self._new_trial_id = new_trial_id
-        self._now = now
+        self.now = now
 
     @classmethod
     def of(
@@ -213,7 +213,7 @@ class Mirror(BaseStorage):
         trial = self._check_updatable(trial_id)
         if state is TrialState.RUNNING and trial.state is not TrialState.WAITING:
             return False
-        self._record(StateSet(trial_id, trial.state, state, values, self._now()))
+        self._record(StateSet(trial_id, trial.state, state, values, self.now()))
         return True
 
     def set_trial_intermediate_value(
@@ -384,7 +384,7 @@ class Mirror(BaseStorage):
     def _build_trial(self, template: FrozenTrial | None) -> FrozenTrial:
         if template is None:
             trial = create_trial(state=TrialState.RUNNING)
-            trial.datetime_start = self._now()
+            trial.datetime_start = self.now()
             return trial
         for name, distribution in template.distributions.items():
             self.check_compatible(name, distribution)
