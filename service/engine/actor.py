@@ -7,7 +7,7 @@ take long; it runs on a draft of its own while reports and tells go on, one at a
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -26,7 +26,8 @@ from service.engine.control import Control, Standing, find_deadline, find_stop_r
 from service.engine.mirror import Mirror
 from service.engine.replies import Replies
 from service.engine.sampling import Sampling
-from service.engine.tally import Tally, ends_in_order, is_started
+from service.engine.scores import find_score
+from service.engine.tally import Tally, ends_in_order, is_ended_here, is_started
 from service.engine.trial_ids import TrialIds
 from service.metrics import count_ended_trial, count_granted_attempts
 from service.pruners import build_pruner
@@ -212,11 +213,21 @@ class Actor:
         finally:
             self._granting -= count
 
+    def notice_time(self) -> None:
+        """Stops the study if its time is over; written with whatever is accepted next."""
+        if self.wake_at is not None and self.clock() >= self.wake_at:
+            self._settle(self.control)
+
     def draw_seqs(self, count: int) -> range:
         """Returns the next positions in the study's recorded order."""
         first = self._last_seq + 1
         self._last_seq += count
         return range(first, first + count)
+
+    def check_ours(self) -> None:
+        """Raises why the study may no longer be served from here, if so."""
+        if self.ownership.error is not None:
+            raise self.ownership.error
 
     def begin(self) -> Draft:
         """Starts an operation; dropping the draft undoes everything in it."""
@@ -230,8 +241,7 @@ class Actor:
         Raises:
             TrialNotRunning: A trial of the draft has ended since it began; nothing is kept.
         """
-        if self.ownership.error is not None:
-            raise self.ownership.error
+        self.check_ours()
         try:
             self._mirror.replay(draft.mirror.journal)
         except UpdateFinishedTrialError as error:
@@ -249,10 +259,12 @@ class Actor:
         return self._submit(None)
 
     async def wait_for_change(self, seconds: float) -> None:
-        """Returns once a draft was accepted, or after `seconds`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
+        """Returns once a draft was accepted, the study is not ours any more, or after `seconds`."""
+        ended = self.ownership.ended
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._changed, ended)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
     def _submit(self, write: StudyWrite | None) -> asyncio.Future[None]:
         self._last_commit = self._committer.submit(self.ownership, write)
@@ -273,13 +285,10 @@ class Actor:
         ):
             count_granted_attempts()
         if record.phase is AttemptPhase.ENDED:
-            is_best = self._mirror.best_number == record.number
-            if record.ask_seq == record.tell_seq:
-                self._tally.count_import(is_best=is_best)
-            else:
-                state = TrialState[self.get_trial(record.number).state.name]
-                self._tally.count_end(state, is_best=is_best)
-                count_ended_trial(state)
+            trial = self.get_trial(record.number)
+            _count_end(self._tally, record, trial, self._mirror)
+            if is_ended_here(record):
+                count_ended_trial(TrialState[trial.state.name])
 
     def _settle(self, control: Control) -> None:
         if control.hands_out_retries:
@@ -365,10 +374,13 @@ def _count(loaded: LoadedStudy, mirror: Mirror) -> Tally:
         assert began is not None, "a trial that was asked for has begun"
         tally.count_start(began.astimezone())
     for record in ends_in_order(loaded.records.values()):
-        is_best = mirror.best_number == record.number
-        if record.ask_seq == record.tell_seq:
-            tally.count_import(is_best=is_best)
-        else:
-            state = TrialState[loaded.trials[record.number].state.name]
-            tally.count_end(state, is_best=is_best)
+        _count_end(tally, record, loaded.trials[record.number], mirror)
     return tally
+
+
+def _count_end(tally: Tally, record: TrialRecord, trial: FrozenTrial, mirror: Mirror) -> None:
+    score = find_score(trial, mirror.directions)
+    if is_ended_here(record):
+        tally.count_end(TrialState[trial.state.name], score)
+    else:
+        tally.count_result(score)

@@ -75,13 +75,13 @@ async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
     if command.idempotency_key is None:
         answer = await _hand_out_in_time(actor, wanted, None)
     else:
-        request = _keyed(command, command.idempotency_key)
+        request = _keyed(command, command.idempotency_key, actor.clock())
         produce = partial(_hand_out_in_time, actor, wanted, request)
         answer = await actor.replies.once(request, produce)
     return tuple(_read_asked(document) for document in answer)
 
 
-def _keyed(command: Ask, key: str) -> KeyedRequest:
+def _keyed(command: Ask, key: str, now: datetime) -> KeyedRequest:
     body = {
         "count": command.count,
         "params": command.params,
@@ -89,7 +89,7 @@ def _keyed(command: Ask, key: str) -> KeyedRequest:
         "lease_seconds": command.lease_seconds,
         "distributions": command.distributions,
     }
-    return keyed_request("ask", key, body)
+    return keyed_request("ask", key, body, now=now)
 
 
 def _check(actor: Actor, command: Ask) -> _Wanted:
@@ -122,6 +122,7 @@ async def _hand_out_in_time(
             if loop.time() >= until:
                 raise
             await actor.wait_for_change(until - loop.time())
+            actor.check_ours()
         else:
             if answer:
                 return answer

@@ -69,15 +69,17 @@ def no_probe(point: str) -> None:
 
 
 class Ownership:
-    """The right to write one study, for as long as `error` is None."""
+    """The right to write one study, for as long as `error` is None; then `ended` is set."""
 
     def __init__(self, study_id: int) -> None:
         self.study_id = study_id
         self.error: AsktellError | None = None
+        self.ended = asyncio.Event()
 
     def end(self, error: AsktellError) -> None:
         """Ends it; the first reason stays. Whoever still holds it gets `error`."""
         self.error = self.error or error
+        self.ended.set()
 
 
 @dataclass(slots=True)

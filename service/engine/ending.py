@@ -30,12 +30,23 @@ def end_trial(
     )
 
 
-def queue_again(draft: Draft, record: TrialRecord, *, reason: str, now: datetime) -> None:
-    """Lets the next ask have a further attempt of the trial."""
+def queue_lost(draft: Draft, record: TrialRecord, *, reason: str, now: datetime) -> None:
+    """Lets the next ask have a further attempt of a trial, unless it is heard of before."""
+    draft.records[record.number] = replace(
+        record,
+        phase=AttemptPhase.QUEUED,
+        reason=reason,
+        lease_expires_at=compute_expiry(record.lease_seconds, now),
+    )
+
+
+def queue_failed(draft: Draft, record: TrialRecord, *, reason: str, now: datetime) -> None:
+    """Lets the next ask have a further attempt of a trial whose job has given up."""
     kept_seconds = record.lease_seconds or DEFAULT_LEASE_SECONDS
     draft.records[record.number] = replace(
         record,
         phase=AttemptPhase.QUEUED,
         reason=reason,
+        lease_seconds=None,
         lease_expires_at=compute_expiry(kept_seconds, now),
     )

@@ -45,7 +45,8 @@ async def enqueue(
     fixed = [check_fixed(actor, trial.params, actor.space) for trial in trials]
     if idempotency_key is None:
         return tuple(await _store(actor, trials, fixed, None))
-    request = keyed_request("enqueue", idempotency_key, [asdict(trial) for trial in trials])
+    body = [asdict(trial) for trial in trials]
+    request = keyed_request("enqueue", idempotency_key, body, now=actor.clock())
     produce = partial(_store, actor, trials, fixed, request)
     return tuple(await actor.replies.once(request, produce))
 

@@ -9,7 +9,7 @@ import structlog
 from service.domain.studies import AttemptEnd
 from service.domain.trials import AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
-from service.engine.ending import end_trial, queue_again
+from service.engine.ending import end_trial, queue_lost
 from service.engine.leases import compute_expiry
 from service.metrics import count_expired_lease
 from service.storage.journal import TrialRecord
@@ -49,13 +49,21 @@ def _give_up(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> 
         case AttemptPhase.LIVE:
             _lose(actor, draft, record, now)
         case AttemptPhase.EXPIRED:
-            end_trial(actor, draft, record, state=TrialState.FAIL, reason=_lost(record))
+            _end(actor, draft, record, reason=_lost(record))
         case AttemptPhase.QUEUED:
-            end_trial(actor, draft, record, state=TrialState.FAIL, reason=_left(actor, record))
+            _end(actor, draft, record, reason=_left(actor, record))
         case AttemptPhase.ENDED:
             raise AssertionError("What has ended is never overdue.")
         case _:
             assert_never(record.phase)
+
+
+def _end(actor: Actor, draft: Draft, record: TrialRecord, *, reason: str) -> None:
+    if record.should_prune:
+        reason = f"{reason} The pruner had decided to stop it."
+        end_trial(actor, draft, record, state=TrialState.PRUNED, reason=reason)
+    else:
+        end_trial(actor, draft, record, state=TrialState.FAIL, reason=reason)
 
 
 def _left(actor: Actor, record: TrialRecord) -> str:
@@ -69,10 +77,9 @@ def _lose(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> Non
     count_expired_lease()
     retry = actor.control.settings.retry
     if record.should_prune:
-        reason = f"{_lost(record)} The pruner had decided to stop it."
-        end_trial(actor, draft, record, state=TrialState.PRUNED, reason=reason)
+        _end(actor, draft, record, reason=_lost(record))
     elif actor.control.hands_out_retries and retry.allows(AttemptEnd.LOST, attempt=record.attempt):
-        queue_again(draft, record, reason=_lost(record), now=now)
+        queue_lost(draft, record, reason=_lost(record), now=now)
     else:
         draft.records[record.number] = replace(
             record,

@@ -66,7 +66,8 @@ async def import_trials(
     templates = [_build_template(actor, trial) for trial in trials]
     if idempotency_key is None:
         return tuple(await _store(actor, trials, templates, None))
-    request = keyed_request("import", idempotency_key, [_to_document(trial) for trial in trials])
+    body = [_to_document(trial) for trial in trials]
+    request = keyed_request("import", idempotency_key, body, now=actor.clock())
     produce = partial(_store, actor, trials, templates, request)
     return tuple(await actor.replies.once(request, produce))
 

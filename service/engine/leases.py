@@ -53,8 +53,8 @@ def renew(record: TrialRecord, *, has_room: bool, now: datetime) -> TrialRecord:
     Args:
         has_room: Whether an attempt that was given up may count as live again.
     """
-    if record.lease_seconds is None and not has_room:
-        # Without a lease only a failure queued it, and for how long it is kept stays as it is.
+    if record.phase is AttemptPhase.QUEUED and record.lease_seconds is None:
+        # It said itself that it failed, and has no lease left to renew.
         return record
     return replace(
         record,

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.domain.studies import TrialCounts
 from service.engine.copies import as_stored, copy_trial
+from service.engine.scores import find_score
 from service.storage.journal import (
     AttrKind,
     IntermediateValueSet,
@@ -62,7 +63,7 @@ class Mirror(BaseStorage):
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: dict[str, Any] = {}
         self.journal: list[Mutation] = []
-        self.best_number: int | None = None
+        self._best: tuple[float, int] | None = None
         self._trials: list[FrozenTrial] = []
         self._counts = dict.fromkeys(TrialState, 0)
         self._distributions: dict[str, BaseDistribution] = {}
@@ -129,6 +130,11 @@ class Mirror(BaseStorage):
     def find_trial(self, number: int) -> FrozenTrial | None:
         """Returns the stored trial itself: read it, never change it."""
         return self._trials[number] if 0 <= number < len(self._trials) else None
+
+    @property
+    def best_number(self) -> int | None:
+        """The best feasible trial of a study with one objective; None before one."""
+        return None if self._best is None else self._best[1]
 
     # Optuna's BaseStorage: studies
 
@@ -339,17 +345,12 @@ class Mirror(BaseStorage):
         self._consider_best(trial)
 
     def _consider_best(self, trial: FrozenTrial) -> None:
-        if len(self.directions) > 1 or trial.state is not TrialState.COMPLETE:
+        score = find_score(trial, self.directions)
+        if score is None:
             return
-        best = None if self.best_number is None else self._trials[self.best_number]
-        is_feasible = all(value <= 0 for value in trial.constraints.values())
-        if is_feasible and (best is None or self._is_better(trial, best)):
-            self.best_number = trial.number
-
-    def _is_better(self, trial: FrozenTrial, best: FrozenTrial) -> bool:
-        sign = 1 if self.directions[0] is StudyDirection.MINIMIZE else -1
         # Among equals the lower number, so that the order of the tells leaves no trace.
-        return (sign * _value(trial), trial.number) < (sign * _value(best), best.number)
+        if self._best is None or (score, trial.number) < self._best:
+            self._best = (score, trial.number)
 
     # Looking things up
 
@@ -392,7 +393,3 @@ class Mirror(BaseStorage):
         trial.user_attrs = as_stored(template.user_attrs)
         trial.system_attrs = as_stored(template.system_attrs)
         return trial
-
-
-def _value(trial: FrozenTrial) -> float:
-    return trial.values[0] if trial.values else float("nan")

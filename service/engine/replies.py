@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from service.domain.errors import IdempotencyKeyReused
@@ -26,10 +26,10 @@ class KeyedRequest:
         return StoredReply(self.operation, self.key, self.body_digest, answer, self.arrived_at)
 
 
-def keyed_request(operation: str, key: str, body: Any) -> KeyedRequest:
+def keyed_request(operation: str, key: str, body: Any, *, now: datetime) -> KeyedRequest:
     """Builds the identity of a request from its key and its JSON-like body."""
     text = json.dumps(body, sort_keys=True).encode()
-    return KeyedRequest(operation, key, hashlib.sha256(text).digest(), datetime.now(UTC))
+    return KeyedRequest(operation, key, hashlib.sha256(text).digest(), now)
 
 
 class Replies:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.domain.errors import ParallelismReached, StudyFinished, StudyPaused
-from service.domain.studies import StopReason, StudyState
+from service.domain.studies import StopReason
 from service.engine.actor import Actor
 from service.storage.journal import TrialRecord
 
@@ -37,12 +37,13 @@ def plan_hand_out(actor: Actor, count: int, *, only_new: bool) -> HandOut:
     Raises:
         StudyPaused, StudyFinished, ParallelismReached: It gets nothing.
     """
-    if actor.state is StudyState.PAUSED:
-        raise StudyPaused(f"Study {actor.spec.name!r} is paused; resume it to get trials.")
+    actor.notice_time()
     retries = _list_retries(actor, only_new=only_new)
     left = count if actor.trials_left is None else min(count, actor.trials_left)
     if not retries and not left:
         raise _build_finished(actor)
+    if actor.control.is_paused:
+        raise StudyPaused(f"Study {actor.spec.name!r} is paused; resume it to get trials.")
     room = count if actor.room is None else min(count, actor.room)
     if not room:
         raise ParallelismReached(

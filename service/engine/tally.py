@@ -16,30 +16,35 @@ class Tally:
         started: Trials whose first attempt was asked for here.
         first_asked_at: When the first of those was.
         failures_in_row: FAIL trials since the last other end.
-        without_improvement: COMPLETE and PRUNED trials since the best one.
+        without_improvement: COMPLETE and PRUNED trials since the first of the best ones.
+        best_score: Lower is better, whatever the direction.
     """
 
     started: int = 0
     first_asked_at: datetime | None = None
     failures_in_row: int = 0
     without_improvement: int = 0
+    best_score: float | None = None
 
     def count_start(self, at: datetime) -> None:
         """A trial was asked for, for the first time."""
         self.started += 1
         self.first_asked_at = self.first_asked_at or at
 
-    def count_end(self, state: TrialState, *, is_best: bool) -> None:
-        """A trial that was started here has ended."""
-        if state is TrialState.FAIL:
-            self.failures_in_row += 1
-            return
-        self.failures_in_row = 0
-        self.without_improvement = 0 if is_best else self.without_improvement + 1
+    def count_end(self, state: TrialState, score: float | None) -> None:
+        """A trial that was started here has ended.
 
-    def count_import(self, *, is_best: bool) -> None:
-        """A trial that had ended elsewhere came in."""
-        if is_best:
+        Args:
+            score: Lower is better; None if it cannot be the best.
+        """
+        self.without_improvement += state is not TrialState.FAIL
+        self.failures_in_row = self.failures_in_row + 1 if state is TrialState.FAIL else 0
+        self.count_result(score)
+
+    def count_result(self, score: float | None) -> None:
+        """A trial ended here or elsewhere; what is only as good as the best is no improvement."""
+        if score is not None and (self.best_score is None or score < self.best_score):
+            self.best_score = score
             self.without_improvement = 0
 
 
@@ -48,9 +53,12 @@ def is_started(record: TrialRecord) -> bool:
     return record.ask_seq is not None and record.ask_seq != record.tell_seq
 
 
+def is_ended_here(record: TrialRecord) -> bool:
+    """Whether a trial that has ended did so here: neither imported nor adopted as it was."""
+    return record.tell_seq is not None and record.tell_seq != record.ask_seq
+
+
 def ends_in_order(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Records of the trials that ended here, in the order in which they did."""
+    """Records of the trials that ended, in the order in which they did; adopted ones first."""
     ended = [record for record in records if record.phase is AttemptPhase.ENDED]
-    return sorted(
-        (record for record in ended if record.tell_seq is not None), key=lambda r: r.tell_seq or 0
-    )
+    return sorted(ended, key=lambda record: record.tell_seq or 0)

@@ -14,7 +14,7 @@ from service.engine.constraints import (
     constraints_of,
     order_constraints,
 )
-from service.engine.ending import end_trial, queue_again
+from service.engine.ending import end_trial, queue_failed
 from service.engine.leases import check_attempt, decision_of
 from service.engine.results import check_result
 from service.storage.journal import TrialRecord
@@ -68,14 +68,14 @@ def _tell_one(actor: Actor, draft: Draft, number: int, outcome: Outcome) -> Tria
 def _end_attempt(
     actor: Actor, draft: Draft, trial: FrozenTrial, record: TrialRecord, outcome: Outcome
 ) -> None:
+    for key, value in (outcome.user_attrs or {}).items():
+        draft.mirror.set_trial_user_attr(trial._trial_id, key, value)
     if _is_tried_again(actor, record, outcome):
         # Told twice, or by a job whose lease had run out: it waits for its next attempt already.
         if record.phase is not AttemptPhase.QUEUED:
             reason = outcome.reason or f"Attempt {record.attempt} {outcome.cause}."
-            queue_again(draft, record, reason=reason, now=actor.clock())
+            queue_failed(draft, record, reason=reason, now=actor.clock())
         return
-    for key, value in (outcome.user_attrs or {}).items():
-        draft.mirror.set_trial_user_attr(trial._trial_id, key, value)
     if outcome.constraints:
         ordered = order_constraints(draft.mirror, outcome.constraints)
         draft.mirror.set_trial_system_attr(trial._trial_id, CONSTRAINTS_ATTR, ordered)
