@@ -9,9 +9,9 @@ from optuna.trial import TrialState, create_trial
 
 from service.domain.trials import AttemptPhase
 from service.engine.actor import Actor, Draft
+from service.engine.adding import add_trials
 from service.engine.drawing import FIXED_ATTR
 from service.engine.fixing import check_fixed
-from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.room import check_takes_trials
 from service.storage.journal import TrialRecord
 
@@ -43,37 +43,17 @@ async def enqueue(
         Unavailable: Nothing is known to have happened; repeat with the same key.
     """
     fixed = [check_fixed(actor, trial.params, actor.space) for trial in trials]
-    if idempotency_key is None:
-        return tuple(await _store(actor, trials, fixed, None))
-    body = [asdict(trial) for trial in trials]
-    request = keyed_request("enqueue", idempotency_key, body, now=actor.clock())
-    produce = partial(_store, actor, trials, fixed, request)
-    return tuple(await actor.replies.once(request, produce))
+    return await add_trials(
+        actor,
+        [partial(_add, trial, params) for trial, params in zip(trials, fixed, strict=True)],
+        operation="enqueue",
+        idempotency_key=idempotency_key,
+        body=[asdict(trial) for trial in trials],
+        check=check_takes_trials,
+    )
 
 
-async def _store(
-    actor: Actor,
-    trials: Sequence[EnqueuedTrial],
-    fixed: Sequence[Mapping[str, Any]],
-    request: KeyedRequest | None,
-) -> list[int]:
-    async with actor.drawing:
-        check_takes_trials(actor)
-        await actor.reserve_trials(len(trials))
-        seqs = actor.draw_seqs(len(trials))
-        draft = actor.begin()
-        numbers = [
-            _add(draft, trial, params, seq)
-            for trial, params, seq in zip(trials, fixed, seqs, strict=True)
-        ]
-        if request is not None:
-            draft.replies.append(request.reply(numbers))
-        committed = actor.accept(draft)
-    await committed
-    return numbers
-
-
-def _add(draft: Draft, trial: EnqueuedTrial, params: Mapping[str, Any], seq: int) -> int:
+def _add(trial: EnqueuedTrial, params: Mapping[str, Any], draft: Draft, seq: int) -> int:
     """Adds what `optuna.Study.enqueue_trial` would."""
     template = create_trial(
         state=TrialState.WAITING,

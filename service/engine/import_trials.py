@@ -15,8 +15,8 @@ from service.domain.errors import FieldError, Invalid, InvalidParams, InvalidRep
 from service.domain.limits import MAX_STEP
 from service.domain.trials import AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
+from service.engine.adding import add_trials
 from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
-from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.results import check_result
 from service.search_space import (
     check_complete_params,
@@ -64,36 +64,16 @@ async def import_trials(
         Unavailable: Nothing is known to have happened; repeat with the same key.
     """
     templates = [_build_template(actor, trial) for trial in trials]
-    if idempotency_key is None:
-        return tuple(await _store(actor, trials, templates, None))
-    body = [_to_document(trial) for trial in trials]
-    request = keyed_request("import", idempotency_key, body, now=actor.clock())
-    produce = partial(_store, actor, trials, templates, request)
-    return tuple(await actor.replies.once(request, produce))
+    return await add_trials(
+        actor,
+        [partial(_add, trial, template) for trial, template in zip(trials, templates, strict=True)],
+        operation="import",
+        idempotency_key=idempotency_key,
+        body=[_to_document(trial) for trial in trials],
+    )
 
 
-async def _store(
-    actor: Actor,
-    trials: Sequence[ImportedTrial],
-    templates: Sequence[FrozenTrial],
-    request: KeyedRequest | None,
-) -> list[int]:
-    async with actor.drawing:
-        await actor.reserve_trials(len(trials))
-        seqs = actor.draw_seqs(len(trials))
-        draft = actor.begin()
-        numbers = [
-            _add(draft, trial, template, seq)
-            for trial, template, seq in zip(trials, templates, seqs, strict=True)
-        ]
-        if request is not None:
-            draft.replies.append(request.reply(numbers))
-        committed = actor.accept(draft)
-    await committed
-    return numbers
-
-
-def _add(draft: Draft, trial: ImportedTrial, template: FrozenTrial, seq: int) -> int:
+def _add(trial: ImportedTrial, template: FrozenTrial, draft: Draft, seq: int) -> int:
     if trial.constraints:
         ordered = order_constraints(draft.mirror, trial.constraints)
         template.system_attrs = {CONSTRAINTS_ATTR: ordered}
