@@ -74,6 +74,7 @@ def configure_logging(*, level: str, style: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    logging.captureWarnings(capture=True)
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     _quieten_libraries(threshold)

@@ -15,6 +15,7 @@ from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_d
 from service.engine.ending import end_trial
 from service.engine.fixing import check_fixed
 from service.engine.leases import grant
+from service.engine.refusals import confirms_refusals
 from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.room import HandOut, plan_hand_out
 from service.samplers import EXHAUSTED_ATTR, check_suggestible
@@ -56,6 +57,7 @@ class _Wanted:
     space: SearchSpace | None
 
 
+@confirms_refusals
 async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
     """Returns up to `count` running trials, committed: as many as there are and may be live.
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from service.domain.studies import StopReason
 from service.engine.actor import Actor
+from service.engine.refusals import confirms_refusals
 from service.engine.settings import check_settings, patch_settings
 
 # A person's word and an exhausted sampler outlast any change of the budget.
 _NOT_OF_THE_BUDGET = (StopReason.STOPPED, StopReason.EXHAUSTED, None)
 
 
+@confirms_refusals
 async def configure(actor: Actor, patch: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> None:
     """Changes settings and attributes, committed; a study whose budget now has room goes on.
 

@@ -12,6 +12,7 @@ from service.engine.actor import Actor, Draft
 from service.engine.adding import add_trials
 from service.engine.drawing import FIXED_ATTR
 from service.engine.fixing import check_fixed
+from service.engine.refusals import confirms_refusals
 from service.engine.room import check_takes_trials
 from service.storage.journal import TrialRecord
 
@@ -28,6 +29,7 @@ class EnqueuedTrial:
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
+@confirms_refusals
 async def enqueue(
     actor: Actor, trials: Sequence[EnqueuedTrial], *, idempotency_key: str | None = None
 ) -> tuple[int, ...]:

@@ -3,10 +3,12 @@
 from service.domain.errors import TrialNotRunning
 from service.domain.trials import Decision
 from service.engine.actor import Actor
-from service.engine.leases import check_attempt, compute_expiry, decision_of, renew
+from service.engine.leases import check_attempt, compute_promise, decision_of, renew
+from service.engine.refusals import confirms_refusals
 from service.storage.journal import TrialRecord
 
 
+@confirms_refusals
 async def heartbeat(actor: Actor, number: int, *, attempt: int | None = None) -> Decision:
     """Renews the lease of a running trial and returns the stored decision, committed.
 
@@ -35,7 +37,7 @@ async def beat(actor: Actor, record: TrialRecord) -> Decision:
         if renewed.lease_expires_at is not None:
             actor.attempts.beat(record.number, renewed.lease_expires_at)
         await actor.confirm()
-    return decision_of(renewed, compute_expiry(record.lease_seconds, now))
+    return decision_of(renewed, compute_promise(renewed, now))
 
 
 def _is_worth_writing(record: TrialRecord, renewed: TrialRecord) -> bool:

@@ -17,6 +17,7 @@ from service.domain.trials import AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
 from service.engine.adding import add_trials
 from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.refusals import confirms_refusals
 from service.engine.results import check_result
 from service.search_space import (
     check_complete_params,
@@ -49,6 +50,7 @@ class ImportedTrial:
     finished_at: datetime | None = None
 
 
+@confirms_refusals
 async def import_trials(
     actor: Actor, trials: Sequence[ImportedTrial], *, idempotency_key: str | None = None
 ) -> tuple[int, ...]:

@@ -68,6 +68,14 @@ def compute_expiry(lease_seconds: float | None, now: datetime) -> datetime | Non
     return None if lease_seconds is None else now + timedelta(seconds=lease_seconds)
 
 
+def compute_promise(record: TrialRecord, now: datetime) -> datetime | None:
+    """Returns until when an attempt that was heard of now keeps its trial; None: for ever."""
+    if record.phase is AttemptPhase.QUEUED:
+        # There was no room: the next ask may get the trial.
+        return now
+    return compute_expiry(record.lease_seconds, now)
+
+
 def decision_of(record: TrialRecord, lease_expires_at: datetime | None) -> Decision:
     """What a record says to the training job."""
     return Decision(

@@ -3,8 +3,10 @@
 from service.domain.trials import Decision
 from service.engine.actor import Actor
 from service.engine.leases import check_attempt, decision_of
+from service.engine.refusals import confirms_refusals
 
 
+@confirms_refusals
 async def decide(actor: Actor, number: int, *, attempt: int | None = None) -> Decision:
     """Returns the stored decision, committed.
 

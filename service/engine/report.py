@@ -11,11 +11,13 @@ from service.domain.limits import MAX_STEP
 from service.domain.trials import Decision
 from service.engine.actor import PRUNER_ATTR, Actor, Draft
 from service.engine.heartbeat import beat
-from service.engine.leases import check_attempt, decision_of, renew
+from service.engine.leases import check_attempt, compute_promise, decision_of, renew
+from service.engine.refusals import confirms_refusals
 from service.pruners import build_pruner, has_auto, resolve_auto
 from service.storage.journal import TrialRecord
 
 
+@confirms_refusals
 async def report(
     actor: Actor,
     number: int,
@@ -42,12 +44,13 @@ async def report(
     if not new:
         return await beat(actor, record)
     draft = actor.begin()
-    record = renew(record, has_room=actor.room != 0, now=actor.clock())
+    now = actor.clock()
+    record = renew(record, has_room=actor.room != 0, now=now)
     for step, value in sorted(new.items(), key=itemgetter(0)):
         record = _report_one(actor, draft, trial._trial_id, record, step, value)
     draft.records[number] = record
     await actor.accept(draft)
-    return decision_of(record, record.lease_expires_at)
+    return decision_of(record, compute_promise(record, now))
 
 
 def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> None:

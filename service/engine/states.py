@@ -7,9 +7,11 @@ from service.domain.errors import StudyFinished
 from service.domain.studies import StopReason
 from service.engine.actor import Actor
 from service.engine.control import Control
+from service.engine.refusals import confirms_refusals
 from service.engine.room import explain_stop
 
 
+@confirms_refusals
 async def pause(actor: Actor) -> None:
     """Refuses asks until resumed, committed; running trials go on, a stopped study stays so."""
     async with actor.drawing:
@@ -17,6 +19,7 @@ async def pause(actor: Actor) -> None:
     await committed
 
 
+@confirms_refusals
 async def stop(actor: Actor) -> None:
     """Starts no more trials, committed; running ones may finish, lost ones are not tried again."""
     async with actor.drawing:
@@ -25,6 +28,7 @@ async def stop(actor: Actor) -> None:
     await committed
 
 
+@confirms_refusals
 async def resume(actor: Actor) -> None:
     """Hands out trials again, committed: after a pause, a stop, or what no longer holds.
 

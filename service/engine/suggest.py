@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.domain.errors import FieldError, InvalidParams, TrialNotRunning
 from service.engine.actor import Actor, Draft
 from service.engine.drawing import FIXED_ATTR, suggest_value
+from service.engine.refusals import confirms_refusals
 from service.samplers import check_suggestible
 from service.search_space import (
     check_fixed_values,
@@ -20,6 +21,7 @@ from service.search_space import (
 from service.storage.journal import Suggestion
 
 
+@confirms_refusals
 async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a value for each named distribution (native JSON), committed.
 

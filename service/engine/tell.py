@@ -16,6 +16,7 @@ from service.engine.constraints import (
 )
 from service.engine.ending import end_trial, queue_failed
 from service.engine.leases import check_attempt, decision_of
+from service.engine.refusals import confirms_refusals
 from service.engine.results import check_result
 from service.storage.journal import TrialRecord
 
@@ -37,6 +38,7 @@ async def tell(actor: Actor, number: int, outcome: Outcome) -> TrialView:
     return view
 
 
+@confirms_refusals
 async def tell_many(actor: Actor, outcomes: Sequence[tuple[int, Outcome]]) -> list[TrialView]:
     """Ends trials in this order, all of them or, if one is refused, none.
 
@@ -54,12 +56,12 @@ def _tell_one(actor: Actor, draft: Draft, number: int, outcome: Outcome) -> Tria
     trial = draft.mirror.get_trial(trial_id)
     record = draft.records.get(number) or actor.get_record(number)
     check_result(outcome.state, outcome.values, n_objectives=len(actor.spec.objectives))
+    if trial.state is OptunaState.WAITING:
+        raise TrialNotRunning(f"Trial {number} is WAITING; ask for it before you tell.")
+    check_attempt(record, outcome.attempt, is_end=True)
     if trial.state.is_finished():
         _check_repeat(trial, record, outcome, constraints_of(draft.mirror, trial))
-    elif trial.state is not OptunaState.RUNNING:
-        raise TrialNotRunning(f"Trial {number} is {trial.state.name}; ask for it before you tell.")
     else:
-        check_attempt(record, outcome.attempt, is_end=True)
         _end_attempt(actor, draft, trial, record, outcome)
     ended = draft.mirror.get_trial(trial_id)
     return _build_view(actor, draft, ended)
