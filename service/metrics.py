@@ -123,17 +123,17 @@ def count_refused_commit() -> None:
 
 
 def count_expired_lease() -> None:
-    """Counts a lease that ran out, whatever became of its trial; call it after the commit."""
+    """Counts a lease that ran out, whatever became of its trial."""
     _leases_expired.inc()
 
 
 def count_granted_attempts(attempts: int = 1) -> None:
-    """Counts attempts that an ask handed out; call it after the commit."""
+    """Counts attempts that an ask handed out."""
     _attempts_granted.inc(attempts)
 
 
 def count_ended_trial(state: TrialState) -> None:
-    """Counts a trial that ended here, told or by itself; call it after the commit."""
+    """Counts a trial that ended here, told or by itself."""
     _find_ended_child(state).inc()
 
 

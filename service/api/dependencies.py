@@ -73,7 +73,10 @@ def refuse_impossible_name(name: str) -> None:
 
 
 def _build_not_found(name: str) -> StudyNotFound:
-    return StudyNotFound(f"There is no study {name[:80]!r}; POST /studies makes one.")
+    return StudyNotFound(
+        f"There is no study {name[:80]!r} here. POST /studies makes one; if plain Optuna made it, "
+        "POST /studies/…/adopt takes it in."
+    )
 
 
 EngineDependency = Annotated[Engine, Depends(get_engine)]

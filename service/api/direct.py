@@ -7,6 +7,7 @@ ordinary way, which alone knows how to refuse.
 
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -20,6 +21,15 @@ from service.api.log_fields import note_attempt
 from service.api.strict import StrictRoute
 
 _ABSENT = object()
+
+
+_current_request: ContextVar[Request | None] = ContextVar("current_request", default=None)
+
+
+async def is_client_there() -> bool:
+    """Whether the client of the request at hand still waits for its answer."""
+    request = _current_request.get()
+    return request is None or not await request.is_disconnected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,9 @@ class DirectRoute(StrictRoute):
         if scope["method"] != "POST" or scope["query_string"]:
             await super().handle(scope, receive, send)
             return
-        body = await Request(scope, receive).body()
+        request = Request(scope, receive)
+        body = await request.body()
+        _current_request.set(request)
         try:
             arguments = {each.name: each.read(scope, body) for each in self._arguments}
         except (ValidationError, ValueError):

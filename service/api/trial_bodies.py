@@ -1,5 +1,6 @@
 """Bodies about one trial: their shape, and their translation into the engine's commands."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictInt, model_validator
@@ -62,7 +63,9 @@ class AskBody(Body):
         default=0, description="How long to wait for a trial instead of being refused at once"
     )
 
-    def to_command(self, idempotency_key: str | None) -> Ask:
+    def to_command(
+        self, idempotency_key: str | None, is_wanted: Callable[[], Awaitable[bool]]
+    ) -> Ask:
         return Ask(
             count=self.count,
             params=self.params,
@@ -71,6 +74,7 @@ class AskBody(Body):
             lease_seconds=self._choose_lease(),
             distributions=self.distributions,
             wait_seconds=self.wait_seconds,
+            is_wanted=is_wanted,
         )
 
     def _choose_lease(self) -> float | Literal["study"] | None:

@@ -27,7 +27,7 @@ from service.api.dependencies import (
     StudyDependency,
     TrialNumber,
 )
-from service.api.direct import DirectRoute
+from service.api.direct import DirectRoute, is_client_there
 from service.api.fields import JsonObject
 from service.api.openapi import (
     describe_answer,
@@ -97,7 +97,7 @@ async def ask(
     actor: ActorDependency, body: AskBody = _ASK_FOR_ONE, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Get trials to run, with their parameters."""
-    trials = await ask_engine(actor, body.to_command(idempotency_key))
+    trials = await ask_engine(actor, body.to_command(idempotency_key, is_client_there))
     return JsonAnswer(to_asked_trials(trials))
 
 

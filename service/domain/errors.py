@@ -4,6 +4,7 @@
     ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
+    │                   ClientGone
     ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
@@ -91,6 +92,12 @@ class LeaseLost(Conflict):
     """A newer attempt of the trial is live: whoever gets this has nothing left to do."""
 
     code = "lease-lost"
+
+
+class ClientGone(Conflict):
+    """Nobody reads this one: the client hung up."""
+
+    code = "client-gone"
 
 
 class TooMany(AsktellError):

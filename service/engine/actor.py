@@ -14,20 +14,20 @@ from datetime import datetime
 import optuna
 import structlog
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from service.domain.errors import TrialNotFound, TrialNotRunning
-from service.domain.studies import Component, Direction, StopReason, StudyState
+from service.domain.studies import Component, StopReason, StudyState
 from service.domain.trials import AttemptPhase, TrialState
 from service.engine.attempts import Attempts
 from service.engine.committer import Committer, Ownership
 from service.engine.control import Control, Standing, find_deadline, find_stop_reason
 from service.engine.mirror import Mirror
 from service.engine.replies import Replies
+from service.engine.restoring import RestoredStudy
 from service.engine.sampling import Sampling
 from service.engine.scores import find_score
-from service.engine.tally import Tally, ends_in_order, is_ended_here, is_started
+from service.engine.tally import is_ended_here, is_started
 from service.engine.trial_ids import TrialIds
 from service.metrics import count_ended_trial, count_granted_attempts
 from service.pruners import build_pruner
@@ -40,15 +40,9 @@ from service.storage.journal import (
     Suggestion,
     TrialRecord,
 )
-from service.storage.loader import LoadedStudy
 
 PRUNER_ATTR = "asktell:pruner"
 """Study system attribute: the pruner with its "auto" resources resolved, once they are."""
-
-_DIRECTIONS = {
-    Direction.MINIMIZE: StudyDirection.MINIMIZE,
-    Direction.MAXIMIZE: StudyDirection.MAXIMIZE,
-}
 
 _log = structlog.get_logger(__name__)
 
@@ -86,11 +80,12 @@ class Actor:
         sampling: Where that runs.
         sampler: Draws by seed, trial and purpose; one draw of the study at a time.
         clock: Gives the current time, aware.
+        used_at: When somebody last had to do with the study, in seconds of the loop's clock.
     """
 
     def __init__(
         self,
-        loaded: LoadedStudy,
+        restored: RestoredStudy,
         *,
         ownership: Ownership,
         committer: Committer,
@@ -98,6 +93,7 @@ class Actor:
         sampling: Sampling,
         clock: Callable[[], datetime],
     ) -> None:
+        loaded = restored.loaded
         self.study_id = loaded.study_id
         self.spec = loaded.spec
         self.space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
@@ -108,22 +104,26 @@ class Actor:
         self.ownership = ownership
         self.attempts = Attempts(loaded.records, now=clock())
         self.control = Control(loaded.settings, loaded.is_paused, loaded.stop_reason)
-        if self.control.stop_reason is not None:
-            # What waits for another attempt does not do so for ever any more.
-            self.attempts.wake_by(clock())
         self._committer = committer
         self._trial_ids = trial_ids
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
+        self.used_at = asyncio.get_running_loop().time()
         self._granting = 0
+        self._waiting = 0
         self._last_commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_commit.set_result(None)
         self._changed = asyncio.Event()
-        self._mirror = _build_mirror(loaded, trial_ids, clock)
-        self._tally = _count(loaded, self._mirror)
+        self._mirror = restored.mirror
+        self._tally = restored.tally
         self.sampler = build_sampler(self.spec.sampler, seed=self.spec.seed, space=self.space)
         self._pruner_component = self.pruner_component
         self._pruner = build_pruner(self._pruner_component)
+        # An adopted study may have reached its target before its first ask.
+        self._settle(self.control)
+        if self.control.stop_reason is not None and self.attempts.count_queued:
+            # What waits for another attempt does not do so for ever any more.
+            self.attempts.wake_by(clock())
 
     # What the use cases read
 
@@ -138,7 +138,7 @@ class Actor:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is at work on the study, here or on one of its trials."""
-        is_busy = self.drawing.locked() or not self._last_commit.done()
+        is_busy = self.drawing.locked() or self._waiting or not self._last_commit.done()
         return not is_busy and not self.attempts.count_leased and self.state != StudyState.STOPPING
 
     @property
@@ -165,9 +165,19 @@ class Actor:
     def wake_at(self) -> datetime | None:
         """When the study needs attention though nobody calls; None: never."""
         deadline = None
-        if self.control.hands_out_retries:
+        if self.control.stop_reason is None or self.state is StudyState.STOPPING:
             deadline = find_deadline(self.control.settings.budget, self._tally)
         return min((at for at in (self.attempts.wake_at, deadline) if at), default=None)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the study needs attention now."""
+        return self.wake_at is not None and self.clock() >= self.wake_at
+
+    @property
+    def is_stopping_now(self) -> bool:
+        """Whether the next change will find a reason to start no new trials."""
+        return self.control.stop_reason is None and self.find_stop_reason(self.control) is not None
 
     @property
     def pruner_component(self) -> Component | None:
@@ -213,11 +223,6 @@ class Actor:
         finally:
             self._granting -= count
 
-    def notice_time(self) -> None:
-        """Stops the study if its time is over; written with whatever is accepted next."""
-        if self.wake_at is not None and self.clock() >= self.wake_at:
-            self._settle(self.control)
-
     def draw_seqs(self, count: int) -> range:
         """Returns the next positions in the study's recorded order."""
         first = self._last_seq + 1
@@ -246,12 +251,14 @@ class Actor:
             self._mirror.replay(draft.mirror.journal)
         except UpdateFinishedTrialError as error:
             raise TrialNotRunning("The trial has ended in the meantime.") from error
+        offered = self._offer
         for record in sorted(draft.records.values(), key=lambda each: each.tell_seq or 0):
             self._count(record)
             self.attempts.put(record)
         self._settle(draft.control or self.control)
         self._adopt_resolved_pruner()
-        self._announce_change()
+        if self._offer != offered:
+            self._announce_change()
         return self._submit(self._build_write(draft))
 
     def confirm(self) -> asyncio.Future[None]:
@@ -259,16 +266,25 @@ class Actor:
         return self._submit(None)
 
     async def wait_for_change(self, seconds: float) -> None:
-        """Returns once a draft was accepted, the study is not ours any more, or after `seconds`."""
-        ended = self.ownership.ended
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._changed, ended)]
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        """Returns once an ask may get more, the study is not ours any more, or after `seconds`."""
+        events = (self._changed, self.ownership.ended)
+        waits = [asyncio.ensure_future(event.wait()) for event in events]
+        self._waiting += 1
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting -= 1
+            for wait in waits:
+                wait.cancel()
 
     def _submit(self, write: StudyWrite | None) -> asyncio.Future[None]:
         self._last_commit = self._committer.submit(self.ownership, write)
         return self._last_commit
+
+    @property
+    def _offer(self) -> tuple[int | None, int, Control]:
+        """What decides whether an ask that waits gets something."""
+        return self.room, self.attempts.count_queued, self.control
 
     def _announce_change(self) -> None:
         self._changed.set()
@@ -278,7 +294,9 @@ class Actor:
         earlier = self.attempts.find(record.number)
         was_started = earlier is not None and is_started(earlier)
         if is_started(record) and not was_started:
-            self._tally.count_start(self.clock())
+            began = self.get_trial(record.number).datetime_start
+            assert began is not None, "a trial that was asked for has begun"
+            self._tally.count_start(began.astimezone())
         if (
             record.attempt > (earlier.attempt if earlier else 0)
             and record.ask_seq != record.tell_seq
@@ -286,7 +304,7 @@ class Actor:
             count_granted_attempts()
         if record.phase is AttemptPhase.ENDED:
             trial = self.get_trial(record.number)
-            _count_end(self._tally, record, trial, self._mirror)
+            self._tally.count_end_of(record, trial, find_score(trial, self._mirror.directions))
             if is_ended_here(record):
                 count_ended_trial(TrialState[trial.state.name])
 
@@ -295,7 +313,8 @@ class Actor:
             reason = self.find_stop_reason(control)
             control = replace(control, stop_reason=reason or control.stop_reason)
         if control.stop_reason is not None and control.stop_reason != self.control.stop_reason:
-            self.attempts.wake_by(self.clock())
+            if self.attempts.count_queued:
+                self.attempts.wake_by(self.clock())
             _log.info("study.stopped", study=self.spec.name, reason=control.stop_reason.value)
         self.control = control
 
@@ -348,39 +367,3 @@ class Actor:
         if self.pruner_component != self._pruner_component:
             self._pruner_component = self.pruner_component
             self._pruner = build_pruner(self._pruner_component)
-
-
-def _build_mirror(
-    loaded: LoadedStudy, trial_ids: TrialIds, clock: Callable[[], datetime]
-) -> Mirror:
-    return Mirror.of(
-        study_id=loaded.study_id,
-        name=loaded.spec.name,
-        directions=[_DIRECTIONS[objective.direction] for objective in loaded.spec.objectives],
-        user_attrs=loaded.user_attrs,
-        system_attrs=loaded.system_attrs,
-        trials=loaded.trials,
-        new_trial_id=trial_ids.take,
-        now=lambda: clock().astimezone().replace(tzinfo=None),
-    )
-
-
-def _count(loaded: LoadedStudy, mirror: Mirror) -> Tally:
-    """Counts what was stored, to the same as if each change had just happened."""
-    tally = Tally()
-    started = [record for record in loaded.records.values() if is_started(record)]
-    for record in sorted(started, key=lambda record: record.ask_seq or 0):
-        began = loaded.trials[record.number].datetime_start
-        assert began is not None, "a trial that was asked for has begun"
-        tally.count_start(began.astimezone())
-    for record in ends_in_order(loaded.records.values()):
-        _count_end(tally, record, loaded.trials[record.number], mirror)
-    return tally
-
-
-def _count_end(tally: Tally, record: TrialRecord, trial: FrozenTrial, mirror: Mirror) -> None:
-    score = find_score(trial, mirror.directions)
-    if is_ended_here(record):
-        tally.count_end(TrialState[trial.state.name], score)
-    else:
-        tally.count_result(score)

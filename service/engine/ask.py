@@ -1,18 +1,19 @@
 """Ask: hand out trials, new ones with their declared parameters chosen, or lost ones again."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from service.domain.errors import InvalidSpace, ParallelismReached, StudyPaused
+from service.domain.errors import ClientGone, InvalidSpace, ParallelismReached, StudyPaused
 from service.domain.studies import RetryMode
 from service.domain.trials import AskedTrial, AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
 from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_drawing
 from service.engine.ending import end_trial
+from service.engine.expire import give_up_overdue
 from service.engine.fixing import check_fixed
 from service.engine.leases import grant
 from service.engine.refusals import confirms_refusals
@@ -33,6 +34,8 @@ class Ask:
         lease_seconds: None: the trials stay live for ever; "study": as long as the study says.
         distributions: A search space for these trials, of a study that declares none.
         wait_seconds: How long to wait while the study is paused or enough attempts are live.
+        is_wanted: Tells after a wait whether the client is still there. Not asked with a key:
+            whoever repeats such an ask gets the same trials.
     """
 
     count: int = 1
@@ -42,6 +45,7 @@ class Ask:
     lease_seconds: float | Literal["study"] | None = "study"
     distributions: Mapping[str, Any] | None = None
     wait_seconds: float = 0.0
+    is_wanted: Callable[[], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +129,15 @@ async def _hand_out_in_time(
                 raise
             await actor.wait_for_change(until - loop.time())
             actor.check_ours()
+            await _check_wanted(wanted.command)
         else:
             if answer:
                 return answer
+
+
+async def _check_wanted(command: Ask) -> None:
+    if command.idempotency_key is None and command.is_wanted and not await command.is_wanted():
+        raise ClientGone("The client left while it waited for a trial; it got none.")
 
 
 async def _hand_out(
@@ -136,6 +146,8 @@ async def _hand_out(
     """Returns trials, committed; none if enqueued ones were all that came up and cannot be run."""
     command = wanted.command
     async with actor.drawing:
+        # Whoever asks just after a lease has run out need not wait for anybody to notice.
+        give_up_overdue(actor)
         plan = plan_hand_out(actor, command.count, only_new=bool(wanted.fixed))
         with actor.granting(len(plan.retries) + plan.n_new):
             await actor.reserve_trials(plan.n_new)

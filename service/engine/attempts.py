@@ -8,7 +8,9 @@ from service.storage.journal import TrialRecord
 
 
 class Attempts:
-    """Every record of one study, and until when each unfinished attempt is good.
+    """Every record of one study, and until when each unended attempt is good.
+
+    An enqueued trial that nobody has asked for has no attempt.
 
     Args:
         records: By trial number.
@@ -35,9 +37,14 @@ class Attempts:
         return self.count_live + len(self._unended[AttemptPhase.EXPIRED])
 
     @property
+    def count_queued(self) -> int:
+        """How many trials wait for a further attempt."""
+        return len(self._unended[AttemptPhase.QUEUED])
+
+    @property
     def wake_at(self) -> datetime | None:
         """No attempt is overdue before; None: none will ever be."""
-        return self._wake_at
+        return self._wake_at if any(self._unended.values()) else None
 
     def find(self, number: int) -> TrialRecord | None:
         """The record of a trial, if there is such a trial."""
@@ -45,15 +52,14 @@ class Attempts:
 
     def list_retries(self) -> list[TrialRecord]:
         """Trials that wait for a further attempt, oldest first."""
-        queued = sorted(self._unended[AttemptPhase.QUEUED])
-        return [self._records[number] for number in queued if self._records[number].attempt]
+        return [self._records[number] for number in sorted(self._unended[AttemptPhase.QUEUED])]
 
     def put(self, record: TrialRecord) -> None:
         """Takes over a record that is being written."""
         earlier = self._records.get(record.number)
         if earlier is not None:
             self._unended[earlier.phase].discard(record.number)
-        if record.phase is not AttemptPhase.ENDED:
+        if record.phase is not AttemptPhase.ENDED and record.attempt:
             self._unended[record.phase].add(record.number)
         self._records[record.number] = record
         self._beats.pop(record.number, None)

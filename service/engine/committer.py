@@ -250,7 +250,10 @@ class Committer:
     async def _commit(self, connection: AsyncConnection[Any], batch: Sequence[_Submission]) -> None:
         try:
             await self._write(connection, batch)
-        except (psycopg.Error, AsktellError):
+        except _ConnectionLost:
+            raise
+        except Exception:
+            # A defect of ours in one study's rows is as much its own as a row that is refused.
             await self._roll_back(connection)
             for submission in batch:
                 await self._commit_alone(connection, submission)
@@ -271,7 +274,9 @@ class Committer:
             return
         try:
             await self._write(connection, [submission])
-        except (psycopg.Error, AsktellError) as error:
+        except _ConnectionLost:
+            raise
+        except Exception as error:
             await self._roll_back(connection)
             count_refused_commit()
             submission.context.run(
@@ -334,19 +339,21 @@ async def _lock(connection: AsyncConnection[Any], study_id: int) -> None:
         )
 
 
-def _describe(error: psycopg.Error | AsktellError) -> str:
+def _describe(error: Exception) -> str:
     """Without the DETAIL of Postgres, which quotes the row."""
     if isinstance(error, AsktellError):
         return error.message
-    return f"{type(error).__name__}: {error.diag.message_primary or error}"
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {said or error}"
 
 
-def _translate(error: psycopg.Error | AsktellError) -> AsktellError:
+def _translate(error: Exception) -> AsktellError:
     if isinstance(error, AsktellError):
         return error
     if isinstance(error, psycopg.OperationalError):
         return database_unavailable()
+    code = error.sqlstate if isinstance(error, psycopg.Error) else None
     return WriteFailed(
-        "The database refused this operation's rows; nothing of it was kept. The server's log has "
-        f"the reason ({error.sqlstate or type(error).__name__})."
+        "This operation's rows could not be written; nothing of it was kept. The server's log has "
+        f"the reason ({code or type(error).__name__})."
     )

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.errors import StudyNotFound, StudyReloading
+from service.domain.errors import DatabaseUnavailable, StudyNotFound, StudyReloading
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
 from service.engine.reaper import reap
+from service.engine.restoring import RestoredStudy, restore_study
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.storage.adoption import PlainStudies
@@ -27,6 +29,7 @@ _POOL_WAIT_SECONDS = 3.0
 # Left to itself the pool would wait ever longer between tries; this way the next caller tries.
 _POOL_RECONNECT_SECONDS = 2.0
 _FIRST_CONNECTION_SECONDS = 2.0
+_IDLE_SECONDS = 300.0
 # At about 20 kB each.
 _MAX_TRIALS_IN_MEMORY = 100_000
 
@@ -65,7 +68,6 @@ class Engine:
         self._committer = committer
         self._sampling_threads = sampling_threads
         self._max_trials_in_memory = max_trials_in_memory
-        # In the order of their last use.
         self._actors: dict[str, Actor] = {}
         self._opening: dict[str, asyncio.Task[Actor]] = {}
         self._removing: set[str] = set()
@@ -81,7 +83,7 @@ class Engine:
         """
         actor = self._actors.get(name)
         if actor is not None and actor.ownership.error is None:
-            self._actors[name] = self._actors.pop(name)
+            actor.used_at = asyncio.get_running_loop().time()
             return actor
         self._check_not_removing(name)
         opening = self._opening.get(name)
@@ -108,25 +110,30 @@ class Engine:
         return self._committer.queue_depth
 
     async def list_overdue(self) -> list[str]:
-        """Names of the studies, here or not, that should have been attended to.
+        """Names of the studies that should have been attended to, and are not held here.
 
         Raises:
             DatabaseUnavailable
         """
-        return await self.studies.list_overdue(self.clock())
+        held = {actor.spec.name for actor in self.list_actors()}
+        overdue = await self.studies.list_overdue(self.clock())
+        return [name for name in overdue if name not in held]
 
-    async def put_idle_aside(self) -> None:
-        """Forgets studies, least recently used first, while too many trials are in memory.
+    async def put_idle_aside(self, *, idle_seconds: float = _IDLE_SECONDS) -> None:
+        """Forgets studies, longest unused first, while too many trials are in memory.
 
-        Only studies at which nobody is at work; the next call loads them again.
+        Only studies at which nobody is at work, and with which nobody had to do for some time; the
+        next call loads them again.
 
         Raises:
             DatabaseUnavailable: Their locks could not be given back just now.
         """
-        actors = self.list_actors()
-        excess = sum(actor.count_trials for actor in actors) - self._max_trials_in_memory
-        for actor in actors:
-            if excess <= 0:
+        self._actors = {actor.spec.name: actor for actor in self.list_actors()}
+        excess = sum(actor.count_trials for actor in self._actors.values())
+        excess -= self._max_trials_in_memory
+        used_before = asyncio.get_running_loop().time() - idle_seconds
+        for actor in sorted(self._actors.values(), key=attrgetter("used_at")):
+            if excess <= 0 or actor.used_at > used_before:
                 return
             if actor.is_idle:
                 excess -= actor.count_trials
@@ -156,11 +163,17 @@ class Engine:
 
     async def _open(self, name: str) -> Actor:
         ownership = await self._committer.own(await self._find_id(name))
-        actor = self._actors[name] = await self._load(name, ownership)
+        try:
+            actor = await self._load(name, ownership)
+        except BaseException:
+            with suppress(DatabaseUnavailable):
+                await self._committer.disown(ownership)
+            raise
+        self._actors[name] = actor
         return actor
 
     async def _put_aside(self, actor: Actor) -> None:
-        del self._actors[actor.spec.name]
+        self._actors.pop(actor.spec.name, None)
         moved = StudyReloading("The study was put aside to save memory. Try again shortly.")
         await self._committer.end(actor.ownership, moved)
         await self._committer.disown(actor.ownership)
@@ -171,21 +184,27 @@ class Engine:
             raise _not_found(name)
         return study_id
 
+    def _restore(self, study_id: int, trial_ids: TrialIds) -> RestoredStudy | None:
+        with unavailable_when_lost():
+            loaded = load_study(self._database, study_id)
+        if loaded is None:
+            return None
+        return restore_study(loaded, new_trial_id=trial_ids.take, clock=self.clock)
+
     def _check_not_removing(self, name: str) -> None:
         if name in self._removing:
             raise _being_removed(name)
 
     async def _load(self, name: str, ownership: Ownership) -> Actor:
-        with unavailable_when_lost():
-            loaded = await asyncio.to_thread(load_study, self._database, ownership.study_id)
-        if loaded is None:
-            await self._committer.disown(ownership)
+        trial_ids = TrialIds(self._pool)
+        restored = await asyncio.to_thread(self._restore, ownership.study_id, trial_ids)
+        if restored is None:
             raise _not_found(name)
         return Actor(
-            loaded,
+            restored,
             ownership=ownership,
             committer=self._committer,
-            trial_ids=TrialIds(self._pool),
+            trial_ids=trial_ids,
             sampling=Sampling(self._sampling_threads),
             clock=self.clock,
         )
@@ -256,7 +275,10 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _not_found(name: str) -> StudyNotFound:
-    return StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")
+    return StudyNotFound(
+        f"There is no study {name!r} here. Create it with POST /studies; if plain Optuna made it, "
+        "adopt it first."
+    )
 
 
 def _being_removed(name: str) -> StudyReloading:

@@ -1,5 +1,6 @@
 """Expire: give up what nobody was heard of for the time of its lease."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -27,13 +28,22 @@ async def expire(actor: Actor) -> None:
     Raises:
         Unavailable: Nothing is known to have happened; it will be seen again.
     """
+    if actor.is_due:
+        # With nothing to give up this moves the stored `wake_at`, which other servers go by.
+        await (give_up_overdue(actor) or actor.accept(actor.begin()))
+
+
+def give_up_overdue(actor: Actor) -> asyncio.Future[None] | None:
+    """Does so at once; the future ends once it is committed. None: there was nothing to do."""
+    if not actor.is_due:
+        return None
     now = actor.clock()
-    if actor.wake_at is None or now < actor.wake_at:
-        return
     draft = actor.begin()
     for record in _list_overdue(actor, now):
         _give_up(actor, draft, record, now)
-    await actor.accept(draft)
+    if draft.is_empty and not actor.is_stopping_now:
+        return None
+    return actor.accept(draft)
 
 
 def _list_overdue(actor: Actor, now: datetime) -> list[TrialRecord]:

@@ -1,5 +1,7 @@
 """Heartbeat: an attempt is still at work."""
 
+from optuna.trial import TrialState
+
 from service.domain.errors import TrialNotRunning
 from service.domain.trials import Decision
 from service.engine.actor import Actor
@@ -19,7 +21,7 @@ async def heartbeat(actor: Actor, number: int, *, attempt: int | None = None) ->
     """
     trial = actor.get_trial(number)
     record = actor.get_record(number)
-    if trial.state.name != "RUNNING":
+    if trial.state is not TrialState.RUNNING:
         raise TrialNotRunning(f"Trial {number} is {trial.state.name}; stop working on it.")
     check_attempt(record, attempt)
     return await beat(actor, record)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,9 @@ from service.search_space import (
     parse_distribution,
 )
 from service.storage.journal import TrialRecord
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCKS_MAY_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,20 @@ def _build_template(actor: Actor, trial: ImportedTrial) -> FrozenTrial:
         intermediate_values=dict(trial.intermediate_values),
         user_attrs=dict(trial.user_attrs),
     )
-    finished_at = trial.finished_at or actor.clock()
+    started_at, finished_at = _choose_times(trial, actor.clock())
+    template.datetime_start = _to_local(started_at)
     template.datetime_complete = _to_local(finished_at)
-    template.datetime_start = _to_local(trial.started_at or finished_at)
     return template
+
+
+def _choose_times(trial: ImportedTrial, now: datetime) -> tuple[datetime, datetime]:
+    finished_at = trial.finished_at or now
+    started_at = trial.started_at or finished_at
+    if started_at < _EARLIEST or finished_at > now + _CLOCKS_MAY_DIFFER:
+        raise Invalid("A trial's times must lie between 1970 and now.")
+    if finished_at < started_at:
+        raise Invalid("A trial cannot have finished before it started.")
+    return started_at, finished_at
 
 
 def _check_reports(actor: Actor, trial: ImportedTrial) -> None:
@@ -122,9 +135,6 @@ def _check_reports(actor: Actor, trial: ImportedTrial) -> None:
     for step in trial.intermediate_values:
         if not 0 <= step <= MAX_STEP:
             raise InvalidReport(f"Step {step} is out of range: use 0 to {MAX_STEP}.")
-    started, finished = trial.started_at, trial.finished_at
-    if started is not None and finished is not None and finished < started:
-        raise Invalid("A trial cannot have finished before it started.")
 
 
 def _choose_values(trial: ImportedTrial) -> Sequence[float] | None:

@@ -56,9 +56,11 @@ def renew(record: TrialRecord, *, has_room: bool, now: datetime) -> TrialRecord:
     if record.phase is AttemptPhase.QUEUED and record.lease_seconds is None:
         # It said itself that it failed, and has no lease left to renew.
         return record
+    is_live = has_room or record.phase is AttemptPhase.LIVE
     return replace(
         record,
-        phase=AttemptPhase.LIVE if has_room else record.phase,
+        phase=AttemptPhase.LIVE if is_live else record.phase,
+        reason=None if is_live else record.reason,
         lease_expires_at=compute_expiry(record.lease_seconds, now),
     )
 

@@ -1,7 +1,7 @@
 """Attends to studies that nobody calls: leases and time limits that run out."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class Studies(Protocol):
         """Studies that are held in memory here."""
 
     async def list_overdue(self) -> list[str]:
-        """Names of all studies in the database that should have been attended to."""
+        """Names of other studies in the database that should have been attended to."""
 
     async def get_actor(self, name: str) -> Actor:
         """Loads a study, unless another server has it."""
@@ -40,19 +40,24 @@ async def reap(studies: Studies, *, every_seconds: float) -> None:
     Studies that are in the database only, after a restart say, are loaded once one of their
     leases has run out: nobody else would notice.
     """
-    round_ = 0
-    while True:
-        await asyncio.sleep(every_seconds)
-        if round_ % _ROUNDS_PER_PATROL == 0:
-            await _load_overdue(studies)
-        for actor in studies.list_actors():
-            await _expire(actor)
-        with _carrying_on():
-            await studies.put_idle_aside()
-        round_ += 1
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_repeat(attend, studies, every_seconds))
+        # Loading takes a while, and what is held here must not wait for it.
+        tasks.create_task(_repeat(patrol, studies, every_seconds * _ROUNDS_PER_PATROL))
 
 
-async def _load_overdue(studies: Studies) -> None:
+async def attend(studies: Studies) -> None:
+    """Gives up what is overdue in the studies that are held here."""
+    for actor in studies.list_actors():
+        # One study that cannot be attended to must not keep the others waiting.
+        with log_context(study=actor.spec.name), _carrying_on():
+            await expire(actor)
+    with _carrying_on():
+        await studies.put_idle_aside()
+
+
+async def patrol(studies: Studies) -> None:
+    """Loads the studies in which something is overdue, unless another server has them."""
     names: list[str] = []
     with _carrying_on():
         names = await studies.list_overdue()
@@ -62,10 +67,12 @@ async def _load_overdue(studies: Studies) -> None:
             await studies.get_actor(name)
 
 
-async def _expire(actor: Actor) -> None:
-    # One study that cannot be attended to must not keep the others waiting.
-    with log_context(study=actor.spec.name), _carrying_on():
-        await expire(actor)
+async def _repeat(
+    work: Callable[[Studies], Awaitable[None]], studies: Studies, every_seconds: float
+) -> None:
+    while True:
+        await asyncio.sleep(every_seconds)
+        await work(studies)
 
 
 @contextmanager

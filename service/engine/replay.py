@@ -8,13 +8,13 @@ from typing import Any, assert_never
 
 import optuna
 from optuna.pruners import NopPruner
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.domain.errors import StudyNotFound
 from service.engine.constraints import CONSTRAINTS_ATTR
 from service.engine.drawing import FIXED_ATTR, draw_trial, suggest_value
 from service.engine.mirror import Mirror
+from service.engine.restoring import directions_of
 from service.samplers import RELATIVE_ATTR, build_sampler
 from service.search_space import parse_space
 from service.storage.adoption import BEFORE_ADOPTION_ATTR
@@ -24,8 +24,8 @@ from service.storage.journal import TrialRecord
 from service.storage.loader import LoadedStudy
 from service.storage.order import Event, EventKind, RecordedStudy, load_recorded_study
 
-# What an adopted trial may get only once it is managed.
-_WRITTEN_LATER = (CONSTRAINTS_ATTR, RELATIVE_ATTR)
+# What an adopted trial may get only once it is managed; a sampler's notes begin with its name.
+_WRITTEN_LATER = (CONSTRAINTS_ATTR, RELATIVE_ATTR, "tpe:", "gp:")
 _ABSENT = object()
 
 
@@ -163,7 +163,7 @@ class _Replay:
     def _build_first(self, trial: FrozenTrial, record: TrialRecord) -> FrozenTrial:
         if record.enqueue_seq is not None or record.ask_seq is not None:
             return _build_enqueued(trial)
-        if record.tell_seq is not None:
+        if record.tell_seq is not None or trial.state is TrialState.RUNNING:
             return _build_running(trial, without=self._suggested[trial.number])
         return trial
 
@@ -191,7 +191,7 @@ def _open_mirror(loaded: LoadedStudy) -> Mirror:
     return Mirror.of(
         study_id=loaded.study_id,
         name=loaded.spec.name,
-        directions=[StudyDirection[o.direction.name] for o in loaded.spec.objectives],
+        directions=directions_of(loaded.spec),
         user_attrs={},
         system_attrs=loaded.system_attrs.get(BEFORE_ADOPTION_ATTR, {}),
         trials=[],
@@ -217,5 +217,9 @@ def _build_running(trial: FrozenTrial, *, without: set[str]) -> FrozenTrial:
         state=TrialState.RUNNING,
         params={name: trial.params[name] for name in names},
         distributions={name: trial.distributions[name] for name in names},
-        system_attrs={k: v for k, v in trial.system_attrs.items() if k not in _WRITTEN_LATER},
+        system_attrs={k: v for k, v in trial.system_attrs.items() if not _is_written_later(k)},
     )
+
+
+def _is_written_later(key: str) -> bool:
+    return key.startswith(_WRITTEN_LATER)

@@ -37,7 +37,6 @@ def plan_hand_out(actor: Actor, count: int, *, only_new: bool) -> HandOut:
     Raises:
         StudyPaused, StudyFinished, ParallelismReached: It gets nothing.
     """
-    actor.notice_time()
     retries = _list_retries(actor, only_new=only_new)
     left = count if actor.trials_left is None else min(count, actor.trials_left)
     if not retries and not left:

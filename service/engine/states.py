@@ -38,10 +38,14 @@ async def resume(actor: Actor) -> None:
     async with actor.drawing:
         reopened = replace(actor.control, is_paused=False, stop_reason=None)
         reason = actor.find_stop_reason(reopened)
-        if reason is not None:
+        if reason is not None and not _has_retries_to_resume(actor, reason):
             raise StudyFinished(explain_stop(actor, reason))
         committed = _change(actor, reopened)
     await committed
+
+
+def _has_retries_to_resume(actor: Actor, reason: StopReason) -> bool:
+    return actor.control.is_paused and reason.allows_retries
 
 
 def _change(actor: Actor, control: Control) -> asyncio.Future[None]:

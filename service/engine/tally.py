@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.domain.trials import AttemptPhase, TrialState
+from optuna.trial import FrozenTrial, TrialState
+
+from service.domain.trials import AttemptPhase
 from service.storage.journal import TrialRecord
 
 
@@ -31,18 +33,16 @@ class Tally:
         self.started += 1
         self.first_asked_at = self.first_asked_at or at
 
-    def count_end(self, state: TrialState, score: float | None) -> None:
-        """A trial that was started here has ended.
+    def count_end_of(self, record: TrialRecord, trial: FrozenTrial, score: float | None) -> None:
+        """A trial ended, here or elsewhere; what is only as good as the best is no improvement.
 
         Args:
             score: Lower is better; None if it cannot be the best.
         """
-        self.without_improvement += state is not TrialState.FAIL
-        self.failures_in_row = self.failures_in_row + 1 if state is TrialState.FAIL else 0
-        self.count_result(score)
-
-    def count_result(self, score: float | None) -> None:
-        """A trial ended here or elsewhere; what is only as good as the best is no improvement."""
+        if is_ended_here(record):
+            failed = trial.state is TrialState.FAIL
+            self.failures_in_row = self.failures_in_row + 1 if failed else 0
+            self.without_improvement += not failed
         if score is not None and (self.best_score is None or score < self.best_score):
             self.best_score = score
             self.without_improvement = 0

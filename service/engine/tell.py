@@ -111,8 +111,9 @@ def _check_repeat(
     same_constraints = not outcome.constraints or outcome.constraints == constraints
     if not (told and same_values and same_attrs and same_reason and same_constraints):
         raise AlreadyTold(
-            f"Trial {trial.number} has already ended as {trial.state.name} with values "
-            f"{trial.values}; it cannot end twice. Ask for a new trial instead."
+            f"Trial {trial.number} has already ended as {trial.state.name}"
+            f"{'' if trial.values is None else f' with {trial.values}'}; it cannot end twice. Ask "
+            "for a new trial instead."
         )
 
 

@@ -85,6 +85,13 @@ DELETE FROM trial_system_attributes AS a USING trials AS t
 WHERE a.trial_id = t.trial_id AND t.study_id = %(study_id)s AND a.key ~ '^(cma|sepcma|cmawm):'
 """
 
+# What a sampler meant to suggest to trials that still run; from now on they ask the study's own.
+_DELETE_PLANS = """
+DELETE FROM trial_system_attributes AS a USING trials AS t
+WHERE a.trial_id = t.trial_id AND t.study_id = %(study_id)s AND t.state = 'RUNNING'
+  AND a.key ~ '^(tpe|gp):'
+"""
+
 # What we note for ourselves means nothing once a study has changed hands.
 _DELETE_NOTES = (
     """DELETE FROM trial_system_attributes AS a USING trials AS t
@@ -294,6 +301,7 @@ async def _delete_untrusted(connection: AsyncConnection[Any], study_id: int) -> 
     are_names = row is not None and is_list_of_names(json.loads(row[0]))
     await _delete_notes(connection, study_id, kept=[_CONSTRAINT_NAMES] if are_names else [])
     await connection.execute(_DELETE_PICKLES, {"study_id": study_id})
+    await connection.execute(_DELETE_PLANS, {"study_id": study_id})
     noted = {"study_id": study_id, "key": BEFORE_ADOPTION_ATTR}
     await connection.execute(_REMEMBER_NOTES, noted)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.domain.trials import TrialView
 from service.storage.reads import Reads, StoredStudy
 
-_PAGE_SIZE = 200
+_PAGE_SIZE = 100
 
 # Which names occur anywhere in a study, each set in its own order. Optuna's list of constraints
 # has names only in the study; where it has none, positions serve. NaN and infinities, as Optuna

@@ -104,4 +104,4 @@ def _mark_front(losses: _Losses) -> _Mask:
 
 
 def _is_feasible(attrs: Iterable[tuple[str, str]] | None) -> bool:
-    return all(value <= 0 for value in build_constraints(attrs or ()).values())
+    return not any(value > 0 for value in build_constraints(attrs or ()).values())

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
 from psycopg import AsyncConnection, AsyncCursor
 
 from service.domain.errors import StudyReloading
@@ -320,7 +319,7 @@ async def _upsert_replies(connection: AsyncConnection[Any], merged: Sequence[Stu
                 reply.operation,
                 reply.key,
                 reply.body_digest,
-                orjson.dumps(reply.answer).decode(),
+                json.dumps(reply.answer, allow_nan=False),
                 reply.created_at,
             )
             for write_ in merged

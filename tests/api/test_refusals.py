@@ -30,6 +30,7 @@ NOT_FROM_WRITES = {
     "no-best-trial": "only GET …/best looks for the best trial",
     "login-link-refused": "links are used by GET",
     "write-failed": "validation knows every row that the database would refuse",
+    "client-gone": "its client is not there any more to read it",
     "internal-error": "only a defect leads there",
     "schema-mismatch": "a server with the wrong schema does not start",
 }

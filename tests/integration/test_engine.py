@@ -359,7 +359,7 @@ class TestMemory:
             done = await engine.get_actor("done")
             for number in range(2):
                 await tell(done, number, Outcome(TrialState.COMPLETE, (1.0,)))
-            await engine.put_idle_aside()
+            await engine.put_idle_aside(idle_seconds=0)
             assert [actor.spec.name for actor in engine.list_actors()] == ["running", "new"]
             with pytest.raises(StudyReloading):
                 await ask(done, Ask())
@@ -374,6 +374,6 @@ class TestMemory:
             await ask_once(other, "s")
             actor = await other.get_actor("s")
             await tell(actor, 0, Outcome(TrialState.COMPLETE, (1.0,)))
-            await other.put_idle_aside()
+            await other.put_idle_aside(idle_seconds=0)
             (asked,) = await ask_once(engine, "s")
         assert asked.number == 1

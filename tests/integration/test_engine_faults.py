@@ -13,6 +13,7 @@ from service.domain.errors import (
     StudyOwnedElsewhere,
     StudyReloading,
     TrialNotRunning,
+    WriteFailed,
 )
 from service.domain.trials import Outcome, TrialState
 from service.engine.ask import Ask, ask
@@ -21,6 +22,7 @@ from service.engine.engine import Engine, open_engine
 from service.engine.report import report
 from service.engine.tell import tell
 from service.storage.database import Database
+from service.storage.journal import StoredReply
 from tests.integration.engine_use import ask_once, eventually, new_study
 
 
@@ -50,6 +52,20 @@ class TestFaults:
         view = await engine.reads.find_trial(bad.study_id, 1)
         assert view is not None
         assert not view.intermediate_values
+
+    async def test_a_defect_in_what_is_written_stays_with_its_study(self, engine: Engine) -> None:
+        for name in ("good", "bad"):
+            await create_study(engine, new_study(name))
+        good, bad = await engine.get_actor("good"), await engine.get_actor("bad")
+        draft = bad.begin()
+        # No answer of a use case is a set; JSON has none.
+        draft.replies.append(StoredReply("ask", "key", b"", {1}, bad.clock()))
+        spoilt, sound = await asyncio.gather(
+            bad.accept(draft), ask(good, Ask()), return_exceptions=True
+        )
+        assert isinstance(spoilt, WriteFailed)
+        assert not isinstance(sound, BaseException)
+        assert (await ask(good, Ask()))[0].number == 1
 
     async def test_a_study_that_somebody_else_changed_is_read_again(
         self, engine: Engine, database: Database

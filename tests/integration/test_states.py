@@ -7,6 +7,7 @@ import pytest
 
 from service.domain.errors import (
     AsktellError,
+    ClientGone,
     ParallelismReached,
     StudyFinished,
     StudyPaused,
@@ -347,4 +348,17 @@ class TestWaiting:
         gone.cancel()
         await asyncio.wait([gone])
         await study.complete(0)
+        assert (await study.ask())[0].number == 1
+
+    async def test_gives_nothing_to_a_client_that_has_left(self, study: TimedStudy) -> None:
+        async def has_left() -> bool:
+            return False
+
+        await study.create(parallelism=1)
+        await study.ask()
+        waiting = asyncio.create_task(study.ask(wait_seconds=LONG, is_wanted=has_left))
+        await study.view(0)
+        await study.complete(0)
+        with pytest.raises(ClientGone):
+            await soon(waiting)
         assert (await study.ask())[0].number == 1

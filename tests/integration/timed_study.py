@@ -50,10 +50,14 @@ class TimedStudy:
         await create_study(self.engine, new)
         self.actor = await self.engine.get_actor(new.name)
 
+    async def close(self) -> None:
+        """Closes the engine; whoever comes next may have the study."""
+        await self._stack.aclose()
+
     async def restart(self) -> None:
         """Closes the engine and has another one load the study."""
         name = self.actor.spec.name
-        await self._stack.aclose()
+        await self.close()
         self.engine = await self._open_engine()
         self.actor = await self.engine.get_actor(name)
 

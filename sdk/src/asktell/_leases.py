@@ -13,7 +13,7 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from asktell._errors import ApiConnectionError, ApiError
+from asktell._errors import ApiError
 from asktell._records import read_optional_time
 
 if TYPE_CHECKING:
@@ -112,15 +112,14 @@ class Heartbeats:
     def watch(self, lease: Lease) -> None:
         """Renews the lease whenever it is due, until it is forgotten or nobody holds it."""
         with self._condition:
-            if lease in self._leases:
-                return
+            is_new = lease not in self._leases
             self._leases.add(lease)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
                     target=self._run, name="asktell-heartbeats", daemon=True
                 )
                 self._thread.start()
-            elif lease.due_at < self._wakes_at:
+            elif is_new and lease.due_at < self._wakes_at:
                 self._condition.notify()
 
     def forget(self, lease: Lease) -> None:
@@ -169,9 +168,9 @@ class Heartbeats:
         try:
             for lease in due:
                 self._renew(lease)
-        except (ApiConnectionError, RuntimeError) as error:
-            # The others would get no answer either, and this one took its time. What another
-            # thread has just closed is a RuntimeError to httpx.
+        except Exception as error:
+            # The others would get no answer either, and this one took its time. Whatever it was,
+            # what another thread has just closed or a proxy's broken answer, the next may do.
             _logger.debug("No heartbeat got through: %s", error)
 
     def _list_due(self, now: float) -> list[Lease]:
