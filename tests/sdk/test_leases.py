@@ -62,7 +62,7 @@ class Desk:
     def __init__(self) -> None:
         self.time = FakeTime()
         self.beats: list[tuple[str, int]] = []
-        self.answer: httpx.Response | type[httpx.TransportError] = RENEWED
+        self.answer: httpx.Response | type[httpx.RequestError] = RENEWED
         self.told = httpx.Response(200, json=TOLD)
         self.client = asktell.Client(
             "http://box", "t", transport=httpx.MockTransport(self.handle), clock=self.time.clock
@@ -213,7 +213,13 @@ class TestHeartbeats:
 
     @pytest.mark.parametrize(
         "failure",
-        [httpx.ConnectError, httpx.ReadTimeout, problem(503, "x"), problem(404, "http-404")],
+        [
+            httpx.ConnectError,
+            httpx.ReadTimeout,
+            httpx.DecodingError,
+            problem(503, "x"),
+            problem(404, "http-404"),
+        ],
     )
     def test_what_may_pass_is_tried_again_soon_and_quietly(
         self,
