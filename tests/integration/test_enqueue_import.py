@@ -213,6 +213,9 @@ class TestImport:
                 replace(DONE, started_at=YEAR_AGO, finished_at=YEAR_AGO - timedelta(1)),
                 Invalid,
             ),
+            (replace(DONE, started_at=datetime.now(UTC) + timedelta(1)), Invalid),
+            # No time zone east of here has such a moment.
+            (replace(DONE, finished_at=datetime(1, 1, 1, tzinfo=UTC)), Invalid),
         ],
     )
     async def test_is_all_or_nothing(
