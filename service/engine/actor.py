@@ -165,7 +165,7 @@ class Actor:
     def wake_at(self) -> datetime | None:
         """When the study needs attention though nobody calls; None: never."""
         deadline = None
-        if self.control.stop_reason is None or self.state is StudyState.STOPPING:
+        if self.control.hands_out_retries and self.state is not StudyState.FINISHED:
             deadline = find_deadline(self.control.settings.budget, self._tally)
         return min((at for at in (self.attempts.wake_at, deadline) if at), default=None)
 

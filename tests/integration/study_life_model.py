@@ -171,9 +171,10 @@ class PlainStudy:
         self.is_paused, self.stop_reason = False, StopReason.STOPPED
 
     def resume(self) -> None:
-        if self._find_stop_reason() is not None:
+        reason = self._find_stop_reason()
+        if reason is not None and not (self.is_paused and reason is StopReason.MAX_TRIALS):
             raise StudyFinished("")
-        self.is_paused, self.stop_reason = False, None
+        self.is_paused, self.stop_reason = False, reason
 
     def configure(self, part: str | None, name: str, value: Any) -> None:
         if part is not None:
@@ -234,7 +235,9 @@ class PlainStudy:
             for trial in self.trials
             if trial.phase is not AttemptPhase.ENDED and (self.stop_reason or not trial.is_retry)
         ]
-        dues += [self._deadline] if self._retries else []
+        is_running = any(trial.state is TrialState.RUNNING for trial in self.trials)
+        if self.stop_reason is None or (self._retries and is_running):
+            dues.append(self._deadline)
         return min((due for due in dues if due is not None), default=None)
 
     # How
@@ -246,13 +249,11 @@ class PlainStudy:
     @property
     def _room(self) -> int:
         live = self._list(lambda trial: trial.phase is AttemptPhase.LIVE)
-        parallelism = self.settings.parallelism
-        return 10**9 if parallelism is None else max(0, parallelism - len(live))
+        return max(0, (self.settings.parallelism or 10**9) - len(live))
 
     @property
     def _trials_left(self) -> int:
-        max_trials = self.settings.budget.max_trials
-        return 10**9 if max_trials is None else max(0, max_trials - self.started)
+        return max(0, (self.settings.budget.max_trials or 10**9) - self.started)
 
     @property
     def _deadline(self) -> datetime | None:
@@ -392,7 +393,7 @@ class PlainStudy:
 
     def _count_patience(self) -> int:
         count, best = 0, math.inf
-        for trial in (self.trials[number] for number in self.ends):
+        for trial in map(self.trials.__getitem__, self.ends):
             count += trial.state is not TrialState.FAIL and not trial.is_imported
             if trial.state is TrialState.COMPLETE and trial.is_feasible and trial.values[0] < best:
                 count, best = 0, trial.values[0]
