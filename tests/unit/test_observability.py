@@ -29,7 +29,7 @@ def test_a_context_names_what_its_lines_are_about(log: Log) -> None:
     with log_context(study="digits"):
         with log_context(trial=3, attempt=2):
             _log.info("lease.expired")
-            logging.getLogger("a.library").warning("told")
+            logging.getLogger("afar").warning("told")
         _log.info("study.stopped")
     _log.info("reaper.finished")
 
@@ -59,7 +59,7 @@ def test_what_the_line_says_itself_goes_first(log: Log) -> None:
 def test_a_line_is_one_object_whatever_is_in_it(log: Log) -> None:
     with log_context(study="two\nlines\x1b[31m"):
         _log.info("study.stopped")
-        logging.getLogger("a.library").warning("two\nlines")
+        logging.getLogger("afar").warning("two\nlines")
 
     assert [line["study"] for line in log.read_lines()] == ["two\nlines\x1b[31m"] * 2
 
