@@ -1,10 +1,11 @@
 """Everything the service refuses or fails with.
 
     AsktellError
-    ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial
+    ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial · SweepNotFound
+    │                   AttemptNotFound
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
-    │                   ClientGone
+    │                   ClaimLost · ClientGone
     ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
@@ -56,6 +57,14 @@ class NoBestTrial(NotFound):
     code = "no-best-trial"
 
 
+class SweepNotFound(NotFound):
+    code = "sweep-not-found"
+
+
+class AttemptNotFound(NotFound):
+    code = "attempt-not-found"
+
+
 class Conflict(AsktellError):
     """The request is well formed but the state of the study or trial forbids it."""
 
@@ -92,6 +101,12 @@ class LeaseLost(Conflict):
     """A newer attempt of the trial is live: whoever gets this has nothing left to do."""
 
     code = "lease-lost"
+
+
+class ClaimLost(Conflict):
+    """Another worker has the attempt, or nobody has: whoever gets this ends what it runs."""
+
+    code = "claim-lost"
 
 
 class ClientGone(Conflict):

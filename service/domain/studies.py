@@ -31,6 +31,7 @@ class StopReason(StrEnum):
     """Why a study starts no new trials: a person, one of its budget's limits, or its sampler."""
 
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
     MAX_TRIALS = "max_trials"
     MAX_SECONDS = "max_seconds"
     MAX_FAILURES = "max_failures"

@@ -1,22 +1,73 @@
-"""The access token: how it is made, compared, and turned into a browser's session."""
+"""Tokens: how they are made, recognised, and turned into a browser's session."""
 
+import base64
 import hashlib
 import hmac
+import json
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
+from service.domain.scopes import AttemptClaims, TokenScope
+
+MAX_TOKEN_NAME_LENGTH = 64
+
 _SESSION_PURPOSE = b"asktell browser session"
+_ATTEMPT_PURPOSE = b"asktell attempt tokens"
+
+# Both are there for programs that look for secrets in places where none belong.
+_ACCESS_PREFIX = "ask_"
+_ATTEMPT_PREFIX = b"asktell-attempt."
+
+_RANDOM_BYTES = 32
+_ACCESS_LENGTH = len(_ACCESS_PREFIX) + len(secrets.token_urlsafe(_RANDOM_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What is known of a token that an administrator made, without the token.
+
+    Attributes:
+        name: Says whose it is, or where it lies.
+        expires_at: None: never.
+        last_used_at: To the minute.
+    """
+
+    name: str
+    scope: TokenScope
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_good(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 def mint_token() -> str:
-    """A new access token: 256 random bits, safe in a header and in a file."""
-    return secrets.token_urlsafe(32)
+    """A new token of a server: 256 random bits, safe in a header and in a file."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def mint_access_token() -> str:
+    """A new token of an administrator's making: likewise, and known by its beginning."""
+    return _ACCESS_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 def mint_login_code() -> str:
     """A new code for a one-time login link."""
     return secrets.token_urlsafe(24)
+
+
+def looks_like_access_token(presented: bytes) -> bool:
+    """Whether it is worth looking for among those that were made."""
+    return len(presented) == _ACCESS_LENGTH and presented.startswith(_ACCESS_PREFIX.encode())
+
+
+def digest_token(token: bytes) -> bytes:
+    """What is kept of a token. With 256 random bits in it, one round of SHA-256 hides it."""
+    return hashlib.sha256(token).digest()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -27,24 +78,72 @@ class Credentials:
         token_digest: SHA-256 of the token.
         session: Value of the session cookie. It is derived from the token, so it survives a
             restart and dies with the token.
+        attempt_key: Signs the tokens of attempts; derived as well.
     """
 
     token_digest: bytes
     session: str
+    attempt_key: bytes
 
     @classmethod
     def from_token(cls, token: str) -> Self:
-        session = hmac.new(token.encode(), _SESSION_PURPOSE, hashlib.sha256).hexdigest()
-        return cls(token_digest=_digest(token.encode()), session=session)
+        secret = token.encode()
+        return cls(
+            token_digest=digest_token(secret),
+            session=hmac.new(secret, _SESSION_PURPOSE, hashlib.sha256).hexdigest(),
+            attempt_key=_sign(secret, _ATTEMPT_PURPOSE),
+        )
 
     def accepts_token(self, presented: bytes) -> bool:
         """Compare in constant time."""
-        return hmac.compare_digest(_digest(presented), self.token_digest)
+        return hmac.compare_digest(digest_token(presented), self.token_digest)
 
     def accepts_session(self, presented: str) -> bool:
         """Compare in constant time."""
         return hmac.compare_digest(presented.encode(), self.session.encode())
 
+    def mint_attempt_token(self, claims: AttemptClaims) -> str:
+        """The token of an attempt; nothing is kept of it, the same claims give the same one."""
+        payload = _encode(_dump_claims(claims))
+        return (_ATTEMPT_PREFIX + payload + b"." + self._sign_claims(payload)).decode()
 
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+    def read_attempt_token(self, presented: bytes) -> AttemptClaims | None:
+        """What a token of an attempt claims; None for anything that was not minted here.
+
+        Signatures are compared in constant time, and nothing is read that is not signed.
+        """
+        if not presented.startswith(_ATTEMPT_PREFIX):
+            return None
+        payload, _, signature = presented.removeprefix(_ATTEMPT_PREFIX).partition(b".")
+        if not hmac.compare_digest(signature, self._sign_claims(payload)):
+            return None
+        return _load_claims(_decode(payload))
+
+    def _sign_claims(self, payload: bytes) -> bytes:
+        return _encode(_sign(self.attempt_key, payload))
+
+
+def _sign(key: bytes, message: bytes) -> bytes:
+    return hmac.new(key, message, hashlib.sha256).digest()
+
+
+def _dump_claims(claims: AttemptClaims) -> bytes:
+    document = {
+        "study": claims.study,
+        "study_id": claims.study_id,
+        "trial": claims.trial,
+        "attempt": claims.attempt,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _load_claims(text: bytes) -> AttemptClaims:
+    return AttemptClaims(**json.loads(text))
+
+
+def _encode(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _decode(text: bytes) -> bytes:
+    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))

@@ -23,6 +23,7 @@ from service.engine.attempts import Attempts
 from service.engine.committer import Committer, Ownership
 from service.engine.control import Control, Standing, find_deadline, find_stop_reason
 from service.engine.mirror import Mirror
+from service.engine.open_launches import OpenLaunches
 from service.engine.replies import Replies
 from service.engine.restoring import RestoredStudy
 from service.engine.sampling import Sampling
@@ -34,6 +35,8 @@ from service.pruners import build_pruner
 from service.samplers import EXHAUSTED_ATTR, build_sampler
 from service.search_space import parse_space
 from service.storage.journal import (
+    ANY_NUMBER,
+    Launch,
     StoredReply,
     StudyProgress,
     StudyWrite,
@@ -54,12 +57,14 @@ class Draft:
     Attributes:
         study: Stock Optuna on the draft's mirror.
         records: Changed trial records, by trial number.
+        launches: Changed attempts of workers, by trial number and attempt.
         control: The changed control; None leaves the study's.
     """
 
     mirror: Mirror
     study: optuna.Study
     records: dict[int, TrialRecord] = field(default_factory=dict)
+    launches: dict[tuple[int, int], Launch] = field(default_factory=dict)
     suggestions: list[Suggestion] = field(default_factory=list)
     replies: list[StoredReply] = field(default_factory=list)
     control: Control | None = None
@@ -67,7 +72,13 @@ class Draft:
     @property
     def is_empty(self) -> bool:
         """Whether accepting it would change nothing."""
-        changes = (self.mirror.journal, self.records, self.suggestions, self.replies)
+        changes = (
+            self.mirror.journal,
+            self.records,
+            self.launches,
+            self.suggestions,
+            self.replies,
+        )
         return self.control is None and not any(changes)
 
 
@@ -80,6 +91,8 @@ class Actor:
         sampling: Where that runs.
         sampler: Draws by seed, trial and purpose; one draw of the study at a time.
         clock: Gives the current time, aware.
+        sweep: None if trials are only handed to clients.
+        launches: Attempts that workers are at.
         used_at: When somebody last had to do with the study, in seconds of the loop's clock.
     """
 
@@ -92,6 +105,7 @@ class Actor:
         trial_ids: TrialIds,
         sampling: Sampling,
         clock: Callable[[], datetime],
+        announce_offer: Callable[[], None],
     ) -> None:
         loaded = restored.loaded
         self.study_id = loaded.study_id
@@ -100,12 +114,15 @@ class Actor:
         self.drawing = asyncio.Lock()
         self.sampling = sampling
         self.clock = clock
+        self.sweep = loaded.sweep
+        self.launches = OpenLaunches(loaded.launches)
         self.replies = Replies(loaded.replies)
         self.ownership = ownership
         self.attempts = Attempts(loaded.records, now=clock())
         self.control = Control(loaded.settings, loaded.is_paused, loaded.stop_reason)
         self._committer = committer
         self._trial_ids = trial_ids
+        self._announce_offer = announce_offer
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
         self.used_at = asyncio.get_running_loop().time()
@@ -160,6 +177,16 @@ class Actor:
             return 0
         max_trials = self.control.settings.budget.max_trials
         return None if max_trials is None else max(0, max_trials - self._tally.started)
+
+    @property
+    def wanted(self) -> int:
+        """How many attempts workers could start now; 0 for what is no sweep."""
+        if self.sweep is None or self.control.is_paused:
+            return 0
+        left = ANY_NUMBER if self.trials_left is None else self.trials_left
+        if self.control.hands_out_retries:
+            left += self.attempts.count_queued
+        return min(left, ANY_NUMBER if self.room is None else self.room, ANY_NUMBER)
 
     @property
     def wake_at(self) -> datetime | None:
@@ -255,6 +282,8 @@ class Actor:
         for record in sorted(draft.records.values(), key=lambda each: each.tell_seq or 0):
             self._count(record)
             self.attempts.put(record)
+        for launch in draft.launches.values():
+            self.launches.put(launch)
         self._settle(draft.control or self.control)
         self._adopt_resolved_pruner()
         if self._offer != offered:
@@ -289,6 +318,9 @@ class Actor:
     def _announce_change(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+        if self.wanted:
+            # Whoever hears it before it is written looks again soon.
+            self._announce_offer()
 
     def _count(self, record: TrialRecord) -> None:
         earlier = self.attempts.find(record.number)
@@ -344,6 +376,7 @@ class Actor:
             records={
                 self.get_trial(number)._trial_id: record for number, record in draft.records.items()
             },
+            launches=draft.launches,
             suggestions=draft.suggestions,
             replies=draft.replies,
             settings=None if draft.control is None else draft.control.settings,
@@ -361,6 +394,7 @@ class Actor:
             counts=self._mirror.counts,
             best_number=self._mirror.best_number,
             best_value=self._best_value,
+            wanted=self.wanted,
         )
 
     def _adopt_resolved_pruner(self) -> None:

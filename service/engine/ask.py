@@ -7,14 +7,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
+from service.domain.attempts import AttemptState
 from service.domain.errors import ClientGone, InvalidSpace, ParallelismReached, StudyPaused
 from service.domain.studies import RetryMode
 from service.domain.trials import AskedTrial, AttemptPhase, TrialState
+from service.domain.workers import Worker
 from service.engine.actor import Actor, Draft
 from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_drawing
 from service.engine.ending import end_trial
 from service.engine.expire import give_up_overdue
 from service.engine.fixing import check_fixed
+from service.engine.launches import close_launch, open_launch
 from service.engine.leases import grant
 from service.engine.refusals import confirms_refusals
 from service.engine.replies import KeyedRequest, keyed_request
@@ -36,6 +39,7 @@ class Ask:
         wait_seconds: How long to wait while the study is paused or enough attempts are live.
         is_wanted: Tells after a wait whether the client is still there. Not asked with a key:
             whoever repeats such an ask gets the same trials.
+        worker: Who launches the trials; None: the client is at them itself.
     """
 
     count: int = 1
@@ -46,6 +50,7 @@ class Ask:
     distributions: Mapping[str, Any] | None = None
     wait_seconds: float = 0.0
     is_wanted: Callable[[], Awaitable[bool]] | None = None
+    worker: Worker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,11 @@ async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
         produce = partial(_hand_out_in_time, actor, wanted, request)
         answer = await actor.replies.once(request, produce)
     return tuple(_read_asked(document) for document in answer)
+
+
+def show_params(space: SearchSpace | None, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a trial as a training job gets them: constants too, nested."""
+    return nest({**({} if space is None else space.constants), **params})
 
 
 def _keyed(command: Ask, key: str, now: datetime) -> KeyedRequest:
@@ -196,6 +206,7 @@ def _grant_retries(
 
 def _grant_retry(actor: Actor, draft: Draft, wanted: _Wanted, record: TrialRecord) -> AskedTrial:
     trial = actor.get_trial(record.number)
+    close_launch(actor, draft, record.number, state=AttemptState.LOST, reason=record.reason)
     if actor.control.settings.retry.mode is RetryMode.RESTART:
         draft.mirror.restart_trial(trial._trial_id)
         record = replace(record, decision_step=None, should_prune=False)
@@ -247,10 +258,10 @@ def _grant(
     record = draft.records[record.number] = grant(
         record, client_id=command.client_id, lease_seconds=lease_seconds, now=actor.clock()
     )
-    constants = {} if wanted.space is None else wanted.space.constants
-    return AskedTrial(
-        record.number, record.attempt, nest({**constants, **params}), record.lease_expires_at
-    )
+    if command.worker is not None:
+        open_launch(actor, draft, record, command.worker)
+    shown = show_params(wanted.space, params)
+    return AskedTrial(record.number, record.attempt, shown, record.lease_expires_at)
 
 
 def _write_asked(trial: AskedTrial) -> dict[str, Any]:

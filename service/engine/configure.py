@@ -10,7 +10,7 @@ from service.engine.refusals import confirms_refusals
 from service.engine.settings import check_settings, patch_settings
 
 # A person's word and an exhausted sampler outlast any change of the budget.
-_NOT_OF_THE_BUDGET = (StopReason.STOPPED, StopReason.EXHAUSTED, None)
+_NOT_OF_THE_BUDGET = (StopReason.STOPPED, StopReason.CANCELLED, StopReason.EXHAUSTED, None)
 
 
 @confirms_refusals
@@ -26,7 +26,9 @@ async def configure(actor: Actor, patch: Mapping[str, Any], user_attrs: Mapping[
     """
     async with actor.drawing:
         settings = patch_settings(actor.control.settings, patch)
-        check_settings(settings, n_objectives=len(actor.spec.objectives))
+        check_settings(
+            settings, n_objectives=len(actor.spec.objectives), is_sweep=actor.sweep is not None
+        )
         reason = actor.control.stop_reason
         kept = reason if reason in _NOT_OF_THE_BUDGET else None
         draft = actor.begin()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 from service.domain.errors import IdempotencyKeyReused, Invalid, InvalidName, StudyExists
 from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component, IfExists, Objective, StudySettings, StudySpec
+from service.domain.sweeps import SWEEP_SETTINGS, LaunchSpec, Sweep
 from service.engine.engine import Engine
 from service.engine.settings import check_settings
 from service.pruners import resolve_pruner
@@ -20,11 +22,17 @@ from service.storage.journal import StoredReply
 from service.storage.reads import StoredStudy
 
 _MAX_SEED = 2**32
+_ID_CHARACTERS = string.ascii_lowercase + string.digits
+_ID_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class NewStudy:
-    """A study as a client wants it; what is None gets a default that is stored with it."""
+    """A study as a client wants it; what is None gets a default that is stored with it.
+
+    Attributes:
+        launch: How workers launch its trials, which makes it a sweep; None: clients ask for them.
+    """
 
     name: str
     objectives: tuple[Objective, ...]
@@ -34,6 +42,7 @@ class NewStudy:
     seed: int | None = None
     settings: StudySettings | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    launch: LaunchSpec | None = None
     if_exists: IfExists = IfExists.FAIL
     idempotency_key: str | None = None
 
@@ -56,10 +65,11 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
         DatabaseUnavailable: The outcome is unknown; repeat with `IfExists.LOAD`.
     """
     spec = _build_spec(new)
-    settings = new.settings or StudySettings()
-    check_settings(settings, n_objectives=len(spec.objectives))
+    settings = new.settings or (StudySettings() if new.launch is None else SWEEP_SETTINGS)
+    check_settings(settings, n_objectives=len(spec.objectives), is_sweep=new.launch is not None)
     key = _build_key(new, engine.clock())
-    study_id = await engine.studies.insert(spec, settings, key)
+    study_id = await engine.studies.insert(spec, settings, key, sweep=_build_sweep(new.launch))
+    engine.offers.announce()
     stored = await engine.reads.find_study(spec.name)
     if stored is None:
         raise StudyExists(
@@ -69,6 +79,7 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
     if study_id is not None or await _is_repeat(engine, key, spec.name):
         return CreatedStudy(stored, created=True)
     _check_same(stored, spec, new)
+    await _check_same_launch(engine, stored, new)
     return CreatedStudy(stored, created=False)
 
 
@@ -105,6 +116,12 @@ async def _is_repeat(engine: Engine, key: StoredReply | None, name: str) -> bool
             "new key for a new request."
         )
     return digest is not None
+
+
+def _build_sweep(launch: LaunchSpec | None) -> Sweep | None:
+    if launch is None:
+        return None
+    return Sweep("".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH)), launch)
 
 
 def _build_spec(new: NewStudy) -> StudySpec:
@@ -174,6 +191,15 @@ def _check_same(stored: StoredStudy, spec: StudySpec, new: NewStudy) -> None:
         raise StudyExists(
             f"Study {spec.name!r} exists with other settings (budget, parallelism, lease_seconds "
             "or retry). Leave them out to take it as it is; PATCH changes them."
+        )
+
+
+async def _check_same_launch(engine: Engine, stored: StoredStudy, new: NewStudy) -> None:
+    sweep = await engine.launches.find_sweep(stored.summary.study_id)
+    if new.launch != (None if sweep is None else sweep.launch):
+        raise StudyExists(
+            f"Study {new.name!r} exists, but its trials are launched differently. Choose another "
+            "name, or send what it was created with."
         )
 
 

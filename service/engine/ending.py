@@ -1,4 +1,4 @@
-"""How a trial ends, or its attempt alone does, whoever says so: a client, or its lease."""
+"""How a trial ends, or its attempt alone does, whoever says so: a client, a worker, its lease."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,11 +6,51 @@ from datetime import datetime
 
 from optuna.trial import TrialState as OptunaState
 
-from service.domain.studies import DEFAULT_LEASE_SECONDS
-from service.domain.trials import AttemptPhase, TrialState
+from service.domain.attempts import AttemptState
+from service.domain.studies import DEFAULT_LEASE_SECONDS, AttemptEnd
+from service.domain.trials import AttemptPhase, Outcome, TrialState
 from service.engine.actor import Actor, Draft
+from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.launches import close_launch
 from service.engine.leases import compute_expiry
 from service.storage.journal import TrialRecord
+
+_AFTER_TRIAL = {
+    TrialState.COMPLETE: AttemptState.SUCCEEDED,
+    TrialState.PRUNED: AttemptState.PRUNED,
+    TrialState.FAIL: AttemptState.FAILED,
+}
+_AFTER_FAILURE = {
+    AttemptEnd.FAILED: AttemptState.FAILED,
+    AttemptEnd.PREEMPTED: AttemptState.PREEMPTED,
+    AttemptEnd.LOST: AttemptState.LOST,
+}
+
+
+def end_attempt(actor: Actor, draft: Draft, record: TrialRecord, outcome: Outcome) -> None:
+    """Ends a running trial as told, or lets it wait for another attempt if the policy allows."""
+    trial_id = actor.get_trial(record.number)._trial_id
+    for key, value in (outcome.user_attrs or {}).items():
+        draft.mirror.set_trial_user_attr(trial_id, key, value)
+    if _is_tried_again(actor, record, outcome):
+        # Told twice, or by a job whose lease had run out: it waits for its next attempt already.
+        if record.phase is not AttemptPhase.QUEUED:
+            _queue_failed(actor, draft, record, outcome)
+        ended_as = _AFTER_FAILURE[outcome.cause]
+        close_launch(actor, draft, record.number, state=ended_as, reason=outcome.reason)
+        return
+    if outcome.constraints:
+        ordered = order_constraints(draft.mirror, outcome.constraints)
+        draft.mirror.set_trial_system_attr(trial_id, CONSTRAINTS_ATTR, ordered)
+    end_trial(
+        actor,
+        draft,
+        record,
+        state=outcome.state,
+        values=outcome.values,
+        reason=outcome.reason,
+        attempt_state=_find_attempt_state(outcome),
+    )
 
 
 def end_trial(
@@ -21,13 +61,20 @@ def end_trial(
     state: TrialState,
     values: Sequence[float] | None = None,
     reason: str | None = None,
+    attempt_state: AttemptState | None = None,
 ) -> None:
-    """Ends a running trial in the draft, at the next position of the recorded order."""
+    """Ends a running trial in the draft, at the next position of the recorded order.
+
+    Args:
+        attempt_state: Of the attempt that a worker has; None for what goes with `state`.
+    """
     draft.study.tell(record.number, values=values, state=OptunaState[state.name])
     (seq,) = actor.draw_seqs(1)
     draft.records[record.number] = replace(
         record, phase=AttemptPhase.ENDED, tell_seq=seq, reason=reason, lease_expires_at=None
     )
+    ended_as = attempt_state or _AFTER_TRIAL[state]
+    close_launch(actor, draft, record.number, state=ended_as, reason=reason)
 
 
 def queue_lost(draft: Draft, record: TrialRecord, *, reason: str, now: datetime) -> None:
@@ -40,13 +87,28 @@ def queue_lost(draft: Draft, record: TrialRecord, *, reason: str, now: datetime)
     )
 
 
-def queue_failed(draft: Draft, record: TrialRecord, *, reason: str, now: datetime) -> None:
+def _is_tried_again(actor: Actor, record: TrialRecord, outcome: Outcome) -> bool:
+    return (
+        outcome.state is TrialState.FAIL
+        and actor.control.hands_out_retries
+        and actor.control.settings.retry.allows(outcome.cause, attempt=record.attempt)
+    )
+
+
+def _queue_failed(actor: Actor, draft: Draft, record: TrialRecord, outcome: Outcome) -> None:
     """Lets the next ask have a further attempt of a trial whose job has given up."""
+    reason = outcome.reason or f"Attempt {record.attempt} {outcome.cause}."
     kept_seconds = record.lease_seconds or DEFAULT_LEASE_SECONDS
     draft.records[record.number] = replace(
         record,
         phase=AttemptPhase.QUEUED,
         reason=reason,
         lease_seconds=None,
-        lease_expires_at=compute_expiry(kept_seconds, now),
+        lease_expires_at=compute_expiry(kept_seconds, actor.clock()),
     )
+
+
+def _find_attempt_state(outcome: Outcome) -> AttemptState:
+    if outcome.state is TrialState.FAIL:
+        return _AFTER_FAILURE[outcome.cause]
+    return _AFTER_TRIAL[outcome.state]

@@ -10,19 +10,30 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from service.domain.errors import DatabaseUnavailable, StudyNotFound, StudyReloading
+from service.domain.errors import (
+    DatabaseUnavailable,
+    StudyNotFound,
+    StudyReloading,
+    SweepNotFound,
+)
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
+from service.engine.offers import Offers
 from service.engine.reaper import reap
 from service.engine.restoring import RestoredStudy, restore_study
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.storage.adoption import PlainStudies
+from service.storage.attempts import AttemptTable
 from service.storage.database import Database
 from service.storage.driver_errors import unavailable_when_lost
+from service.storage.launches import LaunchTable
 from service.storage.loader import load_study
 from service.storage.reads import Reads
 from service.storage.studies import StudyTable
+from service.storage.sweeps import SweepReads
+from service.storage.workers import WorkerTable
+from service.storage.tokens import TokenTable
 
 _POOL_SIZE = 8
 _POOL_WAIT_SECONDS = 3.0
@@ -46,6 +57,12 @@ class Engine:
         reads: Committed state, for whoever only looks.
         studies: Whole studies, for creating and deleting them.
         plain_studies: Those of plain Optuna, for adopting them and giving them back.
+        sweeps: Studies that are launched, for whoever only looks.
+        attempts: What workers were given, and the logs of it.
+        workers: What they say of themselves.
+        launches: What there is to launch, and what workers have.
+        offers: Tells that there may be more of it.
+        tokens: Those that administrators made.
         clock: Gives the current time, aware.
     """
 
@@ -62,6 +79,12 @@ class Engine:
         self.reads = Reads(pool)
         self.studies = StudyTable(pool)
         self.plain_studies = PlainStudies(pool)
+        self.sweeps = SweepReads(pool)
+        self.attempts = AttemptTable(pool)
+        self.workers = WorkerTable(pool)
+        self.launches = LaunchTable(pool)
+        self.offers = Offers()
+        self.tokens = TokenTable(pool)
         self.clock = clock
         self._database = database
         self._pool = pool
@@ -71,6 +94,7 @@ class Engine:
         self._actors: dict[str, Actor] = {}
         self._opening: dict[str, asyncio.Task[Actor]] = {}
         self._removing: set[str] = set()
+        self._studies_by_sweep: dict[str, str] = {}
 
     async def get_actor(self, name: str) -> Actor:
         """Returns the live actor of a study, loading the study if need be.
@@ -92,6 +116,27 @@ class Engine:
             opening.add_done_callback(lambda _: self._opening.pop(name))
         # Shielded: whoever opens first may go away, the others wait on.
         return await asyncio.shield(opening)
+
+    async def get_sweep_actor(self, sweep_id: str) -> Actor:
+        """Returns the live actor of the study that is this sweep.
+
+        Raises:
+            SweepNotFound: There is no such sweep.
+            StudyReloading, StudyOwnedElsewhere, DatabaseUnavailable: As `get_actor`.
+        """
+        name = self._studies_by_sweep.get(sweep_id) or await self.launches.find_study(sweep_id)
+        if name is None:
+            raise SweepNotFound(f"There is no sweep {sweep_id!r} here; it may have been deleted.")
+        self._studies_by_sweep[sweep_id] = name
+        try:
+            actor = await self.get_actor(name)
+        except StudyNotFound:
+            del self._studies_by_sweep[sweep_id]
+            raise
+        if actor.sweep is None or actor.sweep.sweep_id != sweep_id:
+            del self._studies_by_sweep[sweep_id]
+            raise SweepNotFound(f"Sweep {sweep_id!r} was deleted.")
+        return actor
 
     def list_actors(self) -> list[Actor]:
         """The studies that are held in memory, and that this process may write."""
@@ -207,6 +252,7 @@ class Engine:
             trial_ids=trial_ids,
             sampling=Sampling(self._sampling_threads),
             clock=self.clock,
+            announce_offer=self.offers.announce,
         )
 
 

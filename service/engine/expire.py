@@ -7,6 +7,7 @@ from typing import assert_never
 
 import structlog
 
+from service.domain.attempts import AttemptState
 from service.domain.studies import AttemptEnd
 from service.domain.trials import AttemptPhase, TrialState
 from service.engine.actor import Actor, Draft
@@ -73,7 +74,14 @@ def _end(actor: Actor, draft: Draft, record: TrialRecord, *, reason: str) -> Non
         reason = f"{reason} The pruner had decided to stop it."
         end_trial(actor, draft, record, state=TrialState.PRUNED, reason=reason)
     else:
-        end_trial(actor, draft, record, state=TrialState.FAIL, reason=reason)
+        end_trial(
+            actor,
+            draft,
+            record,
+            state=TrialState.FAIL,
+            reason=reason,
+            attempt_state=AttemptState.LOST,
+        )
 
 
 def _left(actor: Actor, record: TrialRecord) -> str:

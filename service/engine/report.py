@@ -37,23 +37,45 @@ async def report(
         InvalidReport: A step is out of range, or the study has several objectives.
     """
     trial = actor.get_trial(number)
-    _check(actor, trial, points)
+    check_points(actor, trial, points)
     record = actor.get_record(number)
     check_attempt(record, attempt)
-    new = {step: value for step, value in reversed(points) if step not in trial.intermediate_values}
+    new = select_new(trial, points)
     if not new:
         return await beat(actor, record)
     draft = actor.begin()
     now = actor.clock()
     record = renew(record, has_room=actor.room != 0, now=now)
-    for step, value in sorted(new.items(), key=itemgetter(0)):
-        record = _report_one(actor, draft, trial._trial_id, record, step, value)
+    for point in new:
+        record = report_point(actor, draft, trial._trial_id, record, point)
     draft.records[number] = record
     await actor.accept(draft)
     return decision_of(record, compute_promise(record, now))
 
 
-def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> None:
+def select_new(trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Returns the points of steps that a trial has no value of, by step; the first of each."""
+    new = {step: value for step, value in reversed(points) if step not in trial.intermediate_values}
+    return sorted(new.items(), key=itemgetter(0))
+
+
+def report_point(
+    actor: Actor, draft: Draft, trial_id: int, record: TrialRecord, point: tuple[int, float]
+) -> TrialRecord:
+    """Stores a point in the draft; returns the record with what the pruner says to it."""
+    step, value = point
+    draft.mirror.set_trial_intermediate_value(trial_id, step, value)
+    should_prune = record.should_prune or _judge(actor, draft, trial_id)
+    return replace(record, decision_step=step, should_prune=should_prune)
+
+
+def check_points(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> None:
+    """Checks that a trial may be given points.
+
+    Raises:
+        InvalidReport: The study has several objectives, or a step is out of range.
+        TrialNotRunning: The trial has ended.
+    """
     if actor.is_multi_objective:
         raise InvalidReport(
             "A study with several objectives takes no reports: Optuna prunes by one value only. "
@@ -66,14 +88,6 @@ def _check(actor: Actor, trial: FrozenTrial, points: Sequence[tuple[int, float]]
     for step, _ in points:
         if not 0 <= step <= MAX_STEP:
             raise InvalidReport(f"Step {step} is out of range: use 0 to {MAX_STEP}.")
-
-
-def _report_one(
-    actor: Actor, draft: Draft, trial_id: int, record: TrialRecord, step: int, value: float
-) -> TrialRecord:
-    draft.mirror.set_trial_intermediate_value(trial_id, step, value)
-    should_prune = record.should_prune or _judge(actor, draft, trial_id)
-    return replace(record, decision_step=step, should_prune=should_prune)
 
 
 def _judge(actor: Actor, draft: Draft, trial_id: int) -> bool:

@@ -9,6 +9,7 @@ from service.storage.journal import TrialRecord
 
 _BECAUSE = {
     StopReason.STOPPED: "somebody stopped it. Resume it",
+    StopReason.CANCELLED: "somebody cancelled it. Resume it",
     StopReason.MAX_TRIALS: "its budget of max_trials is used up. Raise it with PATCH",
     StopReason.MAX_SECONDS: "its max_seconds are over. Raise them with PATCH",
     StopReason.MAX_FAILURES: "max_failures trials failed in a row. Mend the job, then raise it",

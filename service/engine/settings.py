@@ -9,13 +9,20 @@ from service.domain.studies import Budget, StudySettings
 from service.storage.specs import settings_from_document, settings_to_document
 
 
-def check_settings(settings: StudySettings, *, n_objectives: int) -> None:
+def check_settings(settings: StudySettings, *, n_objectives: int, is_sweep: bool = False) -> None:
     """Checks settings of a study with so many objectives.
 
     Raises:
         InvalidSettings: With an entry for every setting that is out of range.
     """
     errors = [*_list_problems(settings), *_list_misplaced(settings.budget, n_objectives)]
+    if is_sweep and settings.lease_seconds is None:
+        errors.append(
+            FieldError(
+                "lease_seconds",
+                "A sweep needs one: else nobody would ever notice that a worker is gone.",
+            )
+        )
     if errors:
         raise InvalidSettings(
             f"The settings are not valid: {errors[0].field}: {errors[0].message}", errors=errors

@@ -1,12 +1,13 @@
-"""Pause, resume, stop: people decide whether a study hands out trials."""
+"""Pause, resume, stop, cancel: people decide whether a study hands out trials."""
 
 import asyncio
 from dataclasses import replace
 
 from service.domain.errors import StudyFinished
-from service.domain.studies import StopReason
+from service.domain.studies import StopReason, StudyState
 from service.engine.actor import Actor
 from service.engine.control import Control
+from service.engine.launches import cancel_launches
 from service.engine.refusals import confirms_refusals
 from service.engine.room import explain_stop
 
@@ -29,6 +30,14 @@ async def stop(actor: Actor) -> None:
 
 
 @confirms_refusals
+async def cancel(actor: Actor) -> None:
+    """As `stop`, committed, and workers end what they run; those trials will FAIL."""
+    async with actor.drawing:
+        committed = actor.confirm() if actor.state is StudyState.FINISHED else _cancel(actor)
+    await committed
+
+
+@confirms_refusals
 async def resume(actor: Actor) -> None:
     """Hands out trials again, committed: after a pause, a stop, or what no longer holds.
 
@@ -42,6 +51,13 @@ async def resume(actor: Actor) -> None:
             raise StudyFinished(explain_stop(actor, reason))
         committed = _change(actor, reopened)
     await committed
+
+
+def _cancel(actor: Actor) -> asyncio.Future[None]:
+    draft = actor.begin()
+    draft.control = replace(actor.control, is_paused=False, stop_reason=StopReason.CANCELLED)
+    cancel_launches(draft, actor.launches.list())
+    return actor.accept(draft)
 
 
 def _has_retries_to_resume(actor: Actor, reason: StopReason) -> bool:

@@ -7,14 +7,10 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from service.domain.errors import AlreadyTold, TrialNotRunning
-from service.domain.trials import AttemptPhase, Outcome, TrialState, TrialView
+from service.domain.trials import Outcome, TrialState, TrialView
 from service.engine.actor import Actor, Draft
-from service.engine.constraints import (
-    CONSTRAINTS_ATTR,
-    constraints_of,
-    order_constraints,
-)
-from service.engine.ending import end_trial, queue_failed
+from service.engine.constraints import constraints_of
+from service.engine.ending import end_attempt
 from service.engine.leases import check_attempt, decision_of
 from service.engine.refusals import confirms_refusals
 from service.engine.results import check_result
@@ -62,36 +58,9 @@ def _tell_one(actor: Actor, draft: Draft, number: int, outcome: Outcome) -> Tria
     if trial.state.is_finished():
         _check_repeat(trial, record, outcome, constraints_of(draft.mirror, trial))
     else:
-        _end_attempt(actor, draft, trial, record, outcome)
+        end_attempt(actor, draft, record, outcome)
     ended = draft.mirror.get_trial(trial_id)
     return _build_view(actor, draft, ended)
-
-
-def _end_attempt(
-    actor: Actor, draft: Draft, trial: FrozenTrial, record: TrialRecord, outcome: Outcome
-) -> None:
-    for key, value in (outcome.user_attrs or {}).items():
-        draft.mirror.set_trial_user_attr(trial._trial_id, key, value)
-    if _is_tried_again(actor, record, outcome):
-        # Told twice, or by a job whose lease had run out: it waits for its next attempt already.
-        if record.phase is not AttemptPhase.QUEUED:
-            reason = outcome.reason or f"Attempt {record.attempt} {outcome.cause}."
-            queue_failed(draft, record, reason=reason, now=actor.clock())
-        return
-    if outcome.constraints:
-        ordered = order_constraints(draft.mirror, outcome.constraints)
-        draft.mirror.set_trial_system_attr(trial._trial_id, CONSTRAINTS_ATTR, ordered)
-    end_trial(
-        actor, draft, record, state=outcome.state, values=outcome.values, reason=outcome.reason
-    )
-
-
-def _is_tried_again(actor: Actor, record: TrialRecord, outcome: Outcome) -> bool:
-    return (
-        outcome.state is TrialState.FAIL
-        and actor.control.hands_out_retries
-        and actor.control.settings.retry.allows(outcome.cause, attempt=record.attempt)
-    )
 
 
 def _check_repeat(

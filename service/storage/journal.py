@@ -13,10 +13,14 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from service.domain.attempts import AttemptState, StopCause
 from service.domain.studies import StopReason, StudySettings, StudyState, TrialCounts
 from service.domain.trials import AttemptPhase
 
 REPLY_LIFETIME = timedelta(hours=24)
+
+ANY_NUMBER = 2**31 - 1
+"""How many attempts a sweep wants that has no limit."""
 
 
 def is_rung(key: str) -> bool:
@@ -128,6 +132,34 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """An attempt in the hands of a worker.
+
+    Attributes:
+        claim: How many times it was handed out; only the worker of the last one is heard.
+        external_ref: Its id in the outside system, once there is one.
+        stop: Set when the worker is to end it, for good.
+        claimed_at: When it was handed out first; like the other times aware.
+    """
+
+    number: int
+    attempt: int
+    state: AttemptState
+    claim: int
+    worker_id: str
+    worker_name: str
+    host: str
+    claimed_at: datetime
+    external_ref: str | None = None
+    stop: StopCause | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """Parameters of a trial that its code declared, at one position of the recorded order."""
 
@@ -159,6 +191,7 @@ class StudyProgress:
         started: Trials that count towards the budget.
         wake_at: When the study needs attention even if nobody calls: a lease or a time limit
             runs out; None: never.
+        wanted: How many attempts workers could start now; 0 for what is no sweep.
     """
 
     revision: int
@@ -171,6 +204,7 @@ class StudyProgress:
     counts: TrialCounts
     best_number: int | None
     best_value: float | None
+    wanted: int = 0
 
 
 @dataclass(slots=True)
@@ -181,6 +215,7 @@ class StudyWrite:
         revision_before: The revision that must be stored for the write to apply: whoever lost
             the study to another process finds a different one.
         records: By trial_id.
+        launches: By number and attempt.
         settings: None leaves the stored ones.
     """
 
@@ -189,6 +224,7 @@ class StudyWrite:
     progress: StudyProgress
     mutations: list[Mutation] = field(default_factory=list)
     records: dict[int, TrialRecord] = field(default_factory=dict)
+    launches: dict[tuple[int, int], Launch] = field(default_factory=dict)
     suggestions: list[Suggestion] = field(default_factory=list)
     replies: list[StoredReply] = field(default_factory=list)
     settings: StudySettings | None = None

@@ -11,11 +11,13 @@ from typing import Any
 import psycopg
 from optuna.trial import FrozenTrial, TrialState
 
+from service.domain.attempts import AttemptState, StopCause
 from service.domain.studies import StopReason, StudySettings, StudySpec
+from service.domain.sweeps import LaunchSpec, Sweep
 from service.domain.trials import AttemptPhase
 from service.storage.database import Database
 from service.storage.encoding import decode_distribution, decode_float, decode_local_time
-from service.storage.journal import REPLY_LIFETIME, StoredReply, TrialRecord
+from service.storage.journal import REPLY_LIFETIME, Launch, StoredReply, TrialRecord
 from service.storage.specs import settings_from_document, spec_from_document
 
 _Row = tuple[Any, ...]
@@ -78,6 +80,17 @@ SELECT number, attempt, phase, ask_seq, tell_seq, enqueue_seq, client_id, lease_
 FROM asktell.trials WHERE study_id = %s ORDER BY number
 """
 
+_SELECT_SWEEP = """
+SELECT sweep_id, executor, arguments, queue FROM asktell.sweeps WHERE study_id = %s
+"""
+
+# What has ended is of no use to the engine.
+_SELECT_LAUNCHES = """
+SELECT number, attempt, state, claim, worker_id, worker_name, host, claimed_at, external_ref,
+       stop, started_at
+FROM asktell.attempts WHERE study_id = %s AND ended_at IS NULL
+"""
+
 # Keys that have outlived their time leave the table when their study is loaded.
 _DELETE_OLD_REPLIES = """
 DELETE FROM asktell.idempotency_keys
@@ -97,6 +110,8 @@ class LoadedStudy:
     Attributes:
         trials: By number, without gaps; naive local times as in Optuna.
         records: By trial number.
+        sweep: None if trials are only handed to clients.
+        launches: Attempts that workers are at.
     """
 
     study_id: int
@@ -111,6 +126,8 @@ class LoadedStudy:
     trials: list[FrozenTrial]
     records: dict[int, TrialRecord]
     replies: list[StoredReply]
+    sweep: Sweep | None
+    launches: list[Launch]
 
 
 def load_study(database: Database, study_id: int) -> LoadedStudy | None:
@@ -144,6 +161,8 @@ def read_study(connection: psycopg.Connection[Any], study_id: int) -> LoadedStud
         trials=_load_trials(connection, study_id),
         records=_load_records(connection, study_id),
         replies=[StoredReply(*r) for r in connection.execute(_SELECT_REPLIES, (study_id,))],
+        sweep=_load_sweep(connection, study_id),
+        launches=_load_launches(connection, study_id),
     )
 
 
@@ -186,6 +205,31 @@ def _load_records(connection: psycopg.Connection[Any], study_id: int) -> dict[in
         number: TrialRecord(number, attempt, AttemptPhase(phase), *rest)
         for number, attempt, phase, *rest in rows
     }
+
+
+def _load_sweep(connection: psycopg.Connection[Any], study_id: int) -> Sweep | None:
+    row = connection.execute(_SELECT_SWEEP, (study_id,)).fetchone()
+    return None if row is None else Sweep(row[0], LaunchSpec(*row[1:]))
+
+
+def _load_launches(connection: psycopg.Connection[Any], study_id: int) -> list[Launch]:
+    rows = connection.execute(_SELECT_LAUNCHES, (study_id,))
+    return [
+        Launch(
+            number,
+            attempt,
+            AttemptState(state),
+            claim,
+            worker_id,
+            name,
+            host,
+            claimed_at,
+            external_ref=ref,
+            stop=None if stop is None else StopCause(stop),
+            started_at=started_at,
+        )
+        for number, attempt, state, claim, worker_id, name, host, claimed_at, ref, stop, started_at in rows
+    ]
 
 
 def _build_trial(

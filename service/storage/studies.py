@@ -8,8 +8,9 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from service.domain.studies import StudySettings, StudySpec
+from service.domain.sweeps import Sweep
 from service.storage.driver_errors import unavailable_when_lost
-from service.storage.journal import StoredReply
+from service.storage.journal import ANY_NUMBER, StoredReply
 from service.storage.specs import settings_to_document, spec_to_document
 
 METRIC_NAMES_ATTR = "study:metric_names"
@@ -40,6 +41,15 @@ _INSERT_MANAGED = """
 INSERT INTO asktell.studies
     (study_id, name, spec, settings, state, created_at, last_activity_at)
 VALUES (%s, %s, %s::json, %s::json, 'active', clock_timestamp(), clock_timestamp())
+"""
+
+# From the start the sweep wants attempts.
+_INSERT_SWEEP = """
+WITH sweep AS (
+    INSERT INTO asktell.sweeps (study_id, sweep_id, executor, queue, arguments)
+    VALUES (%(study_id)s, %(sweep_id)s, %(executor)s, %(queue)s, %(arguments)s::json))
+UPDATE asktell.studies SET wanted = %(wanted)s, waiting_since = clock_timestamp()
+WHERE study_id = %(study_id)s
 """
 
 # The answer of a creation is the study itself, so nothing of it is kept here.
@@ -96,12 +106,18 @@ class StudyTable:
         self._pool = pool
 
     async def insert(
-        self, spec: StudySpec, settings: StudySettings, key: StoredReply | None = None
+        self,
+        spec: StudySpec,
+        settings: StudySettings,
+        key: StoredReply | None = None,
+        *,
+        sweep: Sweep | None = None,
     ) -> int | None:
         """Creates the study in Optuna's tables and ours; None if its name is taken.
 
         Args:
             key: The idempotency key to keep with it.
+            sweep: What makes it one.
         """
         with unavailable_when_lost():
             async with self._pool.connection() as connection, connection.transaction():
@@ -110,6 +126,8 @@ class StudyTable:
                 if row is None:
                     return None
                 await _insert_details(connection, row[0], spec, settings)
+                if sweep is not None:
+                    await _insert_sweep(connection, row[0], sweep, settings)
                 if key is not None:
                     columns = (row[0], key.key, key.body_digest, key.created_at)
                     await connection.execute(_INSERT_CREATION_KEY, columns)
@@ -161,3 +179,18 @@ async def _insert_details(
         for document in (spec_to_document(spec), settings_to_document(settings))
     ]
     await connection.execute(_INSERT_MANAGED, (study_id, spec.name, *documents))
+
+
+async def _insert_sweep(
+    connection: AsyncConnection[Any], study_id: int, sweep: Sweep, settings: StudySettings
+) -> None:
+    limits = (settings.parallelism, settings.budget.max_trials, ANY_NUMBER)
+    columns = {
+        "study_id": study_id,
+        "sweep_id": sweep.sweep_id,
+        "executor": sweep.launch.executor,
+        "queue": sweep.launch.queue,
+        "arguments": json.dumps(sweep.launch.arguments, allow_nan=False),
+        "wanted": min(limit for limit in limits if limit is not None),
+    }
+    await connection.execute(_INSERT_SWEEP, columns)

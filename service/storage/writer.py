@@ -12,7 +12,7 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from service.domain.errors import StudyReloading
 from service.storage.encoding import encode_time
-from service.storage.journal import StudyWrite, TrialRecord
+from service.storage.journal import Launch, StudyWrite, TrialRecord
 from service.storage.rows import OptunaRows, fold
 from service.storage.specs import settings_to_document
 
@@ -111,6 +111,21 @@ DO UPDATE SET attempt = excluded.attempt, phase = excluded.phase, ask_seq = excl
               reason = excluded.reason
 """
 
+_UPSERT_LAUNCHES = """
+INSERT INTO asktell.attempts
+    (study_id, number, attempt, state, claim, worker_id, worker_name, host, external_ref, stop,
+     claimed_at, started_at, ended_at, exit_code, signal, reason)
+SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::text[], %s::int[], %s::text[],
+                     %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                     %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
+ON CONFLICT (study_id, number, attempt)
+DO UPDATE SET state = excluded.state, claim = excluded.claim, worker_id = excluded.worker_id,
+              worker_name = excluded.worker_name, host = excluded.host,
+              external_ref = excluded.external_ref, stop = excluded.stop,
+              started_at = excluded.started_at, ended_at = excluded.ended_at,
+              exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason
+"""
+
 # What a trial's own code declared, and when: needed to draw it again in the same order.
 _INSERT_SUGGESTIONS = """
 INSERT INTO asktell.suggestions (trial_id, seq, names)
@@ -135,20 +150,26 @@ DO UPDATE SET body_digest = excluded.body_digest, answer = excluded.answer,
               created_at = excluded.created_at
 """
 
-# The summary row; its revision is also the fence against a second owner of the study.
+# The summary row; its revision is also the fence against a second owner of the study. A sweep
+# waits from when it last got a trial started, or began to want one.
 _UPDATE_PROGRESS = """
 UPDATE asktell.studies s
 SET revision = u.revision, last_seq = u.last_seq, state = u.state,
     is_paused = u.is_paused, stop_reason = u.stop_reason, started = u.started,
     wake_at = u.wake_at, waiting = u.waiting, running = u.running, complete = u.complete,
     pruned = u.pruned, fail = u.fail,
-    best_number = u.best_number, best_value = u.best_value,
+    best_number = u.best_number, best_value = u.best_value, wanted = u.wanted,
+    waiting_since = CASE
+        WHEN u.wanted = 0 THEN NULL
+        WHEN u.wanted = s.wanted AND u.started = s.started
+            THEN coalesce(s.waiting_since, clock_timestamp())
+        ELSE clock_timestamp() END,
     last_activity_at = clock_timestamp()
 FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bool[],
             %s::text[], %s::int[], %s::timestamptz[], %s::int[], %s::int[], %s::int[], %s::int[],
-            %s::int[], %s::int[], %s::float8[])
+            %s::int[], %s::int[], %s::float8[], %s::int[])
      AS u (study_id, revision_before, revision, last_seq, state, is_paused, stop_reason, started,
-           wake_at, waiting, running, complete, pruned, fail, best_number, best_value)
+           wake_at, waiting, running, complete, pruned, fail, best_number, best_value, wanted)
 WHERE s.study_id = u.study_id AND s.revision = u.revision_before
 """
 
@@ -172,6 +193,7 @@ async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) 
         await _delete_restarted(connection, rows)
         await _write_contents(connection, rows)
         await _upsert_records(connection, merged)
+        await _upsert_launches(connection, merged)
         await _insert_suggestions(connection, merged)
         await _update_settings(connection, merged)
         await _upsert_replies(connection, merged)
@@ -190,6 +212,7 @@ def _merge_by_study(writes: Iterable[StudyWrite]) -> list[StudyWrite]:
             )
         into.mutations.extend(write_.mutations)
         into.records.update(write_.records)
+        into.launches.update(write_.launches)
         into.suggestions.extend(write_.suggestions)
         into.replies.extend(write_.replies)
         into.settings = write_.settings or into.settings
@@ -282,6 +305,38 @@ def _record_columns(record: TrialRecord) -> tuple[Any, ...]:
     )
 
 
+async def _upsert_launches(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
+    await _execute(
+        connection,
+        _UPSERT_LAUNCHES,
+        [
+            (write_.study_id, *_launch_columns(launch))
+            for write_ in merged
+            for launch in write_.launches.values()
+        ],
+    )
+
+
+def _launch_columns(launch: Launch) -> tuple[Any, ...]:
+    return (
+        launch.number,
+        launch.attempt,
+        launch.state.value,
+        launch.claim,
+        launch.worker_id,
+        launch.worker_name,
+        launch.host,
+        launch.external_ref,
+        launch.stop,
+        launch.claimed_at,
+        launch.started_at,
+        launch.ended_at,
+        launch.exit_code,
+        launch.signal,
+        launch.reason,
+    )
+
+
 async def _insert_suggestions(
     connection: AsyncConnection[Any], merged: Sequence[StudyWrite]
 ) -> None:
@@ -354,6 +409,7 @@ def _progress_columns(write_: StudyWrite) -> tuple[Any, ...]:
         counts.fail,
         progress.best_number,
         progress.best_value,
+        progress.wanted,
     )
 
 

@@ -1,0 +1,129 @@
+"""What an attempt is while a worker handles it: its state, what is seen of it, how it ends."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class AttemptState(StrEnum):
+    """Where an attempt is that a worker was given.
+
+    `LAUNCHING`: a worker has it. `RUNNING`: it was seen at work. `STOPPING`: it was told to end.
+    `SUCCEEDED`, `FAILED` and `PRUNED` are the ends of its trial, or `FAILED` that of the attempt
+    alone. `CANCELLED`: a person had it stopped. `PREEMPTED`: its worker had to go. `LOST`: nobody
+    knows.
+    """
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PRUNED = "pruned"
+    CANCELLED = "cancelled"
+    PREEMPTED = "preempted"
+    LOST = "lost"
+
+    @property
+    def is_over(self) -> bool:
+        return self not in _OPEN
+
+
+_OPEN = frozenset({AttemptState.LAUNCHING, AttemptState.RUNNING, AttemptState.STOPPING})
+
+
+class StopCause(StrEnum):
+    """Why a worker is told to end an attempt.
+
+    `PRUNED`: the pruner has decided. `CANCELLED`: a person has. `OVER`: its trial has ended; what
+    still runs may finish what it is at, for a moment.
+    """
+
+    PRUNED = "pruned"
+    CANCELLED = "cancelled"
+    OVER = "over"
+
+
+class EndingKind(StrEnum):
+    """How an execution ended, as its worker saw it.
+
+    `EXITED`: by itself or by a signal. `TIMED_OUT`: the worker stopped it at its time limit.
+    `PREEMPTED`: the worker stopped it because it had to go itself. `NOT_STARTED`: it can never
+    start. `VANISHED`: it is gone, and nothing tells how it went.
+    """
+
+    EXITED = "exited"
+    TIMED_OUT = "timed_out"
+    PREEMPTED = "preempted"
+    NOT_STARTED = "not_started"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of an execution.
+
+    Attributes:
+        exit_code: None if a signal ended it, or it never started.
+        signal: Number of the signal that ended it.
+        message: What there is to say beyond that, for people.
+        values: The last value of each metric that was seen, by name.
+    """
+
+    kind: EndingKind
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str | None = None
+    values: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a worker saw of an attempt since the last time.
+
+    Attributes:
+        claim: The right by which it speaks.
+        state: RUNNING or STOPPING; LAUNCHING before it was seen at work.
+        external_ref: Its id in the outside system, once there is one.
+        points: (step, value) of the only objective.
+        ending: Once it has ended.
+    """
+
+    attempt: int
+    claim: int
+    state: AttemptState
+    external_ref: str | None = None
+    points: tuple[tuple[int, float], ...] = ()
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a worker is to do with an attempt.
+
+    Attributes:
+        stop: None: nothing, let it run.
+        is_over: Nothing more needs to be said of the attempt; its trial has ended, or waits for
+            another attempt.
+        lease_expires_at: The attempt counts as lost without a word until then; None: never.
+    """
+
+    stop: StopCause | None
+    is_over: bool
+    lease_expires_at: datetime | None
+
+
+def build_attempt_id(sweep_id: str, number: int, attempt: int) -> str:
+    """Returns the name of an attempt, the same everywhere outside: `k3v9x2ab-12-1`."""
+    return f"{sweep_id}-{number}-{attempt}"
+
+
+def parse_attempt_id(attempt_id: str) -> tuple[str, int, int] | None:
+    """Returns sweep id, trial number and attempt; None for what is no attempt's name."""
+    match = _ATTEMPT_ID.fullmatch(attempt_id)
+    return None if match is None else (match[1], int(match[2]), int(match[3]))
+
+
+_ATTEMPT_ID = re.compile(r"([0-9a-z]{8})-(0|[1-9][0-9]{0,9})-([1-9][0-9]{0,9})")

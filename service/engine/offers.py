@@ -1,0 +1,22 @@
+"""Tells whoever waits for attempts that there may be some."""
+
+import asyncio
+from contextlib import suppress
+
+
+class Offers:
+    """One per engine. Missing a word costs no more than a moment: everybody looks again anyway."""
+
+    def __init__(self) -> None:
+        self._announced = asyncio.Event()
+
+    def announce(self) -> None:
+        """A sweep may want attempts that it did not want before."""
+        self._announced.set()
+        self._announced = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns after the next word, or after `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._announced.wait()

@@ -1,0 +1,1 @@
+"""The ways to launch an attempt, one package each."""

@@ -1,0 +1,425 @@
+"""Sweeps in the engine: what workers are given, what they say, and what comes of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from service.domain.attempts import (
+    AttemptState,
+    Ending,
+    EndingKind,
+    Observation,
+    StopCause,
+)
+from service.domain.errors import (
+    AttemptNotFound,
+    ClaimLost,
+    InvalidReport,
+    InvalidSettings,
+    StudyExists,
+    SweepNotFound,
+)
+from service.domain.studies import (
+    AttemptEnd,
+    Budget,
+    Component,
+    Direction,
+    IfExists,
+    Objective,
+    RetryPolicy,
+    StopReason,
+    StudyState,
+)
+from service.domain.sweeps import LaunchSpec
+from service.domain.trials import AttemptPhase, Outcome, TrialState
+from service.engine import states
+from service.engine.ask import Ask, ask
+from service.engine.configure import configure
+from service.engine.create import create_study
+from service.engine.delete import delete_study
+from service.engine.observe import observe
+from service.engine.report import report
+from service.engine.tell import tell
+from service.storage.database import Database
+from tests.integration.engine_use import new_study
+from tests.integration.sweep_use import (
+    ADA,
+    BOB,
+    LAUNCH,
+    new_sweep,
+    see,
+    see_exit,
+    take,
+    take_any,
+)
+from tests.integration.timed_study import TimedStudy, open_timed_study
+
+THRESHOLD = Component("ThresholdPruner", {"upper": 0.5})
+
+
+@pytest.fixture
+async def study(database: Database) -> AsyncIterator[TimedStudy]:
+    async with open_timed_study(database) as opened:
+        yield opened
+
+
+def rows(study: TimedStudy, query: str = "SELECT * FROM asktell.attempts") -> list[dict[str, Any]]:
+    with psycopg.connect(study.database.conninfo, row_factory=dict_row) as connection:
+        return connection.execute(query).fetchall()
+
+
+def row(study: TimedStudy, attempt: int = 1) -> dict[str, Any]:
+    (found,) = [each for each in rows(study) if each["attempt"] == attempt]
+    return found
+
+
+def wanted(study: TimedStudy) -> int:
+    return study.count("SELECT wanted FROM asktell.studies")
+
+
+class TestClaim:
+    async def test_gives_a_worker_trials_with_how_to_launch_them(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        assert attempt.spec == LAUNCH
+        assert attempt.metrics == ("value",)
+        assert attempt.asked.params.keys() == {"x", "n", "c"}
+        sweep = study.actor.sweep
+        assert sweep is not None
+        assert attempt.attempt_id == f"{sweep.sweep_id}-0-1"
+        stored = row(study)
+        assert stored["state"] == "launching"
+        assert (stored["worker_id"], stored["host"]) == (ADA.worker_id, ADA.host)
+
+    async def test_wants_as_many_as_may_run(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), budget=Budget(max_trials=5), parallelism=2)
+        assert wanted(study) == 2
+        (first, _) = await take_any(study, 8)
+        assert wanted(study) == 0
+        await see_exit(study, first, values={"value": 1.0})
+        assert wanted(study) == 1
+        assert len(await take_any(study, 8, held=frozenset())) == 2
+
+    async def test_a_study_that_is_no_sweep_wants_none(self, study: TimedStudy) -> None:
+        await study.create(new_study())
+        assert wanted(study) == 0
+        assert await take_any(study, 1) == []
+
+    async def test_only_workers_of_the_queue_and_the_executor_are_served(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(new_sweep(launch=LaunchSpec("flyte", {}, queue="gpu")))
+        assert await take_any(study, 1) == []
+
+    async def test_several_sweeps_share_free_slots(self, study: TimedStudy) -> None:
+        await study.create(new_sweep("one"))
+        await create_study(study.engine, new_sweep("two"))
+        claimed = await take_any(study, 4)
+        assert sorted(attempt.study for attempt in claimed) == ["one", "one", "two", "two"]
+
+    async def test_a_paused_sweep_gives_none_until_resumed(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        await states.pause(study.actor)
+        assert await take_any(study, 1) == []
+        await states.resume(study.actor)
+        assert len(await take_any(study, 1)) == 1
+
+    async def test_a_waiting_worker_hears_of_a_new_sweep(self, study: TimedStudy) -> None:
+        await study.create(new_study("other"))
+        waiting = asyncio.create_task(take_any(study, 1, wait_seconds=20.0))
+        await asyncio.sleep(0)
+        await create_study(study.engine, new_sweep("late"))
+        (attempt,) = await waiting
+        assert attempt.study == "late"
+
+    async def test_what_a_worker_does_not_know_it_has_comes_again(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (lost,) = await take(study)
+        (again,) = await take_any(study, 0)
+        assert again.attempt_id == lost.attempt_id
+        assert again.asked.params == lost.asked.params
+        assert again.launch.claim == 2
+        with pytest.raises(ClaimLost):
+            await see(study, lost)
+        await see(study, again)
+        assert await take_any(study, 0, held=frozenset({again.attempt_id})) == []
+        assert await take_any(study, 0, BOB) == []
+
+    async def test_a_restarted_server_still_knows_who_has_what(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        await see(study, attempt, external_ref="process:here:1")
+        await study.restart()
+        await see(study, attempt)
+        (again,) = await take_any(study, 0)
+        assert again.launch.external_ref == "process:here:1"
+        assert again.launch.state is AttemptState.RUNNING
+
+    async def test_clients_may_ask_beside_workers(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), parallelism=2)
+        await take(study)
+        (asked,) = await ask(study.actor, Ask())
+        assert asked.number == 1
+        assert wanted(study) == 0
+        assert len(rows(study)) == 1
+
+
+class TestObserve:
+    async def test_exit_0_with_a_value_completes_the_trial(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        await see(study, attempt, points=((0, 0.3), (1, 0.2)))
+        told = await see_exit(study, attempt, values={"value": 0.2, "other": 1.0})
+        assert told.is_over
+        view = await study.view(0)
+        assert (view.state, view.values) == (TrialState.COMPLETE, (0.2,))
+        assert view.intermediate_values == {0: 0.3, 1: 0.2}
+        assert row(study)["state"] == "succeeded"
+        assert row(study)["exit_code"] == 0
+        assert row(study)["ended_at"] is not None
+
+    async def test_a_value_that_was_only_reported_counts_as_well(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        await report(study.actor, 0, [(3, 0.5), (1, 0.9)], attempt=1)
+        await see_exit(study, attempt)
+        assert (await study.view(0)).values == (0.5,)
+
+    @pytest.mark.parametrize(
+        ("ending", "said"),
+        [
+            (Ending(EndingKind.EXITED, 0), "without a value of 'value'"),
+            (Ending(EndingKind.EXITED, 0, values={"value": float("nan")}), "'value' was nan"),
+            (Ending(EndingKind.EXITED, 0, values={"value": float("inf")}), "'value' was inf"),
+            (Ending(EndingKind.EXITED, 1, values={"value": 1.0}), "exit code 1"),
+            (Ending(EndingKind.EXITED, signal=9, values={"value": 1.0}), "killed by SIGKILL"),
+            (Ending(EndingKind.EXITED, signal=15), "ended by SIGTERM"),
+            (Ending(EndingKind.EXITED, signal=63), "signal 63"),
+            (Ending(EndingKind.TIMED_OUT, signal=2), "its timeout_seconds, 5"),
+            (Ending(EndingKind.NOT_STARTED, message="train.py: no such file."), "no such file"),
+        ],
+    )
+    async def test_whatever_else_fails_it_and_says_why(
+        self, study: TimedStudy, ending: Ending, said: str
+    ) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        told = await see(study, attempt, ending=ending)
+        assert told.is_over
+        view = await study.view(0)
+        assert view.state is TrialState.FAIL
+        assert said in (view.reason or "")
+        assert row(study)["state"] == "failed"
+        assert row(study)["reason"] == view.reason
+
+    @pytest.mark.parametrize(
+        ("kind", "state"),
+        [(EndingKind.PREEMPTED, "preempted"), (EndingKind.VANISHED, "lost")],
+    )
+    async def test_what_is_nobodys_fault_is_tried_again(
+        self, study: TimedStudy, kind: EndingKind, state: str
+    ) -> None:
+        await study.create(new_sweep(), budget=Budget(max_trials=1))
+        (attempt,) = await take(study)
+        await see(study, attempt, points=((0, 0.3),))
+        assert (await see(study, attempt, ending=Ending(kind))).is_over
+        assert row(study)["state"] == state
+        assert wanted(study) == 1
+        (again,) = await take_any(study, 1, BOB)
+        assert (again.launch.number, again.launch.attempt) == (0, 2)
+        assert (await study.view(0)).intermediate_values == {}
+        with pytest.raises(ClaimLost):
+            await see(study, attempt)
+
+    async def test_a_failure_is_tried_again_if_the_policy_says_so(self, study: TimedStudy) -> None:
+        retry = RetryPolicy(max_attempts=2, on=frozenset({AttemptEnd.FAILED}))
+        await study.create(new_sweep(), retry=retry)
+        (first,) = await take(study)
+        await see_exit(study, first, 1)
+        (second,) = await take(study)
+        assert second.launch.attempt == 2
+        await see_exit(study, second, 1)
+        assert (await study.view(0)).state is TrialState.FAIL
+        assert [each["state"] for each in rows(study)] == ["failed", "failed"]
+
+    async def test_repeating_it_changes_nothing(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        for _ in range(2):
+            await see(study, attempt, points=((0, 0.3),))
+        before = await study.summary()
+        told = [await see_exit(study, attempt, values={"value": 0.3}) for _ in range(3)]
+        assert [each.is_over for each in told] == [True, True, True]
+        assert (await study.summary()).revision == before.revision + 1
+
+    async def test_a_pruned_attempt_is_stopped_and_its_result_never_depends_on_when(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(new_sweep(pruner=THRESHOLD))
+        (attempt,) = await take(study)
+        assert (await see(study, attempt, points=((0, 0.1),))).stop is None
+        told = await see(study, attempt, points=((1, 0.9), (2, 0.2), (3, 0.1)))
+        assert told.stop is StopCause.PRUNED
+        assert (await see(study, attempt, points=((4, 0.1),))).stop is StopCause.PRUNED
+        await see(study, attempt, AttemptState.STOPPING)
+        assert row(study)["stop"] == "pruned"
+        assert row(study)["state"] == "stopping"
+        await see_exit(study, attempt, values={"value": 0.1})
+        view = await study.view(0)
+        assert (view.state, view.values) == (TrialState.PRUNED, (0.9,))
+        assert view.intermediate_values == {0: 0.1, 1: 0.9}
+        assert row(study)["state"] == "pruned"
+
+    async def test_a_lost_worker_makes_room_for_another_attempt(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), parallelism=1)
+        (attempt,) = await take(study)
+        await study.lose()
+        assert (await study.view(0)).phase is AttemptPhase.QUEUED
+        (again,) = await take_any(study, 1, BOB)
+        assert again.launch.attempt == 2
+        assert [each["state"] for each in rows(study)] == ["lost", "launching"]
+        with pytest.raises(ClaimLost):
+            await see_exit(study, attempt, values={"value": 0.1})
+        assert await take_any(study, 0, ADA) == []
+
+    async def test_a_worker_that_comes_back_in_time_goes_on(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), parallelism=1)
+        (attempt,) = await take(study)
+        await study.lose()
+        assert (await see(study, attempt, points=((0, 0.2),))).stop is None
+        assert (await study.view(0)).phase is AttemptPhase.LIVE
+        await see_exit(study, attempt, values={"value": 0.2})
+        assert row(study)["state"] == "succeeded"
+
+    async def test_the_last_attempt_that_is_lost_fails_its_trial(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), retry=RetryPolicy(max_attempts=1))
+        await take(study)
+        await study.lose()
+        await study.lose()
+        assert (await study.view(0)).state is TrialState.FAIL
+        assert row(study)["state"] == "lost"
+
+    async def test_an_observation_keeps_an_attempt_alive(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        for _ in range(5):
+            await study.let_pass(50)
+            await see(study, attempt)
+        assert (await study.view(0)).phase is AttemptPhase.LIVE
+
+    async def test_the_programs_own_word_ends_the_attempt(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        await tell(study.actor, 0, Outcome(TrialState.COMPLETE, (0.7,), attempt=1))
+        assert row(study)["state"] == "succeeded"
+        told = await see(study, attempt)
+        assert (told.stop, told.is_over) == (StopCause.OVER, True)
+        await see_exit(study, attempt, 1)
+        assert (await study.view(0)).values == (0.7,)
+
+    async def test_a_failure_told_and_seen_after_the_lease_closes_the_attempt(
+        self, study: TimedStudy
+    ) -> None:
+        retry = RetryPolicy(on=frozenset({AttemptEnd.FAILED, AttemptEnd.LOST}))
+        await study.create(new_sweep(), parallelism=1, retry=retry)
+        (late,) = await take(study)
+        await study.lose()
+        await ask(study.actor, Ask(params={"x": 0.5}))
+        assert (await see_exit(study, late, 1)).is_over
+        assert row(study)["state"] == "failed"
+
+    async def test_several_objectives_take_values_but_no_points(self, study: TimedStudy) -> None:
+        objectives = (Objective("a", Direction.MINIMIZE), Objective("b", Direction.MAXIMIZE))
+        await study.create(new_sweep(objectives=objectives))
+        (attempt, other) = await take(study, 2)
+        with pytest.raises(InvalidReport):
+            await see(study, attempt, points=((0, 1.0),))
+        await see_exit(study, attempt, values={"b": 2.0, "a": 1.0})
+        assert (await study.view(0)).values == (1.0, 2.0)
+        await see_exit(study, other, values={"b": 2.0})
+        assert "'a'" in ((await study.view(1)).reason or "")
+
+    async def test_only_attempts_of_workers_are_observed(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        await take(study)
+        await ask(study.actor, Ask())
+        for number, attempt in ((1, 1), (0, 2)):
+            with pytest.raises(AttemptNotFound):
+                seen = Observation(attempt, 1, AttemptState.RUNNING)
+                await observe(study.actor, number, seen)
+
+
+class TestStates:
+    async def test_cancel_stops_what_runs_and_fails_it(self, study: TimedStudy) -> None:
+        retry = RetryPolicy(on=frozenset(AttemptEnd))
+        await study.create(new_sweep(), retry=retry)
+        (attempt, other) = await take(study, 2)
+        await states.cancel(study.actor)
+        assert (await study.summary()).state is StudyState.STOPPING
+        assert wanted(study) == 0
+        assert (await see(study, attempt)).stop is StopCause.CANCELLED
+        await see_exit(study, attempt, values={"value": 1.0})
+        await see_exit(study, other, 130)
+        summary = await study.summary()
+        assert (summary.state, summary.stop_reason) == (
+            StudyState.FINISHED,
+            StopReason.CANCELLED,
+        )
+        assert {each["state"] for each in rows(study)} == {"cancelled"}
+        assert "cancelled" in ((await study.view(0)).reason or "")
+
+    async def test_cancel_is_not_taken_back_by_resume(self, study: TimedStudy) -> None:
+        retry = RetryPolicy(on=frozenset(AttemptEnd))
+        await study.create(new_sweep(), retry=retry)
+        (attempt,) = await take(study)
+        await states.cancel(study.actor)
+        await states.resume(study.actor)
+        assert (await see(study, attempt)).stop is StopCause.CANCELLED
+        await see_exit(study, attempt, 130)
+        assert (await study.view(0)).state is TrialState.FAIL
+        assert len(await take_any(study, 1)) == 1
+
+    async def test_cancel_leaves_a_finished_sweep_alone(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), budget=Budget(max_trials=1))
+        (attempt,) = await take(study)
+        await see_exit(study, attempt, values={"value": 1.0})
+        await states.cancel(study.actor)
+        assert (await study.summary()).stop_reason is StopReason.MAX_TRIALS
+
+    async def test_a_sweep_of_failures_comes_to_an_end(self, study: TimedStudy) -> None:
+        await study.create(new_study("any"))
+        created = await create_study(study.engine, new_sweep(settings=None))
+        assert created.study.settings.budget.max_failures == 10
+        assert created.study.settings.lease_seconds == 120
+
+    async def test_a_sweep_cannot_do_without_leases(self, study: TimedStudy) -> None:
+        with pytest.raises(InvalidSettings):
+            await study.create(new_sweep(), lease_seconds=None)
+        await study.create(new_sweep())
+        with pytest.raises(InvalidSettings):
+            await configure(study.actor, {"lease_seconds": None}, {})
+
+    async def test_the_same_sweep_is_found_and_another_refused(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        again = new_sweep(if_exists=IfExists.LOAD)
+        assert not (await create_study(study.engine, again)).created
+        for launch in (None, LaunchSpec("process", {"program": "other.py"})):
+            other = new_sweep(launch=launch, if_exists=IfExists.LOAD)
+            with pytest.raises(StudyExists):
+                await create_study(study.engine, other)
+
+    async def test_a_sweep_is_found_by_its_id_as_long_as_it_is_there(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(new_sweep())
+        sweep = study.actor.sweep
+        assert sweep is not None
+        assert await study.engine.get_sweep_actor(sweep.sweep_id) is study.actor
+        await delete_study(study.engine, "s")
+        await create_study(study.engine, new_sweep())
+        with pytest.raises(SweepNotFound):
+            await study.engine.get_sweep_actor(sweep.sweep_id)
