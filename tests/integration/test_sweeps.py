@@ -348,8 +348,8 @@ class TestObserve:
         await take(study)
         await ask(study.actor, Ask())
         for number, attempt in ((1, 1), (0, 2)):
+            seen = Observation(attempt, 1, AttemptState.RUNNING)
             with pytest.raises(AttemptNotFound):
-                seen = Observation(attempt, 1, AttemptState.RUNNING)
                 await observe(study.actor, number, seen)
 
 
