@@ -1,4 +1,4 @@
-"""Optuna's pruners: named in JSON, checked once, "auto" resources resolved once."""
+"""Optuna's pruners and W&B's: named in JSON, checked once, "auto" resources resolved once."""
 
 from service.pruners.auto import has_auto, resolve_auto
 from service.pruners.build import build_pruner

@@ -1,4 +1,4 @@
-"""What the service knows about each of Optuna's pruners beyond its signature."""
+"""What the service knows about each pruner beyond its signature."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,16 @@ from optuna.pruners import BasePruner
 
 from service.domain.arguments import Limits
 from service.domain.studies import Component
+from service.pruners.wandb_hyperband import WandbHyperbandPruner
 
 _STEPS = Limits(1, 2**31)
 _FACTOR = Limits(2, 1_000_000)
+_BANDS = {
+    "min_iter": _STEPS,
+    "max_iter": _STEPS,
+    "s": Limits(1, 1_000),
+    "eta": Limits(1, 1_000_000),
+}
 _HALVING = {"min_resource": _STEPS, "max_resource": _STEPS, "reduction_factor": _FACTOR}
 
 
@@ -44,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
         limits=_HALVING | {"bootstrap_count": Limits(0)},
     ),
     "WilcoxonPruner": Kind(pruners.WilcoxonPruner),
+    "WandbHyperbandPruner": Kind(WandbHyperbandPruner, limits=_BANDS),
 }
 
 

@@ -35,6 +35,7 @@ PRUNERS = {
     "halving": Component("SuccessiveHalvingPruner", HALVING["args"]),
     "halving-auto": Component("SuccessiveHalvingPruner", {"reduction_factor": 2}),
     "hyperband": Component("HyperbandPruner", {"max_resource": 9, "reduction_factor": 2}),
+    "wandb-hyperband": Component("WandbHyperbandPruner", {"min_iter": 1, "eta": 2}),
     "hyperband-auto": Component("HyperbandPruner", {"reduction_factor": 2}),
 }
 N_TRIALS, N_STEPS = 8, 9

@@ -1,0 +1,57 @@
+"""Runs with W&B's `sweeps` package: reads a question on stdin, writes the answer to stdout.
+
+Knows nothing of Asktell; both sides compare what they make of the same JSON.
+"""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+from sweeps import RunState, SweepRun, stop_runs
+from sweeps.params import HyperParameter, HyperParameterSet
+
+METRIC = "metric"
+
+
+def list_stopped(histories: list[dict[str, Any]]) -> list[list[list[int]]]:
+    """Returns for each history and after each of its events the runs that would be stopped."""
+    return [_replay(history) for history in histories]
+
+
+def _replay(history: dict[str, Any]) -> list[list[int]]:
+    config = {
+        "metric": {"name": METRIC, "goal": history["goal"]},
+        "early_terminate": history["early_terminate"],
+    }
+    runs = [SweepRun(name=str(i), state=RunState.running) for i in range(history["n_runs"])]
+    stopped = []
+    for number, event in history["events"]:
+        if isinstance(event, str):
+            runs[number].state = RunState(event)
+        else:
+            runs[number].history.append({} if event is None else {METRIC: event})
+        stopped.append(sorted(int(run.name) for run in stop_runs(config, runs)))
+    return stopped
+
+
+def draw_values(sweep: dict[str, Any]) -> dict[str, list[Any]]:
+    """Returns `n_draws` values of each parameter; names of nested ones are joined with dots."""
+    generator = np.random.default_rng(sweep["seed"])
+    return {
+        parameter.name.replace(HyperParameterSet.NESTING_DELIMITER, "."): _draw(
+            parameter, generator.random(sweep["n_draws"])
+        )
+        for parameter in HyperParameterSet.from_config(sweep["parameters"])
+    }
+
+
+def _draw(parameter: HyperParameter, shares: Any) -> list[Any]:
+    if parameter.type == HyperParameter.CONSTANT:
+        return [parameter.value] * len(shares)
+    return np.asarray(parameter.ppf(shares), dtype=object).tolist()
+
+
+if __name__ == "__main__":
+    answer = {"stopped": list_stopped, "values": draw_values}[sys.argv[1]]
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)
