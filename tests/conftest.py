@@ -34,6 +34,9 @@ _database_numbers = itertools.count(1)
 os.environ["TZ"] = "UTC"
 time.tzset()
 
+# Servers have no worker inside unless a test is about it: it costs them seconds of CPU.
+os.environ["ASKTELL_WORKER"] = "0"
+
 
 class OutsideConnection(AssertionError):
     """A test tried to reach another machine."""
@@ -51,6 +54,13 @@ def open_folder() -> Iterator[Path]:
 
     Pytest's own temporary folders are closed to the user that Postgres runs as under root.
     """
+    with _make_open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_open_folder() -> Iterator[Path]:
+    """Such a folder for all tests of a module."""
     with _make_open_folder() as folder:
         yield folder
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,22 @@ class ServerProcess:
 
     Args:
         data_dir: Of this server alone.
+        module: What to run; it is started like `asktell`.
+        settings: Environment variables besides, or instead of, those that all such servers have.
     """
 
-    def __init__(self, database: Database, data_dir: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        data_dir: Path,
+        *,
+        module: str = "service.cli.main",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._database = database
         self._data_dir = data_dir
+        self._module = module
+        self._settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,17 +46,26 @@ class ServerProcess:
         """Where the server listens, or did until it was killed; another one after each start."""
         return self._address_file.read_text().strip()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Returns once the server answers."""
         self.launch()
         self.wait_ready()
 
-    def launch(self) -> None:
+    def launch(self, *arguments: str) -> None:
         self._data_dir.mkdir(exist_ok=True)
         self._address_file.unlink(missing_ok=True)
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli.main", "serve"],
+                [sys.executable, "-m", self._module, *(arguments or ("serve",))],
                 env=self._environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -108,6 +128,7 @@ class ServerProcess:
             "ASKTELL_TOKEN": TOKEN,
             "ASKTELL_DASHBOARD": "false",
             "ASKTELL_LOG_FORMAT": "json",
+            **self._settings,
         }
 
 
