@@ -1,8 +1,8 @@
-"""The gate: who may talk to the server at all. Everything behind it may trust a request's sender.
+"""The gate: who may talk to the server, and about what. What is behind it may trust the sender.
 
-Against other users of the machine: a token. Against web pages in a user's browser: the Host
-allow-list (DNS rebinding), the Origin check, JSON-only bodies (a form cannot send them) and a
-session cookie that only reads.
+Against other users of the machine: a token, and its scope. Against web pages in a user's browser:
+the Host allow-list (DNS rebinding), the Origin check, bodies of types that a form cannot send, and
+a session cookie that only reads.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,26 @@ from urllib.parse import urlsplit
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse
-from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.login import SESSION_COOKIE
+from service.api.access import refuse_access
+from service.api.callers import Callers
 from service.api.pages import render_login_needed, wants_html
-from service.api.problems import RequestRefused, build_problem
+from service.api.principals import current_principal
+from service.api.problems import RequestRefused, build_problem, describe_error
+from service.domain.errors import DatabaseUnavailable
+from service.domain.scopes import Principal, TokenScope
 from service.domain.tokens import Credentials
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ANY_HOST = "*"
 _PROBED_PATHS = frozenset({"/healthz", "/readyz"})
 _LOGIN_PREFIX = "/login/"
-_READING_METHODS = frozenset({"GET", "HEAD"})
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-_BODY_TYPES = frozenset({"application/json"})
-_BEARER = b"bearer "
+_JSON = b"application/json"
+# Forms cannot send these either.
+_YAML = frozenset({b"application/yaml", b"application/x-yaml", b"text/yaml"})
+_OTHER_BODY_TYPES = {("POST", "/sweeps"): _YAML}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,10 @@ class GateRules:
 class Gate:
     """ASGI layer that answers by itself whatever the rules refuse."""
 
-    def __init__(self, app: ASGIApp, rules: GateRules) -> None:
+    def __init__(self, app: ASGIApp, rules: GateRules, callers: Callers) -> None:
         self._app = app
         self._rules = rules
+        self._callers = callers
         self._hosts = _LOOPBACK_HOSTS | rules.allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,22 +61,30 @@ class Gate:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-        elif (refusal := self._find_refusal(scope)) is not None:
+        elif (refusal := await self._find_refusal(scope)) is not None:
             await refusal(scope, receive, send)
         else:
             await self._app(scope, self._limit_body(receive), send)
 
-    def _find_refusal(self, scope: Scope) -> Response | None:
+    async def _find_refusal(self, scope: Scope) -> Response | None:
         if scope["path"] in _PROBED_PATHS:
             # Probes call by address, so their Host cannot be foreseen.
             return None
         headers = _read_headers(scope)
-        return (
-            self._refuse_host(headers)
-            or self._refuse_origin(headers)
-            or self._refuse_stranger(scope, headers)
-            or self._refuse_body(scope, headers)
-        )
+        refusal = self._refuse_host(headers) or self._refuse_origin(headers)
+        if refusal is None and not scope["path"].startswith(_LOGIN_PREFIX):
+            caller: Principal | Response | None
+            caller = self._callers.recognise(scope["method"], headers)
+            if caller is None:
+                caller = await self._look_up(headers)
+            refusal = caller if isinstance(caller, Response) else _admit(caller, scope)
+        return refusal or self._refuse_body(scope, headers)
+
+    async def _look_up(self, headers: Mapping[bytes, bytes]) -> Principal | Response:
+        try:
+            return await self._callers.look_up(headers) or _refuse_stranger(headers)
+        except DatabaseUnavailable as error:
+            return describe_error(error)
 
     def _refuse_host(self, headers: Mapping[bytes, bytes]) -> Response | None:
         host = _strip_port(headers.get(b"host", b"").decode("latin-1"))
@@ -94,26 +107,6 @@ class Gate:
         detail = "Web pages of other hosts may not use this server."
         return build_problem(403, "origin-not-allowed", detail)
 
-    def _refuse_stranger(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Response | None:
-        if scope["path"].startswith(_LOGIN_PREFIX) or self._knows(scope["method"], headers):
-            return None
-        challenge = {"WWW-Authenticate": "Bearer"}
-        if wants_html(headers.get(b"accept", b"").decode("latin-1")):
-            return HTMLResponse(render_login_needed(), 401, headers=challenge)
-        detail = (
-            "Send the server's token as `Authorization: Bearer TOKEN`; `asktell serve` tells where "
-            "it lies."
-        )
-        return build_problem(401, "not-authenticated", detail, headers=challenge)
-
-    def _knows(self, method: str, headers: Mapping[bytes, bytes]) -> bool:
-        authorization = headers.get(b"authorization")
-        if authorization is not None:
-            scheme, token = authorization[: len(_BEARER)], authorization[len(_BEARER) :]
-            return scheme.lower() == _BEARER and self._rules.credentials.accepts_token(token)
-        session = _find_session(headers) if method in _READING_METHODS else None
-        return session is not None and self._rules.credentials.accepts_session(session)
-
     def _refuse_body(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Response | None:
         if scope["method"] not in _BODY_METHODS:
             return None
@@ -122,7 +115,9 @@ class Gate:
             return build_problem(413, *self._describe_limit())
         media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         has_body = length != b"0" or b"transfer-encoding" in headers
-        if media_type.decode("latin-1") in _BODY_TYPES or (not has_body and not media_type):
+        if media_type == _JSON or (not has_body and not media_type):
+            return None
+        if media_type in _OTHER_BODY_TYPES.get((scope["method"], scope["path"]), ()):
             return None
         detail = "Send JSON, with the header `Content-Type: application/json`."
         return build_problem(415, "unsupported-media-type", detail)
@@ -146,6 +141,23 @@ class Gate:
         return "body-too-large", f"Bodies may have {limit} bytes; send it in several requests."
 
 
+def _admit(principal: Principal, scope: Scope) -> Response | None:
+    current_principal.set(principal)
+    return None if principal.scope is TokenScope.ADMIN else refuse_access(principal, scope)
+
+
+def _refuse_stranger(headers: Mapping[bytes, bytes]) -> Response:
+    challenge = {"WWW-Authenticate": "Bearer"}
+    if wants_html(headers.get(b"accept", b"").decode("latin-1")):
+        return HTMLResponse(render_login_needed(), 401, headers=challenge)
+    detail = (
+        "Send a token of this server as `Authorization: Bearer TOKEN`; this request has none, or "
+        "one that is wrong, was revoked or has expired. `asktell serve` tells where the server's "
+        "own lies, `asktell token create` makes others."
+    )
+    return build_problem(401, "not-authenticated", detail, headers=challenge)
+
+
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -161,8 +173,3 @@ def _strip_port(host: str) -> str:
     except ValueError:
         return ""
     return f"[{name}]" if ":" in name else name
-
-
-def _find_session(headers: Mapping[bytes, bytes]) -> str | None:
-    # The standard library's parser drops all cookies if another program set an odd one.
-    return cookie_parser(headers.get(b"cookie", b"").decode("latin-1")).get(SESSION_COOKIE)

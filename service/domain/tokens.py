@@ -124,7 +124,7 @@ class Credentials:
 
 
 def _sign(key: bytes, message: bytes) -> bytes:
-    return hmac.new(key, message, hashlib.sha256).digest()
+    return hmac.digest(key, message, "sha256")
 
 
 def _dump_claims(claims: AttemptClaims) -> bytes:

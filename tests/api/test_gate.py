@@ -1,16 +1,22 @@
 """The gate, in front of an application that says yes to everything."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
+from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from service.api.callers import Callers
 from service.api.envelope import Envelope
 from service.api.gate import Gate, GateRules
+from service.api.token_cache import TokenCache
 from service.domain.tokens import Credentials
+from service.engine.engine import read_clock
+from service.storage.tokens import TokenTable
 from tests.api.conftest import BASE_URL, TOKEN
 from tests.api.problems import assert_problem
 
@@ -23,8 +29,15 @@ async def answer_length(scope: Scope, receive: Receive, send: Send) -> None:
     await JSONResponse(len(body))(scope, receive, send)
 
 
+def build_gate(rules: GateRules) -> Gate:
+    # Nothing that these tests send is worth asking the database for.
+    nowhere: AsyncConnectionPool[Any] = AsyncConnectionPool(open=False)
+    tokens = TokenCache(TokenTable(nowhere), clock=read_clock)
+    return Gate(answer_length, rules, Callers(rules.credentials, tokens))
+
+
 def open_client(rules: GateRules) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Envelope(Gate(answer_length, rules)))
+    transport = httpx.ASGITransport(Envelope(build_gate(rules)))
     return httpx.AsyncClient(transport=transport, base_url=BASE_URL)
 
 
@@ -154,6 +167,18 @@ async def test_takes_json_and_nothing(client: httpx.AsyncClient) -> None:
     assert (await client.post("/", headers=BEARER)).json() == 0
 
 
+@pytest.mark.parametrize(
+    "media_type", ["application/yaml", "text/yaml; charset=utf-8", "Application/X-YAML"]
+)
+async def test_takes_yaml_for_sweeps_alone(client: httpx.AsyncClient, media_type: str) -> None:
+    headers = {**BEARER, "Content-Type": media_type}
+
+    assert (await client.post("/sweeps", content=b"a: 1", headers=headers)).json() == 4
+    for method, path in (("POST", "/sweeps/"), ("POST", "/studies"), ("PUT", "/sweeps")):
+        response = await client.request(method, path, content=b"a: 1", headers=headers)
+        assert_problem(response, 415, "unsupported-media-type")
+
+
 async def test_limits_bodies(client: httpx.AsyncClient, rules: GateRules) -> None:
     limit = rules.body_limit_bytes
 
@@ -173,6 +198,6 @@ async def test_closes_websockets(rules: GateRules) -> None:
     async def send(message: dict[str, object]) -> None:
         sent.append(message["type"])
 
-    await Gate(answer_length, rules)({"type": "websocket", "path": "/"}, receive, send)
+    await build_gate(rules)({"type": "websocket", "path": "/"}, receive, send)
 
     assert sent == ["websocket.close"]

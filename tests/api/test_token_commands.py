@@ -1,0 +1,133 @@
+"""`asktell token`: the commands in this process, against the application on a port of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import Result
+from starlette.types import ASGIApp
+from structlog.testing import capture_logs
+from typer.testing import CliRunner
+
+from service.cli.main import app as command_line
+from tests.api.conftest import TOKEN, SettableClock
+from tests.api.served import serve_app
+
+Run = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def url(app: ASGIApp) -> AsyncIterator[str]:
+    async with serve_app(app) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def quiet_server() -> Iterator[None]:
+    """The server's log goes to the standard output of this process, which is the commands', too."""
+    with capture_logs():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def common_time(clock: SettableClock) -> None:
+    """Commands go by the machine's clock."""
+    clock.now = datetime.now(UTC)
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    """Runs `asktell token …` beside the server's event loop."""
+
+    async def invoke(*arguments: str, token: str = TOKEN, **environ: str) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke,
+            command_line,
+            ["token", *arguments],
+            env={"ASKTELL_URL": url, "ASKTELL_TOKEN": token, **environ},
+        )
+
+    return invoke
+
+
+async def list_tokens(api: httpx.AsyncClient) -> dict[str, Any]:
+    return {token["name"]: token for token in (await api.get("/tokens")).json()["tokens"]}
+
+
+async def test_makes_lists_and_revokes(run: Run, url: str, api: httpx.AsyncClient) -> None:
+    assert "token create" in (await run("ls")).stdout
+    made = await run("create", "[b]ada", "--scope", "user", "--expires-in", "30d")
+    assert made.exit_code == 0, made.output
+    token = made.stdout.strip()
+    assert token.startswith("ask_")
+    assert "ASKTELL_TOKEN" in made.stderr
+
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as ada:
+        opened = await asyncio.to_thread(ada.get, f"{url}/studies")
+    assert opened.status_code == 200
+    listed = await run("ls")
+    assert "[b]ada" in listed.stdout
+    assert "good" in listed.stdout
+    assert token not in listed.output
+    expires_at = datetime.fromisoformat((await list_tokens(api))["[b]ada"]["expires_at"])
+    assert timedelta(days=29) < expires_at - datetime.now(UTC) <= timedelta(days=30)
+
+    revoked = await run("revoke", "[b]ada")
+
+    assert revoked.exit_code == 0, revoked.output
+    assert "revoked" in (await run("ls")).stdout
+
+
+async def test_prints_json(run: Run, api: httpx.AsyncClient) -> None:
+    made = json.loads((await run("create", "gpu", "--scope", "worker", "--json")).stdout)
+    assert made.keys() == {"name", "scope", "token", "created_at", "expires_at"}
+    assert (made["scope"], made["expires_at"]) == ("worker", None)
+    listed = json.loads((await run("ls", "--json")).stdout)
+    assert listed["tokens"] == list((await list_tokens(api)).values())
+    assert json.loads((await run("revoke", "gpu", "--json")).stdout) == {"revoked": "gpu"}
+
+
+async def test_takes_the_token_of_a_data_directory(run: Run, url: str, tmp_path: Path) -> None:
+    (tmp_path / "address").write_text(url)
+
+    for token, status in ((TOKEN, 0), ("wrong", 1)):
+        (tmp_path / "token").write_text(token)
+        listed = await run("ls", "--data-dir", str(tmp_path), ASKTELL_URL="http://127.0.0.1:1")
+        assert listed.exit_code == status, listed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("create", "ada", "--scope", "user"), "Revoke it first"),
+        (("create", "new", "--scope", "user", "--expires-in", "soon"), "--expires-in"),
+        (("create", "a/b", "--scope", "user"), "slash"),
+        (("revoke", "nobody"), "no token of the name"),
+    ],
+)
+async def test_says_what_stands_in_the_way(
+    run: Run, api: httpx.AsyncClient, arguments: tuple[str, ...], hint: str
+) -> None:
+    await api.post("/tokens", json={"name": "ada", "scope": "user"})
+
+    failed = await run(*arguments)
+
+    assert failed.exit_code == 1
+    assert hint in failed.stderr
+    assert failed.stdout == ""
+    assert TOKEN not in failed.output
+
+
+async def test_takes_an_administrator(run: Run) -> None:
+    ada = (await run("create", "ada", "--scope", "user")).stdout.strip()
+
+    refused = await run("ls", token=ada)
+
+    assert refused.exit_code == 1
+    assert "`admin`" in refused.stderr
+    assert ada not in refused.output
