@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from service import __version__
 from service.api import (
     adoption,
+    attempts,
     batches,
     export,
     health,
@@ -18,8 +19,13 @@ from service.api import (
     metrics,
     pareto,
     studies,
+    sweep_attempts,
+    sweeps,
+    tokens,
     trials,
+    workers,
 )
+from service.api.callers import Callers
 from service.api.envelope import Envelope
 from service.api.gate import Gate, GateRules
 from service.api.login import LoginLinks
@@ -33,6 +39,7 @@ from service.api.pages import render_problem_list
 from service.api.problems import install_problem_handlers
 from service.api.reference import render_reference
 from service.api.strict import StrictRoute
+from service.api.token_cache import TokenCache
 from service.engine.engine import Engine, read_clock
 
 
@@ -50,12 +57,26 @@ def build_app(
         extra_routes: Routes behind the same gate, matched after the API's own.
         login_links: Links to share with whoever prints the first one.
     """
+    api = build_api(engine, rules, clock=clock, login_links=login_links)
+    api.router.routes.extend(extra_routes)
+    callers = Callers(rules.credentials, api.state.token_cache)
+    return Envelope(Gate(api, rules, callers))
+
+
+def build_api(
+    engine: Engine,
+    rules: GateRules,
+    *,
+    clock: Callable[[], datetime] = read_clock,
+    login_links: LoginLinks | None = None,
+) -> FastAPI:
+    """The API without its gate, which tells it who calls."""
     api = FastAPI(
         title="Asktell",
         version=__version__,
         description=DESCRIPTION,
         generate_unique_id_function=name_operation,
-        responses=describe_problems(401, 422, 500, 503),
+        responses=describe_problems(401, 403, 422, 500, 503),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -63,12 +84,18 @@ def build_app(
     api.state.engine = engine
     api.state.credentials = rules.credentials
     api.state.login_links = login_links or LoginLinks(clock=clock)
+    api.state.token_cache = TokenCache(engine.tokens, clock=clock)
     # Routes are matched in order; the hot ones come first.
     for router in (
         trials.router,
+        attempts.router,
         trials.reading_router,
         batches.router,
         studies.router,
+        sweeps.creation_router,
+        sweeps.router,
+        sweep_attempts.router,
+        workers.router,
         pareto.router,
         export.router,
         adoption.router,
@@ -76,13 +103,13 @@ def build_app(
         metrics.router,
         login.router,
         login.link_router,
+        tokens.router,
     ):
         api.include_router(router)
     install_problem_handlers(api)
     install_openapi(api)
     _add_pages(api)
-    api.router.routes.extend(extra_routes)
-    return Envelope(Gate(api, rules))
+    return api
 
 
 def _add_pages(api: FastAPI) -> None:

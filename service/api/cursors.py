@@ -1,6 +1,7 @@
 """Cursors: where the next page of a list begins, opaque to clients."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TypeGuard
 
 import orjson
 
@@ -8,8 +9,11 @@ from service.domain.errors import FieldError, Invalid
 from service.domain.limits import MAX_NAME_LENGTH
 
 
-def encode_cursor(last: str | int) -> str:
-    """A cursor that continues after the study of this name, or the trial of this number."""
+def encode_cursor(last: str | int | tuple[int, int]) -> str:
+    """A cursor that continues after the study of this name, or the trial of this number.
+
+    A pair is an attempt: the number of its trial, and its own.
+    """
     return urlsafe_b64encode(orjson.dumps(last)).decode().rstrip("=")
 
 
@@ -36,9 +40,27 @@ def decode_number_cursor(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     last = _decode(cursor)
-    if type(last) is not int or not 0 <= last < 2**31:
+    if not _is_number(last):
         raise _build_refusal()
     return last
+
+
+def decode_attempt_cursor(cursor: str | None) -> tuple[int, int] | None:
+    """Trial number and attempt that a page continues after.
+
+    Raises:
+        Invalid: It is none of our cursors, or belongs to another list.
+    """
+    if cursor is None:
+        return None
+    match _decode(cursor):
+        case [number, attempt] if _is_number(number) and _is_number(attempt):
+            return number, attempt
+    raise _build_refusal()
+
+
+def _is_number(last: object) -> TypeGuard[int]:
+    return type(last) is int and 0 <= last < 2**31
 
 
 def _decode(cursor: str) -> object:

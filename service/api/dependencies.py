@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query, Request
 
 from service.api.fields import Text
+from service.api.principals import refuse_stale_attempt
 from service.domain.errors import StudyNotFound
 from service.domain.limits import MAX_NAME_LENGTH
 from service.engine.actor import Actor
@@ -49,13 +50,18 @@ async def get_actor(request: Request, name: StudyName) -> Actor:
     """The live study that the path names; raises StudyNotFound and the engine's Unavailable."""
     refuse_impossible_name(name)
     engine: Engine = request.app.state.engine
-    return await engine.get_actor(name)
+    actor = await engine.get_actor(name)
+    await refuse_stale_attempt(engine, study_id=actor.study_id, actor=actor)
+    return actor
 
 
 async def get_stored_study(request: Request, name: StudyName) -> StoredStudy:
     """The study that the path names, as of the last commit; raises StudyNotFound."""
     refuse_impossible_name(name)
-    return await get_committed_study(request.app.state.engine, name)
+    engine: Engine = request.app.state.engine
+    study = await get_committed_study(engine, name)
+    await refuse_stale_attempt(engine, study_id=study.summary.study_id, actor=None)
+    return study
 
 
 async def get_committed_study(engine: Engine, name: str) -> StoredStudy:

@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.dependencies import get_actor
 from service.api.log_fields import note_attempt
 from service.api.strict import StrictRoute
 
@@ -49,11 +48,16 @@ class _Argument:
 
 
 class DirectRoute(StrictRoute):
-    """For POST endpoints `(actor, …) -> Response`; other arguments are path, header or body."""
+    """For POST endpoints `(target, …) -> Response`; other arguments are path, header or body.
+
+    The target is a dependency such as the actor: of the request, and perhaps parts of the path.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self._arguments = _list_arguments(endpoint)
+        self._find_target = _get_dependency(endpoint)
+        self._target_arguments = _list_arguments(self._find_target)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that matches the path; Starlette's hook for a route of one's own."""
@@ -64,13 +68,14 @@ class DirectRoute(StrictRoute):
         body = await request.body()
         _current_request.set(request)
         try:
+            address = {each.name: each.read(scope, b"") for each in self._target_arguments}
             arguments = {each.name: each.read(scope, body) for each in self._arguments}
         except (ValidationError, ValueError):
             await super().handle(scope, _again(body, receive), send)
             return
         note_attempt(scope, arguments.get("body"))
-        actor = await get_actor(Request(scope), scope["path_params"]["study"])
-        response = await self.endpoint(actor, **arguments)
+        target = await self._find_target(Request(scope), **address)
+        response = await self.endpoint(target, **arguments)
         await response(scope, receive, send)
 
 
@@ -85,8 +90,16 @@ def _list_arguments(endpoint: Callable[..., Any]) -> list[_Argument]:
             each.default,
         )
         for each in parameters
-        if not _describe(hints[each.name], params.Depends)
+        if hints[each.name] is not Request and not _describe(hints[each.name], params.Depends)
     ]
+
+
+def _get_dependency(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """What an endpoint's first argument depends on."""
+    hint, *_ = get_type_hints(endpoint, include_extras=True).values()
+    (depends,) = _describe(hint, params.Depends)
+    dependency: Callable[..., Any] = depends.dependency
+    return dependency
 
 
 def _choose_source(annotation: Any) -> Callable[[Scope, bytes], Any]:

@@ -64,6 +64,24 @@ def link_to_same_trial(*operations: str) -> dict[str, Any]:
     return {name: _build_link(name, parameters) for name in operations}
 
 
+def link_to_same_attempt(*operations: str) -> dict[str, Any]:
+    """Links from an answer about the attempt that the path names."""
+    parameters = {"study": _STUDY_IN_PATH, "attempt_id": "$request.path.attempt_id"}
+    return {name: _build_link(name, parameters) for name in operations}
+
+
+def link_to_claimed_attempt(*operations: str) -> dict[str, Any]:
+    """Links from the answer of a claim to what a worker says of its first attempt."""
+    parameters = {"attempt_id": "$response.body#/attempts/0/id"}
+    return {name: _build_link(name, parameters) for name in operations}
+
+
+def link_to_handled_attempt(*operations: str) -> dict[str, Any]:
+    """Links from what a worker has said of an attempt to what it says next."""
+    parameters = {"attempt_id": "$request.path.attempt_id"}
+    return {name: _build_link(name, parameters) for name in operations}
+
+
 def name_operation(route: APIRoute) -> str:
     """Operations are called as their functions are."""
     return route.name

@@ -36,8 +36,14 @@ _STATUS_BY_KIND: Mapping[type[AsktellError], int] = {
 # Problems that arise before an endpoint is reached, besides those of service.domain.errors.
 EDGE_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "malformed-json": (400, "The body is not JSON as RFC 8259 has it."),
-    "not-authenticated": (401, "The request carries neither the token nor a session that reads."),
+    "not-authenticated": (
+        401,
+        "The request carries neither a good token nor a session that reads.",
+    ),
     "origin-not-allowed": (403, "A web page of another host sent the request."),
+    "scope-missing": (403, "The token is good, but not for this; the detail says which one is."),
+    "not-own-attempt": (403, "The call names another attempt than that of its token."),
+    "attempt-token-over": (403, "The attempt of the token ended more than a lease time ago."),
     "not-found": (404, "Nothing is served at this address."),
     "login-link-refused": (404, "The login link was used before or is too old."),
     "method-not-allowed": (405, "The address does not know the method; see the Allow header."),
@@ -46,9 +52,11 @@ EDGE_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "host-not-allowed": (421, "The Host header names no host of ASKTELL_ALLOWED_HOSTS."),
     "internal-error": (500, "A defect of the server; its log has the details."),
 }
+NOT_FOUND = "There is nothing at this address; /docs lists what there is."
+METHOD_NOT_ALLOWED = "This address does not know this method; see the Allow header."
 _ROUTER_PROBLEMS = {
-    404: ("not-found", "There is nothing at this address; /docs lists what there is."),
-    405: ("method-not-allowed", "This address does not know this method; see the Allow header."),
+    404: ("not-found", NOT_FOUND),
+    405: ("method-not-allowed", METHOD_NOT_ALLOWED),
 }
 
 
@@ -102,8 +110,8 @@ def find_status(error: type[AsktellError]) -> int:
     return next((code for kind, code in _STATUS_BY_KIND.items() if issubclass(error, kind)), 500)
 
 
-async def _render_domain_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, AsktellError)
+def describe_error(error: AsktellError) -> Response:
+    """A domain error as a problem."""
     status = find_status(type(error))
     if status == 500:
         _log.error("request.failed", code=error.code, exc_info=error)
@@ -111,6 +119,11 @@ async def _render_domain_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, (TooMany, Unavailable)):
         headers = {"Retry-After": str(error.retry_after_seconds)}
     return build_problem(status, error.code, error.message, errors=error.errors, headers=headers)
+
+
+async def _render_domain_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, AsktellError)
+    return describe_error(error)
 
 
 async def _render_validation_error(_request: Request, error: Exception) -> Response:

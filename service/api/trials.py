@@ -1,5 +1,6 @@
 """`/studies/{study}/ask` and `/studies/{study}/trials`: the life of a trial, and looking at it."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Query, Response
@@ -35,6 +36,7 @@ from service.api.openapi import (
     link_to_asked_trial,
     link_to_same_trial,
 )
+from service.api.principals import choose_attempt, refuse_lost_attempt
 from service.api.strict import StrictRoute
 from service.api.trial_bodies import AskBody, AttemptBody, ReportBody, TellBody
 from service.domain.errors import NoBestTrial, TrialNotFound
@@ -116,6 +118,7 @@ async def suggest(
     distributions: Annotated[JsonObject, Body(examples=_DISTRIBUTION_EXAMPLES)],
 ) -> Response:
     """Choose parameters while a trial runs. The same name and distribution gives the same value."""
+    refuse_lost_attempt(actor, number)
     params = await suggest_from_engine(actor, number, distributions)
     return JsonAnswer({"params": params})
 
@@ -134,7 +137,8 @@ async def report(actor: ActorDependency, number: TrialNumber, body: ReportBody) 
 
     Repeating it is harmless.
     """
-    decision = await report_to_engine(actor, number, body.to_points(), attempt=body.attempt)
+    attempt = choose_attempt(body.attempt)
+    decision = await report_to_engine(actor, number, body.to_points(), attempt=attempt)
     return JsonAnswer(to_decision(decision))
 
 
@@ -151,7 +155,8 @@ async def prune(
     actor: ActorDependency, number: TrialNumber, body: AttemptBody = _WHOEVER
 ) -> Response:
     """Look up the decision that the last report led to."""
-    return JsonAnswer(to_decision(await find_decision(actor, number, attempt=body.attempt)))
+    attempt = choose_attempt(body.attempt)
+    return JsonAnswer(to_decision(await find_decision(actor, number, attempt=attempt)))
 
 
 @router.post(
@@ -167,7 +172,8 @@ async def heartbeat(
     actor: ActorDependency, number: TrialNumber, body: AttemptBody = _WHOEVER
 ) -> Response:
     """Renew the lease and look up the decision that the last report led to."""
-    return JsonAnswer(to_decision(await renew_lease(actor, number, attempt=body.attempt)))
+    attempt = choose_attempt(body.attempt)
+    return JsonAnswer(to_decision(await renew_lease(actor, number, attempt=attempt)))
 
 
 @router.post(
@@ -184,7 +190,8 @@ async def tell(actor: ActorDependency, number: TrialNumber, body: TellBody) -> R
 
     A FAIL that the study's retry policy lists leaves the trial RUNNING, queued for another attempt.
     """
-    return JsonAnswer(to_trial(await tell_engine(actor, number, body.to_outcome())))
+    outcome = replace(body.to_outcome(), attempt=choose_attempt(body.attempt))
+    return JsonAnswer(to_trial(await tell_engine(actor, number, outcome)))
 
 
 @reading_router.get(

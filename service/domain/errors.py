@@ -2,14 +2,15 @@
 
     AsktellError
     ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial · SweepNotFound
-    │                   AttemptNotFound
+    │                   AttemptNotFound · TokenNotFound
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
-    │                   ClaimLost · ClientGone
+    │                   ClaimLost · TokenExists · ClientGone
     ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
-    │                   InvalidValues · InvalidSettings · IdempotencyKeyReused
+    │                   InvalidValues · InvalidSettings · InvalidSweepFile
+    │                   IdempotencyKeyReused
     ├── Unavailable     DatabaseUnavailable · StudyOwnedElsewhere · StudyReloading
     └── WriteFailed
 
@@ -65,6 +66,10 @@ class AttemptNotFound(NotFound):
     code = "attempt-not-found"
 
 
+class TokenNotFound(NotFound):
+    code = "token-not-found"
+
+
 class Conflict(AsktellError):
     """The request is well formed but the state of the study or trial forbids it."""
 
@@ -107,6 +112,10 @@ class ClaimLost(Conflict):
     """Another worker has the attempt, or nobody has: whoever gets this ends what it runs."""
 
     code = "claim-lost"
+
+
+class TokenExists(Conflict):
+    code = "token-exists"
 
 
 class ClientGone(Conflict):
@@ -165,6 +174,12 @@ class InvalidValues(Invalid):
 
 class InvalidSettings(Invalid):
     code = "invalid-settings"
+
+
+class InvalidSweepFile(Invalid):
+    """Each of the errors begins with its line: `line 7: `."""
+
+    code = "invalid-sweep-file"
 
 
 class IdempotencyKeyReused(Invalid):

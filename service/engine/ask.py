@@ -94,7 +94,9 @@ async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
 
 def show_params(space: SearchSpace | None, params: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the parameters of a trial as a training job gets them: constants too, nested."""
-    return nest({**({} if space is None else space.constants), **params})
+    if space is None:
+        return nest(params)
+    return nest({**space.constants, **space.resolve(params)})
 
 
 def _keyed(command: Ask, key: str, now: datetime) -> KeyedRequest:
@@ -121,6 +123,11 @@ def _parse_own_space(actor: Actor, document: Mapping[str, Any]) -> SearchSpace:
             f"Study {actor.spec.name!r} declares its search space; leave distributions out."
         )
     space = parse_space(document)
+    if space.quanta:
+        name = next(iter(space.quanta))
+        raise InvalidSpace(
+            f'"{name}" has a quantum, which only the space of a study may have; use a step.'
+        )
     check_suggestible(actor.spec.sampler, space.distributions)
     return space
 

@@ -64,9 +64,7 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
         IdempotencyKeyReused: The key came with another body before.
         DatabaseUnavailable: The outcome is unknown; repeat with `IfExists.LOAD`.
     """
-    spec = _build_spec(new)
-    settings = new.settings or (StudySettings() if new.launch is None else SWEEP_SETTINGS)
-    check_settings(settings, n_objectives=len(spec.objectives), is_sweep=new.launch is not None)
+    spec, settings = settle_study(new)
     key = _build_key(new, engine.clock())
     study_id = await engine.studies.insert(spec, settings, key, sweep=_build_sweep(new.launch))
     engine.offers.announce()
@@ -81,6 +79,18 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
     _check_same(stored, spec, new)
     await _check_same_launch(engine, stored, new)
     return CreatedStudy(stored, created=False)
+
+
+def settle_study(new: NewStudy) -> tuple[StudySpec, StudySettings]:
+    """Returns what would be stored of a new study: checked, with its defaults written down.
+
+    Raises:
+        Invalid: Something in it can never work; its subclasses say what.
+    """
+    spec = _build_spec(new)
+    settings = new.settings or (StudySettings() if new.launch is None else SWEEP_SETTINGS)
+    check_settings(settings, n_objectives=len(spec.objectives), is_sweep=new.launch is not None)
+    return spec, settings
 
 
 def choose_seed(seed: int | None) -> int:

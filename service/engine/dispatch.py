@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.domain.errors import AsktellError, ClientGone, Invalid
+from service.domain.errors import AsktellError, ClientGone, Invalid, NotFound, Unavailable
 from service.domain.workers import Worker
 from service.engine.claim import ClaimedAttempt, claim, reclaim
 from service.engine.engine import Engine
@@ -70,7 +70,14 @@ async def _hand_back(engine: Engine, command: WorkerClaim) -> list[ClaimedAttemp
             missing.setdefault(study, set()).add(number)
     claimed: list[ClaimedAttempt] = []
     for study, numbers in missing.items():
-        claimed += await reclaim(await engine.get_actor(study), worker, numbers)
+        try:
+            claimed += await reclaim(await engine.get_actor(study), worker, numbers)
+        except NotFound:
+            continue
+        except Unavailable:
+            # Whoever asks for nothing new wants to hear of all that it has, or else ends it.
+            if not command.count:
+                raise
     return claimed
 
 

@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 from service.domain.errors import InvalidParams
 from service.engine.mirror import Mirror
 from service.samplers import PerCallSampler
-from service.search_space import SearchSpace, check_fixed_values
+from service.search_space import SearchSpace, check_fixed_values, resolve_value
 
 FIXED_ATTR = "fixed_params"
 """Trial system attribute in which Optuna looks for values that were enqueued."""
@@ -31,7 +31,7 @@ class DrawnTrial:
     """A trial that runs now.
 
     Attributes:
-        params: The declared ones, by flattened name.
+        params: The declared ones, by flattened name, resolved.
         problem: Why an enqueued trial cannot be run; None if it can.
     """
 
@@ -134,5 +134,6 @@ def _suggest_declared(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]
     chosen: dict[str, Any] = {}
     for parameter in space.parameters:
         if space.is_active(parameter, chosen):
-            chosen[parameter.name] = suggest_value(trial, parameter.name, parameter.distribution)
+            drawn = suggest_value(trial, parameter.name, parameter.distribution)
+            chosen[parameter.name] = resolve_value(drawn, parameter.quantum)
     return chosen

@@ -32,8 +32,8 @@ from service.storage.loader import load_study
 from service.storage.reads import Reads
 from service.storage.studies import StudyTable
 from service.storage.sweeps import SweepReads
-from service.storage.workers import WorkerTable
 from service.storage.tokens import TokenTable
+from service.storage.workers import WorkerTable
 
 _POOL_SIZE = 8
 _POOL_WAIT_SECONDS = 3.0

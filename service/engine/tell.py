@@ -91,7 +91,7 @@ def _build_view(actor: Actor, draft: Draft, trial: FrozenTrial) -> TrialView:
     return TrialView(
         number=trial.number,
         state=TrialState[trial.state.name],
-        params=dict(trial.params),
+        params=dict(trial.params) if actor.space is None else actor.space.resolve(trial.params),
         values=None if trial.values is None else tuple(trial.values),
         intermediate_values=dict(trial.intermediate_values),
         user_attrs=dict(trial.user_attrs),

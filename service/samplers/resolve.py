@@ -22,7 +22,12 @@ from service.samplers.argument_values import list_value_problems
 from service.samplers.construct import build_operator, construct_once
 from service.samplers.grids import list_values
 from service.samplers.kinds import KINDS, Kind, find_inner
-from service.samplers.suggestible import list_endless, list_undeclared, list_unsuggestible
+from service.samplers.suggestible import (
+    list_endless,
+    list_quantised,
+    list_undeclared,
+    list_unsuggestible,
+)
 from service.search_space import SearchSpace
 
 _NO_FUNCTIONS = "This argument takes a Python function, which cannot be given here; leave it out."
@@ -76,6 +81,7 @@ def resolve_sampler(
     resolved = _resolve(component, _Context(space, n_objectives))
     if space is not None:
         errors = list_undeclared(resolved, space, "sampler")
+        errors += list_quantised(resolved, space, "sampler")
         errors += list_unsuggestible(resolved, _list_open(space), "sampler")
         if errors:
             _refuse(errors)

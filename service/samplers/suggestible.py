@@ -58,7 +58,7 @@ def _list_open(
         if parameter.name in grid
         and parameter.name not in params
         and not parameter.distribution.single()
-        and space.is_active(parameter, params)
+        and space.is_active(parameter, space.resolve(params))
     ]
 
 
@@ -99,6 +99,23 @@ def list_undeclared(component: Component, space: SearchSpace, path: str) -> list
     inner = find_inner(component)
     if component.type == "PartialFixedSampler" and inner is not None:
         errors += list_undeclared(inner, space, f"{path}.args.base_sampler")
+    return errors
+
+
+def list_quantised(component: Component, space: SearchSpace, path: str) -> list[FieldError]:
+    """Return the names in a resolved sampler's arguments whose drawn values are not the trial's."""
+    errors = [
+        FieldError(
+            f"{path}.args.{argument}.{name}",
+            "A parameter with a quantum has no values of its own here; give it a step instead.",
+        )
+        for argument in ("search_space", "fixed_params")
+        for name in component.args.get(argument, ())
+        if name in space.quanta
+    ]
+    inner = find_inner(component)
+    if component.type == "PartialFixedSampler" and inner is not None:
+        errors += list_quantised(inner, space, f"{path}.args.base_sampler")
     return errors
 
 

@@ -7,8 +7,14 @@ from service.search_space.params import (
     check_fixed_values,
     check_params,
 )
-from service.search_space.parse import parse_space
-from service.search_space.scalars import find_name_problem, find_scalar_problem
+from service.search_space.parse import find_quanta, parse_space
+from service.search_space.quanta import find_lattice_ends, resolve_params, resolve_value
+from service.search_space.scalars import (
+    describe,
+    find_name_problem,
+    find_number_problem,
+    find_scalar_problem,
+)
 from service.search_space.spaces import Parameter, SearchSpace, nest
 from service.search_space.values import find_value_problem
 
@@ -18,11 +24,17 @@ __all__ = [
     "check_complete_params",
     "check_fixed_values",
     "check_params",
+    "describe",
     "find_distribution_change",
+    "find_lattice_ends",
     "find_name_problem",
+    "find_number_problem",
+    "find_quanta",
     "find_scalar_problem",
     "find_value_problem",
     "nest",
     "parse_distribution",
     "parse_space",
+    "resolve_params",
+    "resolve_value",
 ]

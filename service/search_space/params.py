@@ -3,17 +3,24 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from service.domain.arguments import did_you_mean, make_printable
 from service.domain.errors import FieldError, InvalidParams
+from service.search_space.quanta import find_drawn_value
 from service.search_space.scalars import describe
 from service.search_space.spaces import Parameter, SearchSpace, is_among
-from service.search_space.values import find_value_problem, is_same_json
+from service.search_space.values import (
+    find_param_problem,
+    find_value_problem,
+    is_same_json,
+)
 
 
 def check_params(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values fixed for a trial, by flattened name and in the order of the space.
+
+    They are as Optuna keeps them: of a quantised parameter, one that gives the value.
 
     Args:
         params: Nested as a trial's are shown, flat with dots, or a mixture of both. A constant of
@@ -30,6 +37,8 @@ def check_params(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any
 
 def check_complete_params(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return all parameters of a finished trial, by flattened name and in the order of the space.
+
+    They are as `check_params` returns them.
 
     Args:
         params: As for `check_params`.
@@ -96,7 +105,7 @@ def _settle(
             errors=printable,
         )
     return {
-        parameter.name: _as_stored(parameter.distribution, given[parameter.name])
+        parameter.name: _as_stored(parameter, given[parameter.name])
         for parameter in space.parameters
         if parameter.name in given
     }
@@ -132,7 +141,7 @@ def _find_problem(
     if name not in known:
         return f"The search space has no such parameter.{did_you_mean(name, known)}"
     parameter = known[name]
-    if problem := find_value_problem(parameter.distribution, given[name]):
+    if problem := find_param_problem(parameter.distribution, parameter.quantum, given[name]):
         return problem
     return _find_contradiction(known, parameter, given)
 
@@ -158,6 +167,9 @@ def _find_contradiction(
     return None
 
 
-def _as_stored(distribution: BaseDistribution, value: Any) -> Any:
+def _as_stored(parameter: Parameter, value: Any) -> Any:
     """Return an accepted value as it comes back from the database: a 1 as 1.0 for a float."""
+    distribution = parameter.distribution
+    if parameter.quantum is not None and isinstance(distribution, FloatDistribution):
+        return find_drawn_value(distribution, value)
     return distribution.to_external_repr(distribution.to_internal_repr(value))

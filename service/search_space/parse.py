@@ -11,13 +11,14 @@ from optuna.distributions import (
 from service.domain.arguments import did_you_mean, make_printable
 from service.domain.errors import FieldError, InvalidSpace
 from service.search_space.distributions import is_optuna_form, read_distribution, type_names
+from service.search_space.quanta import find_quantum_problem
 from service.search_space.scalars import (
     describe,
     find_name_problem,
     find_scalar_problem,
 )
 from service.search_space.spaces import Parameter, SearchSpace
-from service.search_space.values import find_value_problem
+from service.search_space.values import find_param_problem
 
 _MAX_DEPTH = 32
 
@@ -27,6 +28,7 @@ class _Draft:
     """What has been read so far; `whens` are the conditions as written."""
 
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    quanta: dict[str, float] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     whens: dict[str, Any] = field(default_factory=dict)
     conditions: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
@@ -60,9 +62,30 @@ def parse_space(document: Mapping[str, Any]) -> SearchSpace:
             errors=errors,
         )
     parameters = (
-        Parameter(name, draft.distributions[name], draft.conditions.get(name, {})) for name in order
+        Parameter(
+            name,
+            draft.distributions[name],
+            draft.conditions.get(name, {}),
+            draft.quanta.get(name),
+        )
+        for name in order
     )
     return SearchSpace(tuple(parameters), draft.constants)
+
+
+def find_quanta(document: Mapping[str, Any]) -> dict[str, float]:
+    """Return the quanta of a valid search space by flattened name; see `SearchSpace.quanta`."""
+    return dict(_find_quanta(document, ""))
+
+
+def _find_quanta(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, entry in group.items():
+        if not isinstance(entry, Mapping):
+            continue
+        if not _is_parameter(entry):
+            yield from _find_quanta(entry, f"{prefix}{key}.")
+        elif entry.get("quantum") is not None:
+            yield f"{prefix}{key}", entry["quantum"]
 
 
 def _read_document(document: Any, draft: _Draft) -> None:
@@ -157,10 +180,17 @@ def _read_wrapped_constant(document: Mapping[str, Any], path: str, draft: _Draft
 def _read_parameter(document: Mapping[str, Any], path: str, draft: _Draft) -> None:
     if "when" in document:
         draft.whens[path] = document["when"]
-    rest = {key: value for key, value in document.items() if key != "when"}
+    rest = {key: value for key, value in document.items() if key not in ("when", "quantum")}
     distribution = read_distribution(rest, path, draft.errors)
-    if distribution is not None:
-        draft.distributions[path] = distribution
+    if distribution is None:
+        return
+    draft.distributions[path] = distribution
+    if document.get("quantum") is None:
+        return
+    if problem := find_quantum_problem(distribution, document["quantum"]):
+        draft.refuse(f"{path}.quantum", problem)
+    else:
+        draft.quanta[path] = document["quantum"]
 
 
 def _check_clashes(draft: _Draft) -> None:
@@ -199,8 +229,10 @@ def _find_reference_problem(name: str, other: Any, draft: _Draft) -> str | None:
 
 def _check_when_values(path: str, other: str, values: Sequence[Any], draft: _Draft) -> None:
     distribution = draft.distributions.get(other)
+    if distribution is None:
+        return
     for index, value in enumerate(values):
-        if distribution is not None and (problem := find_value_problem(distribution, value)):
+        if problem := find_param_problem(distribution, draft.quanta.get(other), value):
             draft.refuse(f"{path}.{index}", f'"{other}" can never be this: {problem}')
 
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+
+from service.search_space.quanta import resolve_params
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +16,17 @@ class Parameter:
 
     Attributes:
         name: Flattened name, groups joined with dots.
+        distribution: Of what is drawn and what Optuna keeps.
         when: Values that other parameters must have for this one to be used, all of them at
             once; empty means always.
+        quantum: A trial gets the multiple of it that is nearest to what was drawn; None: that
+            itself.
     """
 
     name: str
     distribution: BaseDistribution
     when: Mapping[str, tuple[Any, ...]]
+    quantum: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +37,16 @@ class SearchSpace:
         parameters: By name, except that each comes after those its `when` names. The order does
             not depend on that of the document: a stored space suggests as the original did.
         constants: Values that every trial gets, by flattened name.
+        quanta: Of the parameters that have one, by name.
     """
 
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, Any]
+    quanta: Mapping[str, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        quanta = {each.name: each.quantum for each in self.parameters if each.quantum is not None}
+        object.__setattr__(self, "quanta", quanta)
 
     @property
     def is_conditional(self) -> bool:
@@ -44,8 +56,19 @@ class SearchSpace:
     def distributions(self) -> dict[str, BaseDistribution]:
         return {parameter.name: parameter.distribution for parameter in self.parameters}
 
+    def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a trial, by flattened name, as everybody but Optuna sees them.
+
+        What is resolved already stays as it is.
+        """
+        return resolve_params(params, self.quanta)
+
     def is_active(self, parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
-        """Tell whether a trial with the `chosen` values (of earlier parameters) uses it."""
+        """Tell whether a trial with the `chosen` values (of earlier parameters) uses it.
+
+        Args:
+            chosen: Resolved (see `resolve`).
+        """
         return all(
             name in chosen and is_among(chosen[name], values)
             for name, values in parameter.when.items()

@@ -10,9 +10,19 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from service.search_space.quanta import find_multiple_problem
 from service.search_space.scalars import describe, find_number_problem
 
 _STEP_TOLERANCE = 1e-8  # of a step, as in Optuna's FloatDistribution
+
+
+def find_param_problem(
+    distribution: BaseDistribution, quantum: float | None, value: Any
+) -> str | None:
+    """Return why a parameter with this distribution and quantum cannot be `value`, or None."""
+    if quantum is not None and isinstance(distribution, FloatDistribution):
+        return find_multiple_problem(distribution, quantum, value)
+    return find_value_problem(distribution, value)
 
 
 def find_value_problem(distribution: BaseDistribution, value: Any) -> str | None:

@@ -25,6 +25,7 @@ from service.domain.studies import (
     TrialCounts,
 )
 from service.domain.trials import AttemptPhase, Decision, TrialState, TrialView
+from service.search_space import resolve_params
 from service.storage.driver_errors import unavailable_when_lost
 from service.storage.encoding import decode_distribution, decode_float, decode_time
 from service.storage.results import LIST_RESULTS, Result, build_constraints, build_results
@@ -76,6 +77,9 @@ SELECT own.number, trial.state::text AS state, trial.datetime_start, trial.datet
            (SELECT json_agg(json_build_array(param_name, param_value, distribution_json)
                             ORDER BY param_id)
             FROM public.trial_params WHERE trial_id = own.trial_id) END AS params,
+       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
+           (SELECT spec -> 'quanta' FROM asktell.studies
+            WHERE study_id = %(study_id)s) END AS quanta,
        CASE WHEN 'values' = ANY (%(fields)s::text[]) THEN
            (SELECT json_agg(json_build_array(value_type::text, value) ORDER BY objective)
             FROM public.trial_values WHERE trial_id = own.trial_id) END AS objective_values,
@@ -178,7 +182,7 @@ class Reads:
                 "limit": limit,
             },
         )
-        return [_build_summary(row) for row in rows]
+        return [build_summary(row) for row in rows]
 
     async def find_study(self, name: str) -> StoredStudy | None:
         """The study of that name, with its spec."""
@@ -187,7 +191,7 @@ class Reads:
             return None
         (row,) = rows
         return StoredStudy(
-            summary=_build_summary(row),
+            summary=build_summary(row),
             spec=spec_from_document(row["spec"]),
             settings=settings_from_document(row["settings"]),
             user_attrs=_build_attrs(row["user_attrs"]),
@@ -278,7 +282,8 @@ def _parse(row: DictRow) -> DictRow:
     }
 
 
-def _build_summary(row: DictRow) -> StudySummary:
+def build_summary(row: DictRow) -> StudySummary:
+    """Builds what lists show of a study from the columns that `LIST_STUDIES` selects."""
     return StudySummary(
         study_id=row["study_id"],
         name=row["name"],
@@ -309,10 +314,7 @@ def _build_trial(row: DictRow) -> TrialView:
     return TrialView(
         number=row["number"],
         state=TrialState(row["state"]),
-        params={
-            name: decode_distribution(text).to_external_repr(float(value))
-            for name, value, text in row["params"] or ()
-        },
+        params=_build_params(row),
         values=_build_values(row["objective_values"]),
         intermediate_values={
             step: decode_float(value, kind) for step, kind, value in row["points"] or ()
@@ -332,6 +334,14 @@ def _build_trial(row: DictRow) -> TrialView:
         started_at=decode_time(row["datetime_start"]),
         finished_at=decode_time(row["datetime_complete"]),
     )
+
+
+def _build_params(row: DictRow) -> dict[str, Any]:
+    stored = {
+        name: decode_distribution(text).to_external_repr(float(value))
+        for name, value, text in row["params"] or ()
+    }
+    return resolve_params(stored, row["quanta"] or {})
 
 
 def _build_attrs(rows: list[tuple[str, str]] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from service.domain.studies import (
     StudySettings,
     StudySpec,
 )
+from service.search_space import find_quanta
 
 
 def spec_to_document(spec: StudySpec) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def spec_to_document(spec: StudySpec) -> dict[str, Any]:
 
     Whoever serialises it must refuse NaN and infinities, which Postgres does not store as JSON.
     """
+    quanta = find_quanta(spec.space or {})
     return {
         "name": spec.name,
         "objectives": [_objective_to_document(objective) for objective in spec.objectives],
@@ -30,6 +32,8 @@ def spec_to_document(spec: StudySpec) -> dict[str, Any]:
         "pruner": None if spec.pruner is None else _component_to_document(spec.pruner),
         "seed": spec.seed,
         "user_attrs": spec.user_attrs,
+        # What whoever reads a trial needs of the space.
+        **({"quanta": quanta} if quanta else {}),
     }
 
 

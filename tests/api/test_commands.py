@@ -24,6 +24,7 @@ TOKEN = "a-token-for-tests-0123456789"
 
 def build_environment(**settings: str) -> dict[str, str]:
     inherited = {key: v for key, v in os.environ.items() if not key.startswith("ASKTELL_")}
+    settings = {"worker": "0", **settings}
     return {**inherited, **{f"ASKTELL_{key.upper()}": v for key, v in settings.items()}}
 
 

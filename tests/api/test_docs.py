@@ -4,44 +4,25 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import optuna
 import pytest
-import uvicorn
 from starlette.types import ASGIApp
 
 from service.storage.database import Database
 from tests.api.conftest import TOKEN
+from tests.api.served import serve_app
 from tests.plain_optuna import open_rdb_storage
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
-class ReadyServer(uvicorn.Server):
-    """Says when it listens."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
 @pytest.fixture
 async def url(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a port of this machine, for clients of other processes."""
-    server = ReadyServer(app)
-    serving = asyncio.create_task(server.serve())
-    await server.ready.wait()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
+    async with serve_app(app) as url:
+        yield url
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from tests.api.sweep_use import LAUNCH, REPORT, WORKER
+
 Document = dict[str, Any]
+
+SWEEP = {"name": "digits", "direction": "minimize", "launch": LAUNCH}
 
 TELLS = {"tells": [{"number": 1, "state": "FAIL", "constraints": {"memory": 1.5}}]}
 QUEUED = {"params": {"layers": 2}}
@@ -67,6 +71,25 @@ def test_has_every_operation(document: Document) -> None:
         "show_metrics",
         "open_login_link",
         "log_in",
+        "create_sweep",
+        "list_sweeps",
+        "show_sweep",
+        "pause_sweep",
+        "resume_sweep",
+        "stop_sweep",
+        "cancel_sweep",
+        "list_attempts",
+        "show_attempt",
+        "show_attempt_log",
+        "claim_attempts",
+        "observe_attempt",
+        "add_attempt_log",
+        "list_workers",
+        "put_worker",
+        "remove_worker",
+        "create_token",
+        "list_tokens",
+        "revoke_token",
     }
 
 
@@ -154,10 +177,15 @@ async def test_answers_fit_their_schemas(
         ("get", "/studies/{study}/best", await api.get(f"{study}/best")),
         ("get", "/healthz", await api.get("/healthz")),
         ("post", "/login-links", await api.post("/login-links")),
+        (
+            "post",
+            "/tokens",
+            await api.post("/tokens", json={"name": "ada", "scope": "user"}),
+        ),
+        ("get", "/tokens", await api.get("/tokens")),
     ]
     for method, path, answer in answers:
-        described = document["paths"][path][method]["responses"][str(answer.status_code)]
-        check(document, described["content"]["application/json"]["schema"], answer.json())
+        check_answer(document, method, path, answer)
     for answer in (
         await api.get("/studies/nobody"),
         await api.post("/studies", json={}),
@@ -165,6 +193,45 @@ async def test_answers_fit_their_schemas(
     ):
         schema = document["components"]["schemas"]["ProblemAnswer"]
         check(document, schema, answer.json())
+
+
+async def test_answers_about_sweeps_fit_their_schemas(
+    api: httpx.AsyncClient, document: Document
+) -> None:
+    created = await api.post("/sweeps", json=SWEEP)
+    claimed = await api.post("/attempts/claim", json=WORKER | {"count": 1})
+    attempt = claimed.json()["attempts"][0]["id"]
+    assert (await api.put("/workers/w1", json=REPORT)).status_code == 204
+    seen = {"claim": 1, "state": "running"}
+    one = "/sweeps/{study}"
+    for method, path, answer in [
+        ("post", "/sweeps", created),
+        ("post", "/attempts/claim", claimed),
+        (
+            "post",
+            "/attempts/{attempt_id}/observe",
+            await api.post(f"/attempts/{attempt}/observe", json=seen),
+        ),
+        ("get", "/sweeps", await api.get("/sweeps")),
+        ("get", one, await api.get("/sweeps/digits")),
+        ("post", f"{one}/pause", await api.post("/sweeps/digits/pause")),
+        ("post", f"{one}/resume", await api.post("/sweeps/digits/resume")),
+        ("post", f"{one}/stop", await api.post("/sweeps/digits/stop")),
+        ("post", f"{one}/cancel", await api.post("/sweeps/digits/cancel")),
+        ("get", f"{one}/attempts", await api.get("/sweeps/digits/attempts")),
+        (
+            "get",
+            f"{one}/attempts/{{attempt_id}}",
+            await api.get(f"/sweeps/digits/attempts/{attempt}"),
+        ),
+        ("get", "/workers", await api.get("/workers")),
+    ]:
+        check_answer(document, method, path, answer)
+
+
+def check_answer(document: Document, method: str, path: str, answer: httpx.Response) -> None:
+    described = document["paths"][path][method]["responses"][str(answer.status_code)]
+    check(document, described["content"]["application/json"]["schema"], answer.json())
 
 
 async def test_trials_can_be_listed_by_each_of_their_fields(document: Document) -> None:

@@ -10,7 +10,10 @@ from service.engine.engine import open_engine
 from service.storage.database import Database
 from tests.api.conftest import BASE_URL, TOKEN
 from tests.api.problems import assert_problem
+from tests.api.sweep_use import LAUNCH, REPORT, WORKER
 
+SWEEP = {"name": "digits", "direction": "minimize", "launch": LAUNCH}
+LOG = {"claim": 1, "offset": 0, "text": "a", "bytes": 1}
 NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
 
 
@@ -31,6 +34,16 @@ async def test_asks_to_come_again(rules: GateRules) -> None:
             api.post("/studies/digits/ask"),
             api.post("/studies/digits/trials/0/tell", json={"state": "FAIL"}),
             api.delete("/studies/digits"),
+            api.get("/sweeps"),
+            api.post("/sweeps", json=SWEEP),
+            api.post("/sweeps/launched/cancel"),
+            api.get("/sweeps/digits/attempts"),
+            api.get("/workers"),
+            api.put("/workers/w1", json=REPORT),
+            api.delete("/workers/w1"),
+            api.post("/attempts/claim", json=WORKER | {"count": 1}),
+            api.post("/attempts/k3v9x2ab-0-1/observe", json={"claim": 1, "state": "running"}),
+            api.post("/attempts/k3v9x2ab-0-1/log", json=LOG),
         )
         alive = await api.get("/healthz")
 

@@ -20,6 +20,8 @@ from tests.api.problems import assert_problem
 from tests.api.refusals import PARAMS, Refusal
 from tests.api.refused_studies import arrange
 from tests.api.study_refusals import list_study_refusals
+from tests.api.sweep_refusals import ATTEMPT, arrange_sweeps, list_sweep_refusals
+from tests.api.token_refusals import ELSEWHERE, arrange_tokens, list_token_refusals
 from tests.api.trial_refusals import list_trial_refusals
 from tests.table_snapshots import read_tables, watch_tables
 
@@ -46,6 +48,8 @@ async def world(
     api: httpx.AsyncClient, engine: Engine, database: Database, clock: SettableClock
 ) -> Database:
     await arrange(api, engine, database, clock)
+    await arrange_tokens(api)
+    await arrange_sweeps(api)
     return database
 
 
@@ -65,7 +69,7 @@ async def test_refusals_by_content(
     api: httpx.AsyncClient, engine: Engine, world: Database, subtests: pytest.Subtests
 ) -> None:
     with watch_tables(world) as tables:
-        for refusal in (*list_study_refusals(), *list_trial_refusals()):
+        for refusal in list_refusals():
             with subtests.test(refusal.title):
                 response = await send(api, refusal)
 
@@ -89,7 +93,8 @@ async def test_refusals_of_every_route(
         for method, path, code, request in list_general_refusals(writes, rules):
             with subtests.test(method=method, path=path, code=code):
                 client = stranger if code == "not-authenticated" else api
-                response = await client.request(method, to_address(path, "open"), **request)
+                address = await fill_in_sweep(api, to_address(path, "open"))
+                response = await client.request(method, address, **request)
 
                 await settle(engine)
                 tables.assert_unchanged()
@@ -99,7 +104,7 @@ async def test_refusals_of_every_route(
 
 
 async def test_every_code_and_every_route_has_a_refusal(writes: Writes, rules: GateRules) -> None:
-    refusals = [*list_study_refusals(), *list_trial_refusals()]
+    refusals = list_refusals()
     general = {code for _, _, code, _ in list_general_refusals(writes, rules)}
     covered = {refusal.code for refusal in refusals} | general | NOT_FROM_REQUESTS
 
@@ -161,10 +166,8 @@ async def test_a_database_that_is_away(
     before = read_tables(world)
     let_connect(postgres, world, allowed=False)
     operations = list(list_writes_of_studies(writes))
-    # One that is being deleted cannot be released.
     calls = [
-        call(api, method, path, study="free" if method == "DELETE" else "open")
-        for method, path in operations
+        call(api, method, path, study=choose_study(method, path)) for method, path in operations
     ]
     for operation, response in zip(operations, await asyncio.gather(*calls), strict=True):
         with subtests.test(" ".join(operation)):
@@ -184,18 +187,52 @@ BODIES = {
 """Bodies that would be fine at another time; of other routes the empty one is."""
 
 
+def list_refusals() -> list[Refusal]:
+    return [
+        *list_study_refusals(),
+        *list_trial_refusals(),
+        *list_sweep_refusals(),
+        *list_token_refusals(),
+    ]
+
+
+def choose_study(method: str, path: str) -> str:
+    if path.startswith("/sweeps"):
+        return "launched"
+    # One that is being deleted cannot be released.
+    return "free" if method == "DELETE" else "open"
+
+
 async def call(api: httpx.AsyncClient, method: str, path: str, *, study: str) -> httpx.Response:
     return await api.request(method, to_address(path, study), json=BODIES.get(path, {}))
 
 
 def to_address(path: str, study: str) -> str:
-    return path.replace("{study}", study).replace("{number}", "1")
+    for part, value in (
+        ("{study}", study),
+        ("{number}", "1"),
+        ("{name}", "ada"),
+        ("{attempt_id}", ATTEMPT),
+        ("{worker_id}", "w1"),
+    ):
+        path = path.replace(part, value)
+    return path
 
 
 async def send(api: httpx.AsyncClient, refusal: Refusal) -> httpx.Response:
     method, path = refusal.call.split(" ")
+    path = await fill_in_sweep(api, path)
     body = {} if refusal.body is None else {"json": refusal.body}
+    if isinstance(refusal.body, str):
+        body = {"content": refusal.body}
     return await api.request(method, path, headers=dict(refusal.headers), **body)
+
+
+async def fill_in_sweep(api: httpx.AsyncClient, path: str) -> str:
+    if "{sweep_id}" not in path:
+        return path
+    sweep = (await api.get("/sweeps/launched")).json()["sweep"]
+    return path.replace("{sweep_id}", sweep["id"])
 
 
 async def settle(engine: Engine) -> None:
@@ -224,6 +261,7 @@ def _list_refusals_of(
     operation: dict[str, Any], rules: GateRules, method: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "not-authenticated", {}
+    yield "scope-missing", {"headers": ELSEWHERE}
     yield "host-not-allowed", {"headers": {"Host": "elsewhere.example"}}
     yield "origin-not-allowed", {"headers": {"Origin": "http://elsewhere.example"}}
     yield "invalid-request", {"params": {"colour": "red"}}
@@ -242,7 +280,8 @@ JSON = {"Content-Type": "application/json"}
 def list_writes_of_studies(writes: Writes) -> Iterator[Operation]:
     """Writes about a study that is there; adopting is about one that is not."""
     for method, path in writes:
-        if path.startswith("/studies/{study}") and not path.endswith("/adopt"):
+        is_of_one = path.startswith(("/studies/{study}", "/sweeps/{study}"))
+        if is_of_one and not path.endswith("/adopt"):
             yield method, path
 
 
@@ -256,9 +295,17 @@ def list_codes(kind: type[AsktellError]) -> Iterator[str]:
 def to_operation(call: str) -> Operation:
     """The operation of a call, by its path in the OpenAPI document."""
     method, path = call.split(" ")
-    parts = path.split("/")
+    parts = path.partition("?")[0].split("/")
     if parts[1] == "studies" and len(parts) > 2:
         parts[2] = "{study}"
+    if parts[1] == "tokens" and len(parts) > 2:
+        parts[2] = "{name}"
+    if parts[1] == "sweeps" and len(parts) > 2:
+        parts[2] = "{study}"
+    if parts[1] == "attempts" and len(parts) > 3:
+        parts[2] = "{attempt_id}"
+    if parts[1] == "workers" and len(parts) > 2:
+        parts[2] = "{worker_id}"
     if len(parts) > 4 and parts[3] == "trials":
         parts[4] = "{number}"
     return method, "/".join(parts)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api.problems import assert_problem, get_fields
+from tests.api.sweep_use import claim, create_sweep
 
 # A login link works once: neither a preview's HEAD nor a mail program's addition may cost it.
 LENIENT = "/login/{code}"
@@ -16,13 +17,21 @@ async def operations(api: httpx.AsyncClient, study: str) -> list[tuple[str, str]
     """Method and path of every operation, with a study and a trial that exist."""
     await api.post(f"{study}/ask")
     await api.post(f"{study}/trials/0/tell", json={"state": "COMPLETE", "values": 1})
+    await create_sweep(api, "launched")
+    (attempt,) = await claim(api)
     paths = (await api.get("/openapi.json")).json()["paths"]
     return [
-        (method.upper(), path.replace("{study}", "digits").replace("{number}", "0"))
+        (method.upper(), to_address(path, attempt["id"]))
         for path, methods in paths.items()
         for method in methods
         if path != LENIENT
     ]
+
+
+def to_address(path: str, attempt_id: str) -> str:
+    study = "launched" if path.startswith("/sweeps") else "digits"
+    filled = path.replace("{study}", study).replace("{number}", "0")
+    return filled.replace("{attempt_id}", attempt_id)
 
 
 def list_readable(operations: list[tuple[str, str]]) -> Iterator[str]:

@@ -1,0 +1,52 @@
+"""`/workers`: who handles attempts."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from service.api.answers import JsonAnswer
+from service.api.attempt_bodies import WorkerBody
+from service.api.dependencies import EngineDependency
+from service.api.fields import Text
+from service.api.openapi import describe_answer, describe_problems
+from service.api.strict import StrictRoute
+from service.api.sweep_answers import WorkersAnswer, to_worker
+from service.api.sweep_bodies import MAX_LABEL_LENGTH
+
+router = APIRouter(prefix="/workers", tags=["workers"], route_class=StrictRoute)
+
+_WorkerId = Annotated[
+    Text,
+    Path(
+        alias="worker_id",
+        max_length=MAX_LABEL_LENGTH,
+        description="The worker's own id, kept with what it handles",
+        examples=["w-5f0c2a"],
+    ),
+]
+
+
+@router.get("", responses={200: describe_answer(WorkersAnswer, "All that have not left")})
+async def list_workers(engine: EngineDependency) -> Response:
+    """List workers, those included that have not been heard of for a while."""
+    now = engine.clock()
+    workers = [to_worker(worker, now) for worker in await engine.workers.list()]
+    return JsonAnswer({"workers": workers})
+
+
+@router.put(
+    "/{worker_id}",
+    status_code=204,
+    responses={204: {"description": "Noted"}, **describe_problems(400, 413, 415)},
+)
+async def put_worker(worker_id: _WorkerId, body: WorkerBody, engine: EngineDependency) -> Response:
+    """Say that a worker is there, every ten seconds; without it for 30 s it counts as away."""
+    await engine.workers.put(body.to_report(worker_id), now=engine.clock())
+    return Response(status_code=204)
+
+
+@router.delete("/{worker_id}", status_code=204, responses={204: {"description": "It has left"}})
+async def remove_worker(worker_id: _WorkerId, engine: EngineDependency) -> Response:
+    """Say that a worker leaves. Its attempts, if it has any, stay its own until they are lost."""
+    await engine.workers.remove(worker_id)
+    return Response(status_code=204)

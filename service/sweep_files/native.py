@@ -1,0 +1,34 @@
+"""Our own form: the body of `POST /sweeps` as it is."""
+
+from service.sweep_files.draft import Draft
+from service.sweep_files.launches import check_program
+
+KEYS = (
+    "name",
+    "direction",
+    "objectives",
+    "space",
+    "sampler",
+    "pruner",
+    "seed",
+    "budget",
+    "parallelism",
+    "lease_seconds",
+    "retry",
+    "user_attrs",
+    "if_exists",
+    "launch",
+)
+
+
+def read_native(draft: Draft) -> None:
+    """Takes over what the file says; only its first level and how to launch are checked here."""
+    content = draft.source.content
+    draft.refuse_unknown((), content, KEYS)
+    for key in content:
+        draft.take_over((key,), (key,))
+    launch = content.get("launch")
+    if not isinstance(launch, dict):
+        draft.refuse(("launch",), "A sweep needs `launch`, such as `launch: {program: train.py}`.")
+    else:
+        check_program(draft, launch, ("launch",))

@@ -1,0 +1,58 @@
+"""What is wrong with a sweep file, and what else there is to say about it, by line."""
+
+from dataclasses import dataclass, field
+
+from service.domain.arguments import make_printable
+from service.domain.errors import FieldError, InvalidSweepFile
+
+_ROOT = "file"
+_MAX_SHOWN = 100
+
+
+@dataclass(slots=True)
+class Problems:
+    """What readers of a file have found so far."""
+
+    _found: list[tuple[int, FieldError]] = field(default_factory=list)
+    _notes: list[tuple[int, str]] = field(default_factory=list)
+
+    def refuse(self, key: str, line: int, message: str) -> None:
+        """Adds something that must be changed, the first time for each key and line.
+
+        Raises:
+            InvalidSweepFile: There is so much of it that nobody would read on.
+
+        Args:
+            key: Dotted path in the file as the user wrote it; empty for the whole file.
+        """
+        error = FieldError(key or _ROOT, f"line {line}: {message}")
+        if not any(found == line and other.field == error.field for found, other in self._found):
+            self._found.append((line, error))
+        if len(self._found) == _MAX_SHOWN:
+            raise self.to_error()
+
+    def note(self, line: int, message: str) -> None:
+        """Adds something that the user should know."""
+        self._notes.append((line, f"line {line}: {message}"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(text for _, text in sorted(self._notes, key=lambda note: note[0]))
+
+    def check(self) -> None:
+        """Raises what was refused, if anything was.
+
+        Raises:
+            InvalidSweepFile: With all of it, in the order of the lines.
+        """
+        if self._found:
+            raise self.to_error()
+
+    def to_error(self) -> InvalidSweepFile:
+        found = sorted(self._found, key=lambda each: each[0])
+        errors = make_printable(error for _, error in found)
+        first = errors[0]
+        more = f" ({len(found) - 1} more; see errors)" if len(found) > 1 else ""
+        return InvalidSweepFile(
+            f"The sweep file cannot be used: {first.field}: {first.message}{more}", errors=errors
+        )

@@ -1,0 +1,68 @@
+"""What a sweep file says, in our words, and where it says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Dialect(StrEnum):
+    """How a sweep file is written: as Weights & Biases has it, or as our API has it."""
+
+    WANDB = "wandb"
+    NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a file: its dotted path as the user wrote it, and its line, from 1."""
+
+    key: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFile:
+    """A sweep file that was read.
+
+    Attributes:
+        document: The body of `POST /sweeps`; its depths are checked by whoever takes it.
+        notes: What the user should know, each with its line.
+        places: Of the parts of the document, by their dotted paths.
+    """
+
+    document: dict[str, Any]
+    notes: tuple[str, ...]
+    dialect: Dialect
+    places: Mapping[str, Place] = field(repr=False)
+
+    @property
+    def name(self) -> str | None:
+        """The study's name; None if whoever creates it has to choose one."""
+        return self.document.get("name")
+
+    def find_line(self, path: str) -> int | None:
+        """The line of what an error about the document names, or None."""
+        place = self.find_place(path)
+        return None if place is None else place.line
+
+    def find_place(self, path: str) -> Place | None:
+        """Where the file says what an error about the document names, or None.
+
+        Args:
+            path: Dotted, into the document or into its space. The nearest part around it counts
+                if the file does not have the part itself.
+        """
+        found = [self._find_nearest(f"{prefix}{path}") for prefix in ("", "space.")]
+        _, place = max(found, key=lambda each: each[0])
+        return place
+
+    def _find_nearest(self, path: str) -> tuple[int, Place | None]:
+        """The nearest part, and how many names of the path, counted from the end, it lacks."""
+        missing = 0
+        while path and path != "space":
+            if path in self.places:
+                return -missing, self.places[path]
+            path, _, _ = path.rpartition(".")
+            missing += 1
+        return -missing, None

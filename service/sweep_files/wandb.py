@@ -1,0 +1,259 @@
+"""W&B's plain dialect: what `wandb sweep` takes, and what of ours may stand beside it.
+
+The rules are those of the JSON schema and the checks in the `sweeps` package 0.3.0.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service.search_space import SearchSpace, describe, find_number_problem
+from service.sweep_files.documents import Path
+from service.sweep_files.draft import Draft
+from service.sweep_files.launches import check_program
+from service.sweep_files.wandb_parameters import read_parameters
+
+_SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler", "bayes": "TPESampler"}
+_METHODS = (*_SAMPLERS, "custom")
+_GOALS = ("minimize", "maximize")
+_METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+_BAND_KEYS = ("min_iter", "max_iter", "s")
+_HYPERBAND_KEYS = ("type", *_BAND_KEYS, "eta", "strict")
+
+_WITHOUT_EFFECT = {
+    "entity": "There are no entities here, so this has no effect.",
+    "project": "There are no projects here, so this has no effect.",
+    "controller": "The server is the controller of every sweep, so this has no effect.",
+}
+_UNSUPPORTED = ("scheduler", "launch", "job", "image_uri")
+# Ours, which W&B does not know.
+_OF_STUDY = ("seed", "parallelism", "retry", "lease_seconds")
+_OF_CUSTOM = ("sampler", "pruner")
+_OF_LAUNCH = ("queue", "directory", "timeout_seconds", "stop_seconds", "step_metric")
+_KEYS = (
+    "method",
+    "parameters",
+    "metric",
+    "metrics",
+    "early_terminate",
+    "run_cap",
+    "program",
+    "command",
+    "name",
+    "description",
+    "apiVersion",
+    "kind",
+    *_WITHOUT_EFFECT,
+    *_UNSUPPORTED,
+    "budget",
+    *_OF_STUDY,
+    *_OF_CUSTOM,
+    *_OF_LAUNCH,
+)
+
+
+def read_wandb(draft: Draft) -> None:
+    """Translates a sweep of W&B's; what it means and we cannot do is a problem."""
+    sweep = draft.source.content
+    draft.refuse_unknown((), sweep, _KEYS)
+    for key in _list_given(sweep, _UNSUPPORTED):
+        draft.refuse((key,), "Not supported yet: sweeps launch `program` or `command` only.")
+    _read_names(draft, sweep)
+    _read_method(draft, sweep)
+    _read_metrics(draft, sweep)
+    is_grid = sweep.get("method") == "grid"
+    space = read_parameters(draft, sweep.get("parameters"), is_grid=is_grid)
+    _read_early_terminate(draft, sweep)
+    _read_settings(draft, sweep)
+    if is_grid and space is not None:
+        _settle_grid(draft, space)
+    _read_launch(draft, sweep)
+
+
+def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    if sweep.get("name") is not None:
+        draft.take_over(("name",), ("name",))
+    if sweep.get("description") is not None:
+        draft.put(("user_attrs", "description"), sweep["description"], ("description",))
+    if sweep.get("kind", "sweep") != "sweep":
+        draft.refuse(("kind",), f"This must be sweep, not {describe(sweep['kind'])}.")
+    for key, note in _WITHOUT_EFFECT.items():
+        if key in sweep:
+            draft.note((key,), note)
+
+
+def _read_method(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    method = sweep.get("method")
+    if method not in _METHODS:
+        given = "" if "method" not in sweep else f", not {describe(method)}"
+        draft.refuse(("method",), f"This must be one of {', '.join(_METHODS)}{given}.")
+        return
+    if method != "custom":
+        draft.put(("sampler",), {"type": _SAMPLERS[method]}, ("method",))
+    for key in _list_given(sweep, _OF_CUSTOM):
+        if method == "custom":
+            draft.take_over((key,), (key,))
+        else:
+            draft.refuse((key,), f"This needs `method: custom`; {method} stands for a sampler.")
+    if method == "bayes":
+        draft.note(("method",), "The method bayes is Optuna's TPESampler here, not a GP.")
+
+
+def _settle_grid(draft: Draft, space: SearchSpace) -> None:
+    """A grid without anything to vary has one point, which GridSampler does not know."""
+    if all(found.single() for found in space.distributions.values()):
+        draft.put(("sampler",), {"type": "RandomSampler"}, ("method",))
+        draft.put(("budget", "max_trials"), 1, ("method",))
+        draft.note(("parameters",), "There is nothing to vary, so the sweep has a single trial.")
+
+
+def _read_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    if "metric" in sweep and "metrics" in sweep:
+        draft.refuse(("metrics",), "Give `metric` for one objective or `metrics`, not both.")
+    elif "metrics" in sweep:
+        _read_several_metrics(draft, sweep)
+    elif "metric" not in sweep:
+        draft.refuse(
+            ("metric",),
+            "Name the metric by which trials are judged: `metric: {name: loss, goal: minimize}`.",
+        )
+    elif objective := _read_metric(draft, sweep["metric"], ("metric",)):
+        draft.put(("objectives",), [objective], ("metric",))
+        draft.link(("objectives", 0, "name"), ("metric", "name"))
+        if "target" in sweep["metric"]:
+            draft.put(("budget", "target"), sweep["metric"]["target"], ("metric", "target"))
+
+
+def _read_several_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    metrics = sweep["metrics"]
+    if sweep.get("method") in _SAMPLERS:
+        draft.refuse(("metrics",), "Several metrics need `method: custom`.")
+    if not isinstance(metrics, list) or len(metrics) < 2:
+        draft.refuse(("metrics",), "This is a list of two metrics or more.")
+        return
+    for index, metric in enumerate(metrics):
+        if isinstance(metric, dict) and "target" in metric:
+            draft.refuse(("metrics", index, "target"), "Only a single metric has a target.")
+    found = [_read_metric(draft, each, ("metrics", index)) for index, each in enumerate(metrics)]
+    draft.put(("objectives",), found, ("metrics",))
+    for index in range(len(metrics)):
+        draft.link(("objectives", index), ("metrics", index))
+    names = [objective["name"] for objective in found if objective]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            draft.refuse(("metrics", index, "name"), f"{describe(name)} is there twice.")
+
+
+def _read_metric(draft: Draft, metric: Any, path: Path) -> dict[str, Any] | None:
+    if not isinstance(metric, dict):
+        draft.refuse(path, "A metric is written {name: loss, goal: minimize}.")
+        return None
+    draft.refuse_unknown(path, metric, _METRIC_KEYS)
+    name, goal = metric.get("name"), metric.get("goal", "minimize")
+    if not isinstance(name, str) or not name:
+        draft.refuse((*path, "name"), "A metric needs a name, which is text.")
+    if goal not in _GOALS:
+        draft.refuse((*path, "goal"), f"This must be minimize or maximize, not {describe(goal)}.")
+    if "target" in metric and (problem := find_number_problem(metric["target"])):
+        draft.refuse((*path, "target"), problem)
+    for key in ("impute", "impute_while_running"):
+        if key in metric:
+            draft.note((*path, key), "Failed trials are FAIL here, so this has no effect.")
+    return {"name": name, "direction": goal}
+
+
+def _read_early_terminate(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    path: Path = ("early_terminate",)
+    if "early_terminate" not in sweep:
+        return
+    found = sweep["early_terminate"]
+    if not isinstance(found, dict) or found.get("type") != "hyperband":
+        draft.refuse((*path, "type"), "This must be `type: hyperband`.")
+        return
+    draft.refuse_unknown(path, found, _HYPERBAND_KEYS)
+    if "pruner" in sweep:
+        draft.refuse(path, "Give `early_terminate` or `pruner`, not both.")
+    if "metrics" in sweep:
+        draft.refuse(path, "A sweep with several metrics cannot end trials early.")
+    args = _read_bands(draft, found, path)
+    args |= {"eta": found.get("eta", 3), "strict": found.get("strict", True)}
+    _check_hyperband(draft, args, path)
+    draft.put(("pruner",), {"type": "WandbHyperbandPruner", "args": args}, path)
+    for key in args:
+        draft.link(("pruner", "args", key), (*path, key))
+
+
+def _read_bands(draft: Draft, found: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The keys that count: W&B looks at `min_iter` only without `max_iter`."""
+    if "max_iter" in found and "s" not in found:
+        draft.refuse((*path, "max_iter"), "This needs `s` beside it.")
+    elif not found.keys() & {"max_iter", "min_iter"}:
+        draft.refuse(path, "Hyperband needs `min_iter`, or `max_iter` together with `s`.")
+    keys = ("max_iter", "s") if "max_iter" in found else ("min_iter",)
+    for key in _list_given(found, _BAND_KEYS):
+        if key not in keys:
+            draft.note((*path, key), f"As in W&B, {key} has no effect {_explain_band(key)}.")
+    return {key: _to_integer(found[key]) for key in _list_given(found, keys)}
+
+
+def _explain_band(key: str) -> str:
+    return "beside max_iter" if key == "min_iter" else "without max_iter"
+
+
+def _check_hyperband(draft: Draft, args: Mapping[str, Any], path: Path) -> None:
+    for key in _list_given(args, _BAND_KEYS):
+        if not _is_integer(args[key]) or args[key] < 1:
+            draft.refuse(
+                (*path, key), f"This must be an integer from 1, not {describe(args[key])}."
+            )
+    eta = args["eta"]
+    if find_number_problem(eta) or eta <= 1:
+        draft.refuse((*path, "eta"), f"This must be a number above 1, not {describe(eta)}.")
+    if not isinstance(args["strict"], bool):
+        draft.refuse((*path, "strict"), "This must be true or false.")
+
+
+def _read_settings(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    for key in _list_given(sweep, _OF_STUDY):
+        draft.take_over((key,), (key,))
+    _read_budget(draft, sweep)
+    if "run_cap" in sweep:
+        cap = sweep["run_cap"]
+        if not _is_integer(cap) or cap < 1:
+            draft.refuse(("run_cap",), f"This must be an integer from 1, not {describe(cap)}.")
+        draft.put(("budget", "max_trials"), cap, ("run_cap",))
+
+
+def _read_budget(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    budget = sweep.get("budget")
+    if budget is None:
+        return
+    if not isinstance(budget, dict):
+        draft.refuse(("budget",), "A budget is written {max_trials: 100}.")
+        return
+    metric = sweep.get("metric")
+    if "run_cap" in sweep and "max_trials" in budget:
+        draft.refuse(("budget", "max_trials"), "`run_cap` says the same; leave one out.")
+    if isinstance(metric, dict) and "target" in metric and "target" in budget:
+        draft.refuse(("budget", "target"), "The metric has a target; leave one out.")
+    for key in budget:
+        draft.take_over(("budget", key), ("budget", key))
+
+
+def _read_launch(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    draft.put(("launch", "executor"), "process", ())
+    for key in ("program", "command", *_OF_LAUNCH):
+        if sweep.get(key) is not None:
+            draft.take_over(("launch", key), (key,))
+    check_program(draft, sweep, ())
+
+
+def _list_given(mapping: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    return [key for key in keys if key in mapping]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _to_integer(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,317 @@
+"""`asktell sweep`: the commands in this process, against the application on a port of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asktell
+import httpx
+import pytest
+from starlette.types import ASGIApp
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
+
+from service.cli.failures import CannotStart
+from service.cli.main import app as command_line
+from service.cli.sweep_live import LineView
+from service.cli.sweep_seen import Lookout, Seen
+from service.cli.sweep_watch import Choice, Watch
+from tests.api.conftest import TOKEN
+from tests.api.served import serve_app
+from tests.api.sweep_use import claim, end, send_log
+
+FILE = """
+program: train.py
+method: random
+metric: {name: accuracy, goal: maximize}
+parameters:
+  lr: {min: 0.1, max: 1.0}
+run_cap: 2
+queue: gpu
+"""
+
+Run = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def url(app: ASGIApp) -> AsyncIterator[str]:
+    async with serve_app(app) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def quiet_server() -> Iterator[None]:
+    """The server's log goes to the standard output of this process, which is the commands', too."""
+    with capture_logs():
+        yield
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "lenet.yaml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+def wrong_file(file: Path) -> Path:
+    file.write_text(FILE.replace("run_cap", "run_cup"))
+    return file
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    """Runs `asktell sweep …` beside the server's event loop."""
+
+    async def invoke(*arguments: str | Path) -> Result:
+        return await asyncio.to_thread(
+            CliRunner().invoke,
+            command_line,
+            ["sweep", *map(str, arguments)],
+            env={"ASKTELL_URL": url, "ASKTELL_TOKEN": TOKEN, "COLUMNS": "200"},
+        )
+
+    return invoke
+
+
+@pytest.fixture
+async def sweep(run: Run, file: Path) -> str:
+    """A sweep `s` whose trials nobody launches unless the test does."""
+    result = await run("run", file, "--name", "s", "--detach")
+    assert result.exit_code == 0, result.output
+    return "s"
+
+
+async def claim_of_gpu(api: httpx.AsyncClient, count: int = 1) -> list[dict[str, Any]]:
+    return await claim(api, count, queue="gpu", wait_seconds=20)
+
+
+async def test_shows_a_sweep_until_it_is_over(run: Run, api: httpx.AsyncClient, file: Path) -> None:
+    running = asyncio.create_task(run("run", file))
+    (first,) = await claim_of_gpu(api)
+    assert first["launch"]["directory"] == str(file.parent)
+    await end(api, first, values={"accuracy": 0.75})
+    (second,) = await claim_of_gpu(api)
+    await end(api, second, exit_code=1)
+    result = await running
+
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("Sweep lenet-")
+    assert "trial 1 failed: " in result.output
+    end_line = next(line for line in lines if " is finished (max_trials): " in line)
+    assert "1 complete, 0 pruned, 1 failed, 0 running, 0 left" in end_line
+    assert lines[-2] == "best accuracy 0.75 (trial 0)"
+    assert lines[-1].strip().startswith("lr=")
+
+
+async def test_a_sweep_without_a_result_fails(run: Run, api: httpx.AsyncClient, file: Path) -> None:
+    running = asyncio.create_task(run("run", file, "--trials", "1", "--json"))
+    (attempt,) = await claim_of_gpu(api)
+    await end(api, attempt, exit_code=3)
+    result = await running
+
+    assert result.exit_code == 1, result.output
+    document = json.loads(result.stdout)
+    assert document["sweep"]["state"] == "finished"
+    assert document["sweep"]["study"]["counts"]["fail"] == 1
+    assert document["best"] is None
+
+
+async def test_options_win_over_the_file(run: Run, api: httpx.AsyncClient, file: Path) -> None:
+    options = ["--name", "n", "--trials", "7", "--parallelism", "3", "--directory", "/srv"]
+    result = await run("run", file, *options, "--detach", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["sweep"] == "n"
+    sweep = (await api.get("/sweeps/n")).json()
+    assert sweep["budget"]["max_trials"] == 7
+    assert sweep["parallelism"] == 3
+    assert sweep["sweep"]["launch"]["directory"] == "/srv"
+    assert sweep["sweep"]["launch"]["program"] == "train.py"
+
+
+@pytest.mark.parametrize("options", [[], ["--trials", "3"]])
+async def test_a_wrong_file_is_refused_by_key_and_line(
+    run: Run, wrong_file: Path, options: list[str]
+) -> None:
+    result = await run("run", wrong_file, *options)
+    assert result.exit_code == 1
+    assert "run_cup: line 7: " in result.stderr
+
+
+async def test_a_name_that_is_taken_asks_for_another(run: Run, file: Path, sweep: str) -> None:
+    result = await run("run", file, "--name", sweep)
+    assert result.exit_code == 1
+    assert "--name gives this sweep another one." in result.stderr
+
+
+async def test_a_missing_file_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    assert (await run("run", tmp_path / "none.yaml")).exit_code == 2
+
+
+async def test_lists_and_shows(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
+    nobody = await run("show", sweep)
+    assert "no worker for queue gpu: start `asktell worker --queue gpu`" in nobody.output
+
+    first, second = await claim_of_gpu(api, count=2)
+    await end(api, first, exit_code=9)
+    await end(api, second, values={"accuracy": 0.75})
+    listed = await run("ls")
+    assert [word for line in listed.output.splitlines() for word in line.split()][-7:] == [
+        *("s", "finished", "2/2", "0.75", "0", "gpu", "-")
+    ]
+    assert json.loads((await run("ls", "--json")).stdout)["sweeps"][0]["name"] == sweep
+    assert (await run("ls", "--state", "paused", "--json")).stdout == '{"sweeps": []}\n'
+    assert "There are no sweeps" in (await run("ls", "--name", "zzz")).output
+
+    shown = await run("show", sweep)
+    assert "s: finished (max_trials)" in shown.output
+    assert "best accuracy 0.75 (trial 1)" in shown.output
+    assert "trial 0 failed: " in shown.output
+    assert first["id"] in shown.output
+    document = json.loads((await run("show", sweep, "--json")).stdout)
+    assert [each["exit_code"] for each in document["attempts"]] == [0, 9]
+    assert document["best"]["values"] == [0.75]
+
+
+async def test_changes_state(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
+    await claim_of_gpu(api)
+    assert (await run("pause", sweep)).output == "Sweep s is paused.\n"
+    assert "`asktell sweep resume s`" in (await run("show", sweep)).output
+    resumed = json.loads((await run("resume", sweep, "--json")).stdout)
+    assert resumed["sweep"]["state"] == "active"
+    assert (await run("stop", sweep)).output == "Sweep s is stopping.\n"
+    assert (await run("cancel", sweep)).output == "Sweep s is stopping.\n"
+    missing = await run("stop", "nothing")
+    assert missing.exit_code == 1
+    assert "sweep-not-found" in missing.stderr
+
+
+async def test_prints_and_follows_logs(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
+    none = await run("logs", sweep)
+    assert none.exit_code == 1
+    assert "Sweep s has had no attempt yet" in none.stderr
+
+    first, second = await claim_of_gpu(api, count=2)
+    for attempt in (first, second):
+        await send_log(api, attempt, f"trial {attempt['trial']}\n")
+    assert (await run("logs", sweep)).stdout == "trial 1\n"
+    assert (await run("logs", sweep, "0")).stdout == "trial 0\n"
+    assert (await run("logs", sweep, first["id"])).stdout == "trial 0\n"
+    document = json.loads((await run("logs", sweep, "0", "--json")).stdout)
+    assert (document["attempt"]["id"], document["text"]) == (first["id"], "trial 0\n")
+
+    following = asyncio.create_task(run("logs", sweep, "0", "--follow"))
+    await send_log(api, first, "done\n", offset=8)
+    await end(api, first)
+    assert (await following).stdout == "trial 0\ndone\n"
+
+
+async def test_exports(run: Run, api: httpx.AsyncClient, sweep: str, tmp_path: Path) -> None:
+    (attempt,) = await claim_of_gpu(api)
+    await end(api, attempt, values={"accuracy": 0.75})
+    table = (await run("export", sweep)).stdout
+    assert "params_lr" in table.splitlines()[0]
+    assert ",0.75," in table.splitlines()[1]
+    assert json.loads((await run("export", sweep, "--json")).stdout)
+    result = await run("export", sweep, "--output", tmp_path / "trials.csv")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert await asyncio.to_thread((tmp_path / "trials.csv").read_text) == table
+
+
+class Keys:
+    """Somebody at a keyboard: presses Ctrl-C at the first looks, and answers what is asked."""
+
+    def __init__(self, *choices: Choice | type[KeyboardInterrupt]) -> None:
+        self.choices = list(choices)
+
+    def wait(self, seconds: float) -> None:
+        if self.choices:
+            raise KeyboardInterrupt
+
+    def choose(self) -> Choice:
+        choice = self.choices.pop(0)
+        if isinstance(choice, Choice):
+            return choice
+        raise choice
+
+
+async def watch(url: str, name: str, keys: Keys) -> tuple[Seen | None, list[str]]:
+    said: list[str] = []
+
+    def run_watch() -> Seen | None:
+        with asktell.Client(url, TOKEN) as client:
+            return Watch(
+                Lookout(client, name).look,
+                client.get_sweep(name),
+                LineView(said.append),
+                wait=keys.wait,
+                choose=keys.choose,
+            ).run()
+
+    return await asyncio.to_thread(run_watch), said
+
+
+@pytest.mark.parametrize("choice", [Choice.DETACH, KeyboardInterrupt])
+async def test_ctrl_c_may_detach(
+    url: str, api: httpx.AsyncClient, sweep: str, choice: Choice | type[KeyboardInterrupt]
+) -> None:
+    seen, _ = await watch(url, sweep, Keys(Choice.WATCH, choice))
+    assert seen is None
+    assert (await api.get("/sweeps/s")).json()["sweep"]["state"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("choice", "state"), [(Choice.STOP, "finished"), (Choice.CANCEL, "cancelled")]
+)
+async def test_ctrl_c_may_end_the_sweep(url: str, sweep: str, choice: Choice, state: str) -> None:
+    seen, said = await watch(url, sweep, Keys(choice))
+    assert seen is not None
+    assert seen.summary.state == state
+    assert not seen.has_succeeded
+    assert len(said) >= 2
+
+
+class Flaky:
+    """A look at a sweep that fails as often as a server that is being restarted."""
+
+    def __init__(self, look: Callable[[], Seen], failures: int) -> None:
+        self._look = look
+        self._failures = failures
+
+    def __call__(self) -> Seen:
+        if self._failures:
+            self._failures -= 1
+            raise asktell.ApiConnectionError("Connection refused.")
+        return self._look()
+
+
+@pytest.mark.parametrize("failures", [3, 599, 600])
+async def test_a_restart_of_the_server_does_not_end_the_view(
+    url: str, run: Run, sweep: str, failures: int
+) -> None:
+    await run("cancel", sweep)
+    said: list[str] = []
+
+    def run_watch() -> Seen | None:
+        with asktell.Client(url, TOKEN) as client:
+            look = Flaky(Lookout(client, sweep).look, failures)
+            view = LineView(said.append)
+            keys = Keys()
+            return Watch(
+                look, client.get_sweep(sweep), view, wait=keys.wait, choose=keys.choose
+            ).run()
+
+    if failures < 600:
+        seen = await asyncio.to_thread(run_watch)
+        assert seen is not None
+        assert seen.summary.state == "cancelled"
+        assert said[:2] == [
+            "the server does not answer; the sweep goes on with it, still trying …",
+            "the server answers again",
+        ]
+    else:
+        with pytest.raises(CannotStart, match="stays away: Connection refused"):
+            await asyncio.to_thread(run_watch)
