@@ -1,4 +1,4 @@
-"""The addresses that people open: the overview at `/`, its assets, and `/dashboard`."""
+"""The addresses that people open: the overview, attempts, their assets, and `/dashboard`."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -44,25 +44,42 @@ class StudyFinder(Protocol):
 
 
 def build_web_routes(studies: StudyFinder, dashboard: ASGIApp | None) -> list[BaseRoute]:
-    """Routes for the browser; they expect authentication in front and `GET /studies` beside them.
+    """Routes for the browser; they expect authentication in front and the API beside them.
 
     Args:
         studies: Used to turn a study's name into the id that optuna-dashboard's address needs.
         dashboard: Answers optuna-dashboard's own paths; None leaves them, and the links, out.
     """
-    version = digest_assets()
-    overview = render_page(
-        "overview.html", assets=f"/ui/static/{version}", has_dashboard=dashboard is not None
-    )
+    assets = f"/ui/static/{digest_assets()}"
+    pages = _Pages(assets=assets, has_dashboard=dashboard is not None)
     routes: list[BaseRoute] = [
-        Route("/", HTMLResponse(overview, headers=PAGE_HEADERS), methods=["GET"]),
-        Mount(f"/ui/static/{version}", Assets()),
+        Route("/", pages.show_overview),
+        Route("/ui/sweeps/{study}/attempts/{attempt_id}", pages.show_attempt),
+        Mount(assets, Assets()),
     ]
     if dashboard is not None:
         read_only = ReadOnly(dashboard)
         routes.append(Route("/ui/dashboard", _DashboardLink(studies).follow))
         routes.extend(Route(path, read_only) for path in _DASHBOARD_PATHS)
     return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Pages without data: their scripts read it from the API, and say so when it is not there."""
+
+    assets: str
+    has_dashboard: bool
+
+    async def show_overview(self, _request: Request) -> Response:
+        return self._answer("overview.html")
+
+    async def show_attempt(self, request: Request) -> Response:
+        return self._answer("attempt.html", **request.path_params)
+
+    def _answer(self, template: str, **values: str) -> Response:
+        page = render_page(template, assets=self.assets, has_dashboard=self.has_dashboard, **values)
+        return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)

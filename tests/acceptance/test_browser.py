@@ -26,10 +26,36 @@ const row = [...document.querySelectorAll("#studies tr")]
 """
 ROW_SAYS = FIND_ROW + "return row !== undefined && row.innerText.includes(arguments[1]);"
 FOCUS_ROW = FIND_ROW + "row.querySelector('a').focus();"
+SOME_SAYS = """
+const [selector, ...words] = arguments;
+return [...document.querySelectorAll(selector)]
+  .find((each) => words.every((word) => each.innerText.includes(word))) ?? null;
+"""
+OPEN_LOG = SOME_SAYS.replace("?? null", ".querySelector('[data-part=log]').click()")
+PRINT = """
+const [parts] = arguments;
+const address = new URL("log_view.js", document.querySelector("script[type=module]").src);
+return import(address).then(({ LogView }) => {
+  const element = document.createElement("pre");
+  const view = new LogView(element, () => {});
+  parts.forEach((part) => view.append(part));
+  return element.textContent;
+});
+"""
 LIST_POLLS = """
 return performance.getEntriesByType("resource")
   .filter((entry) => new URL(entry.name).pathname === "/studies")
   .map((entry) => entry.responseStatus);
+"""
+
+PROGRAM = """
+import os, pathlib, time
+print("step=1 accuracy=0.25 <b>as it is</b>", flush=True)
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)
+if os.environ["ASKTELL_TRIAL"] == "1":
+    raise SystemExit("out of <i>luck</i>")
+print("step=2 accuracy=0.75")
 """
 
 
@@ -78,6 +104,21 @@ def study(server: Server, request: pytest.FixtureRequest) -> str:
     name = request.node.name
     space = {"x": {"type": "float", "low": 0, "high": 1}}
     server.post("/studies", {"name": name, "direction": "maximize", "space": space})
+    return name
+
+
+@pytest.fixture
+def sweep(server: Server, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A sweep of two trials that wait for the file `go`; the second one then fails."""
+    (tmp_path / "train.py").write_text(PROGRAM)
+    body = {
+        "name": request.node.name,
+        "objectives": [{"name": "accuracy", "direction": "maximize"}],
+        "space": {"x": {"type": "float", "low": 0, "high": 1}},
+        "budget": {"max_trials": 2},
+        "launch": {"executor": "process", "program": "train.py", "directory": str(tmp_path)},
+    }
+    name: str = server.post("/sweeps", body)["name"]
     return name
 
 
@@ -144,6 +185,58 @@ def test_filter_narrows_the_list(server: Server, browser: Browser, study: str):
 
     browser.wait_for(FIND_ROW + "return row === undefined", "quite another")
     browser.wait_for(ROW_SAYS, study, "active")
+
+
+def test_sweep_is_followed_from_the_first_line_to_the_last(
+    server: Server, browser: Browser, sweep: str, tmp_path: Path
+):
+    browser.open(f"{server.url}/")
+    browser.wait_for(SOME_SAYS, "#sweeps tr", sweep, "accuracy", "running")
+    browser.wait_for(SOME_SAYS, "#workers li", "online", "queue default")
+    browser.wait_for(SOME_SAYS, "#running li", sweep, "#0", "running")
+    assert browser.run(SOME_SAYS, "#studies tr", sweep) is None
+
+    browser.run(OPEN_LOG, "#running li", sweep, "#0")
+    browser.wait_for(SOME_SAYS, "#log", "accuracy=0.25 <b>as it is</b>")
+    browser.wait_for(SOME_SAYS, "main", "● running")
+    (tmp_path / "go").touch()
+    browser.wait_for(SOME_SAYS, "#log", "accuracy=0.75")
+    browser.wait_for(SOME_SAYS, "main", "✓ succeeded", "code 0")
+
+    browser.open(f"{server.url}/")
+    browser.wait_for(SOME_SAYS, "#sweeps tr", sweep, "finished", "1 complete", "1 failed", "0.75")
+    browser.wait_for(SOME_SAYS, "#failures li", sweep, "exit code 1")
+    browser.run(OPEN_LOG, "#failures li", sweep)
+    browser.wait_for(SOME_SAYS, "main", "✕ failed", "exit code 1")
+    browser.wait_for(SOME_SAYS, "#log", "out of <i>luck</i>")
+    assert browser.read_errors() == []
+
+
+def test_queue_that_nobody_serves_says_what_to_do(server: Server, browser: Browser):
+    launch = {"executor": "process", "program": "train.py", "queue": "gpu"}
+    server.post("/sweeps", {"name": "needs a gpu", "direction": "minimize", "launch": launch})
+
+    browser.open(f"{server.url}/")
+
+    browser.wait_for(SOME_SAYS, "#queues li", "gpu", "any number", "asktell worker --queue gpu")
+    browser.wait_for(SOME_SAYS, "#queues li", "oldest waits for")
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        (["one\n", "tw", "o\nthree"], "one\ntwo\nthree"),
+        (["  0%\r 50%", "\r100%\ndone\n"], "100%\ndone\n"),
+        (["50%\r", "\nnext\r\r\n", "last\r\n"], "50%\nnext\nlast\n"),
+        (["\x1b[1;32mgreen\x1b", "[0m and \x1b]0;title\x07plain\n"], "green and plain\n"),
+        (["<b>&amp;</b>"], "<b>&amp;</b>"),
+    ],
+    ids=["lines", "overwritten", "line-ends", "escapes", "markup"],
+)
+def test_log_reads_as_in_a_terminal(server: Server, browser: Browser, parts: list[str], shown: str):
+    browser.open(f"{server.url}/")
+
+    assert browser.run(PRINT, parts) == shown
 
 
 def test_lost_connection_shows_in_the_header(server: Server, browser: Browser):

@@ -4,6 +4,8 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from service.domain.studies import Direction, Objective, StudyState, StudySummar
 from service.web.routes import build_web_routes
 
 NAME = "a/b ..%20&c"
+LOG_PAGE = "/ui/sweeps/digits/attempts/k3v9x2ab-12-1"
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,13 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_overview_needs_no_inline_script_style_or_foreign_host(client: httpx.AsyncClient):
-    page = await client.get("/")
+@pytest.mark.parametrize("path", ["/", LOG_PAGE])
+async def test_pages_need_no_inline_script_style_or_foreign_host(
+    client: httpx.AsyncClient, path: str
+):
+    page = await client.get(path)
 
+    assert page.status_code == 200
     policy = page.headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -67,8 +74,9 @@ async def test_overview_needs_no_inline_script_style_or_foreign_host(client: htt
     assert re.findall(r"https?://", page.text) == []
 
 
-async def test_every_asset_of_the_overview_exists_and_may_be_kept(client: httpx.AsyncClient):
-    page = await client.get("/")
+@pytest.mark.parametrize("path", ["/", LOG_PAGE])
+async def test_every_asset_of_a_page_exists_and_may_be_kept(client: httpx.AsyncClient, path: str):
+    page = await client.get(path)
 
     addresses = re.findall(r'(?:href|src)="(/ui/static/[^"]+)"', page.text)
     assert len(addresses) == 3
@@ -77,6 +85,32 @@ async def test_every_asset_of_the_overview_exists_and_may_be_kept(client: httpx.
         assert asset.status_code == 200
         assert "immutable" in asset.headers["cache-control"]
         assert asset.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_modules_import_only_modules_that_exist(client: httpx.AsyncClient):
+    page = await client.get("/")
+    (folder,) = set(re.findall(r'"(/ui/static/[^/]+)/', page.text))
+    found, unread = set(), ["overview.js", "attempt.js"]
+
+    while unread:
+        module = unread.pop()
+        answer = await client.get(f"{folder}/{module}")
+        assert answer.status_code == 200, module
+        found.add(module)
+        unread += set(re.findall(r'from "\./([^"]+)"', answer.text)) - found
+
+    assert {"polling.js", "log_view.js"} < found
+
+
+async def test_page_of_an_attempt_names_it_as_text(client: httpx.AsyncClient):
+    name = "<img src=x onerror='hurt()'> & \"quotes\" ?#%41"
+
+    page = await client.get(f"/ui/sweeps/{quote(name, safe='')}/attempts/k3v9x2ab-12-1")
+
+    (study,) = re.findall(r'data-study="([^"]*)"', page.text)
+    assert unescape(study) == name
+    assert 'data-attempt="k3v9x2ab-12-1"' in page.text
+    assert "<img" not in page.text
 
 
 async def test_files_outside_of_the_assets_stay_hidden(client: httpx.AsyncClient):

@@ -9,28 +9,25 @@ const PAUSE_MS = 2000;
 const PATIENCE_MS = 10000;
 
 export class Poller {
-  #address;
-  #onAnswer;
+  #readAll;
   #onContact;
-  #request = null;
+  #round = null;
   #timer = null;
-  #known = { url: null, etag: null };
 
   /**
-   * @param {() => string} address what to ask for, evaluated before each request
-   * @param {(answer: object) => void} onAnswer called with each answer that differs from the last
-   * @param {(contact: "live" | "lost" | "signed-out") => void} onContact called after each request
+   * @param {(signal: AbortSignal) => Promise<void>} readAll reads and shows what there is to show;
+   *   may reject with `Unanswered`; it is called again either way
+   * @param {(contact: "live" | "lost" | "signed-out") => void} onContact called after each round
    */
-  constructor({ address, onAnswer, onContact }) {
-    this.#address = address;
-    this.#onAnswer = onAnswer;
+  constructor({ readAll, onContact }) {
+    this.#readAll = readAll;
     this.#onContact = onContact;
     document.addEventListener("visibilitychange", () => this.refresh());
   }
 
-  /** Asks now, dropping a request under way; a page that nobody sees does not ask at all. */
+  /** Asks now, dropping a round under way; a page that nobody sees does not ask at all. */
   refresh() {
-    this.#request?.abort();
+    this.#round?.abort();
     clearTimeout(this.#timer);
     if (!document.hidden) {
       this.#poll();
@@ -38,43 +35,78 @@ export class Poller {
   }
 
   async #poll() {
-    const request = new AbortController();
-    this.#request = request;
-    const { contact, answer } = await this.#ask(request.signal);
-    if (request.signal.aborted) {
-      return;
-    }
-    this.#timer = setTimeout(() => this.refresh(), PAUSE_MS);
-    if (answer !== undefined) {
-      this.#onAnswer(answer);
-    }
-    this.#onContact(contact);
-  }
-
-  async #ask(signal) {
-    const url = this.#address();
+    const round = new AbortController();
+    this.#round = round;
     try {
-      const response = await this.#fetch(url, signal);
-      if (response.status === 304) {
-        return { contact: "live" };
+      const contact = await this.#readOnce(round.signal);
+      if (!round.signal.aborted) {
+        this.#onContact(contact);
       }
-      if (!response.ok) {
-        return { contact: response.status === 401 ? "signed-out" : "lost" };
+    } finally {
+      if (!round.signal.aborted) {
+        this.#timer = setTimeout(() => this.refresh(), PAUSE_MS);
       }
-      const answer = await response.json();
-      this.#known = { url, etag: response.headers.get("ETag") };
-      return { contact: "live", answer };
-    } catch {
-      return { contact: "lost" };
     }
   }
 
-  #fetch(url, signal) {
-    const headers = { Accept: "application/json" };
-    if (this.#known.url === url && this.#known.etag !== null) {
-      headers["If-None-Match"] = this.#known.etag;
+  async #readOnce(signal) {
+    try {
+      await this.#readAll(signal);
+      return "live";
+    } catch (error) {
+      if (error instanceof Unanswered) {
+        return error.status === 401 ? "signed-out" : "lost";
+      }
+      throw error;
     }
-    const patience = AbortSignal.timeout(PATIENCE_MS);
-    return fetch(url, { headers, cache: "no-store", signal: AbortSignal.any([signal, patience]) });
+  }
+}
+
+/** What one address answers, remembered until it answers something else. */
+export class Resource {
+  #known = { url: null, etag: null, answer: null };
+
+  /** @returns {Promise<object>} the JSON; the same object as before while nothing has changed */
+  async read(url, signal) {
+    const known = this.#known.url === url ? this.#known : { etag: null };
+    const headers = known.etag === null ? {} : { "If-None-Match": known.etag };
+    const { status, headers: answered, text } = await fetchText(url, { headers, signal });
+    if (status !== 304) {
+      this.#known = { url, etag: answered.get("ETag"), answer: JSON.parse(text) };
+    }
+    return this.#known.answer;
+  }
+}
+
+/** There is no answer, or one that is neither a success nor "not modified". */
+export class Unanswered extends Error {
+  /** @param {number | null} status null if nothing came back at all */
+  constructor(status) {
+    super(status === null ? "no answer" : `answered with status ${status}`);
+    this.status = status;
+  }
+}
+
+/** One GET, given up after ten seconds; rejects with `Unanswered`, whatever went wrong. */
+export async function fetchText(url, { headers = {}, signal }) {
+  const response = await send(url, { headers, signal });
+  if (!response.ok && response.status !== 304) {
+    throw new Unanswered(response.status);
+  }
+  return response;
+}
+
+async function send(url, { headers, signal }) {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  try {
+    const response = await fetch(url, {
+      headers: { Accept: "application/json", ...headers },
+      cache: "no-store",
+      signal: AbortSignal.any([signal, patience]),
+    });
+    const { ok, status, headers: answered } = response;
+    return { ok, status, headers: answered, text: await response.text() };
+  } catch {
+    throw new Unanswered(null);
   }
 }

@@ -1,0 +1,110 @@
+/** Reads the running and the failed attempts of those sweeps where something happens. */
+
+import { Unanswered, fetchText } from "./polling.js";
+
+const OPEN = ["launching", "running", "stopping"];
+const FAILED = ["failed", "lost"];
+const WATCHED_SWEEPS = 20;
+const OPEN_LIMIT = 20;
+const FAILED_LIMIT = 5;
+
+/** How many of a sweep's attempts are at work. */
+export function countOpen({ sweep }) {
+  return sumCounts(sweep.attempts, OPEN);
+}
+
+/** How many of a sweep's attempts went wrong. */
+export function countFailed({ sweep }) {
+  return sumCounts(sweep.attempts, FAILED);
+}
+
+export class AttemptsWatch {
+  #known = new Map();
+
+  /**
+   * Asks again only for attempts that are not what they were: states only move forward, so each
+   * change of one changes the sweep's counts.
+   *
+   * @param {object[]} sweeps as listed; only the first ones where something happens are asked for
+   * @returns {Promise<{open: object[], failed: object[]}>} attempts, each with its `study`
+   */
+  async read(sweeps, signal) {
+    const watched = choose(sweeps);
+    const [open, failed] = await Promise.all([
+      this.#readAll(watched.filter(hasOpen).map(buildOpenRequest), signal),
+      this.#readAll(watched.filter(hasFailed).map(buildFailedRequest), signal),
+    ]);
+    this.#known = new Map([...open, ...failed].map((each) => [each.url, each]));
+    return { open: open.flatMap(getAttempts), failed: failed.flatMap(getAttempts) };
+  }
+
+  #readAll(requests, signal) {
+    return Promise.all(requests.map((request) => this.#readOne(request, signal)));
+  }
+
+  async #readOne({ url, version, study }, signal) {
+    const known = this.#known.get(url);
+    if (known?.version === version) {
+      return known;
+    }
+    const attempts = await fetchAttempts(url, signal);
+    return { url, version, attempts: attempts.map((attempt) => ({ ...attempt, study })) };
+  }
+}
+
+function choose(sweeps) {
+  const open = sweeps.filter(hasOpen);
+  const failed = sweeps.filter((sweep) => !hasOpen(sweep) && hasFailed(sweep));
+  const getActivity = (sweep) => Date.parse(sweep.last_activity_at);
+  failed.sort((one, other) => getActivity(other) - getActivity(one));
+  return [...open, ...failed].slice(0, WATCHED_SWEEPS);
+}
+
+function hasOpen(sweep) {
+  return countOpen(sweep) > 0;
+}
+
+function hasFailed(sweep) {
+  return countFailed(sweep) > 0;
+}
+
+function buildOpenRequest(sweep) {
+  return buildRequest(sweep, {
+    states: OPEN,
+    limit: OPEN_LIMIT,
+    version: JSON.stringify(sweep.sweep.attempts),
+  });
+}
+
+function buildFailedRequest(sweep) {
+  return buildRequest(sweep, { states: FAILED, limit: FAILED_LIMIT, version: countFailed(sweep) });
+}
+
+function buildRequest({ name, sweep }, { states, limit, version }) {
+  const query = new URLSearchParams([...states.map((state) => ["state", state]), ["limit", limit]]);
+  return {
+    study: name,
+    url: `/sweeps/${encodeURIComponent(name)}/attempts?${query}`,
+    version: `${sweep.id} ${version}`,
+  };
+}
+
+function getAttempts({ attempts }) {
+  return attempts;
+}
+
+async function fetchAttempts(url, signal) {
+  try {
+    const { text } = await fetchText(url, { signal });
+    return JSON.parse(text).attempts;
+  } catch (error) {
+    if (error instanceof Unanswered && error.status === 404) {
+      return [];
+    }
+    throw error;
+  }
+}
+
+function sumCounts(counts, states) {
+  return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+}
