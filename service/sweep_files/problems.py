@@ -19,11 +19,11 @@ class Problems:
     def refuse(self, key: str, line: int, message: str) -> None:
         """Adds something that must be changed, the first time for each key and line.
 
-        Raises:
-            InvalidSweepFile: There is so much of it that nobody would read on.
-
         Args:
             key: Dotted path in the file as the user wrote it; empty for the whole file.
+
+        Raises:
+            InvalidSweepFile: There is so much of it that nobody would read on.
         """
         error = FieldError(key or _ROOT, f"line {line}: {message}")
         if not any(found == line and other.field == error.field for found, other in self._found):
@@ -37,7 +37,10 @@ class Problems:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(text for _, text in sorted(self._notes, key=lambda note: note[0]))
+        """In the order of the lines, as many as anybody reads."""
+        texts = [text for _, text in sorted(self._notes, key=lambda note: note[0])]
+        more = len(texts) - _MAX_SHOWN
+        return (*texts[:_MAX_SHOWN], f"There are {more} more notes.") if more > 0 else (*texts,)
 
     def check(self) -> None:
         """Raises what was refused, if anything was.

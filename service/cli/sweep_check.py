@@ -1,0 +1,163 @@
+"""`asktell sweep check`: what a sweep file means, without a server."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.failures import CannotStart, explain_failures
+from service.domain.errors import FieldError, InvalidSweepFile
+from service.domain.studies import Component
+
+if TYPE_CHECKING:
+    from service.cli.sweep_preview import Preview
+    from service.search_space import Parameter
+    from service.sweep_files import SweepFile
+
+_LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
+_DIALECTS = {"wandb": "a sweep of Weights & Biases", "native": "a sweep of Asktell"}
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON, in W&B's form or in ours.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show what a sweep file means: search space, sampler, budget, command. Starts nothing.
+
+    Exit with 1 if the file cannot be used, and show every problem with its line.
+    """
+    with explain_failures():
+        text = _read(file)
+    try:
+        read, preview = _preview(text, file)
+    except InvalidSweepFile as error:
+        _show_errors(file, error.errors, as_json=as_json)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(_to_document(read, preview), ensure_ascii=False))
+    else:
+        typer.echo("\n".join(_describe(file, read, preview)))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"{file} cannot be read: {error}.") from error
+
+
+def _preview(text: str, file: Path) -> "tuple[SweepFile, Preview]":
+    # Loading Optuna takes seconds, which other commands need not wait for.
+    from service.cli.sweep_preview import build_preview
+    from service.sweep_files import read_sweep_file
+
+    read = read_sweep_file(text, directory=str(file.resolve().parent))
+    return read, build_preview(read, default_name=file.stem)
+
+
+def _show_errors(file: Path, errors: Iterable[FieldError], *, as_json: bool) -> None:
+    found = [(error.field, *_split_line(error.message)) for error in errors]
+    if as_json:
+        parts = [{"line": line, "key": key, "message": text} for key, line, text in found]
+        typer.echo(json.dumps({"file": str(file), "errors": parts}, ensure_ascii=False))
+        return
+    for key, line, text in found:
+        where = f"{file}:{line}" if line is not None else str(file)
+        typer.echo(f"{where}: {key}: {text}", err=True)
+
+
+def _split_line(message: str) -> tuple[int | None, str]:
+    match = _LINE.fullmatch(message)
+    return (None, message) if match is None else (int(match[1]), match[2])
+
+
+def _to_document(file: "SweepFile", preview: "Preview") -> dict[str, Any]:
+    spec, settings = preview.spec, preview.settings
+    return {
+        "dialect": file.dialect,
+        "name": file.name,
+        "objectives": [asdict(objective) for objective in spec.objectives],
+        "sampler": asdict(spec.sampler),
+        "pruner": None if spec.pruner is None else asdict(spec.pruner),
+        "budget": asdict(settings.budget),
+        "parallelism": settings.parallelism,
+        "parameters": [_to_row(parameter) for parameter in preview.space.parameters],
+        "constants": preview.space.constants,
+        "launch": {
+            "executor": preview.launch.executor,
+            "queue": preview.launch.queue,
+            **preview.launch.arguments,
+        },
+        "example": {"params": preview.params, "command": preview.argv},
+        "notes": file.notes,
+    }
+
+
+def _to_row(parameter: "Parameter") -> dict[str, Any]:
+    from service.cli.sweep_preview import describe_distribution
+
+    return {
+        "name": parameter.name,
+        "distribution": describe_distribution(parameter.distribution),
+        "quantum": parameter.quantum,
+        "when": parameter.when,
+    }
+
+
+def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str]:
+    spec, settings = preview.spec, preview.settings
+    yield f"{file} is {_DIALECTS[read.dialect]}, and can be run."
+    yield from _align(
+        [
+            ("name", read.name or "chosen when it is run"),
+            *(("objective", f"{each.direction} {each.name}") for each in spec.objectives),
+            ("sampler", _describe_component(spec.sampler)),
+            ("pruner", "none" if spec.pruner is None else _describe_component(spec.pruner)),
+            ("budget", _describe_limits(asdict(settings.budget))),
+            ("parallelism", str(settings.parallelism or "as many as workers have slots")),
+            ("queue", preview.launch.queue),
+            ("directory", preview.launch.arguments["directory"] or "the worker's"),
+        ]
+    )
+    yield "parameters"
+    yield from _align([_describe_parameter(_to_row(each)) for each in preview.space.parameters])
+    if preview.space.constants:
+        yield "constants"
+        yield from _align([(k, json.dumps(v)) for k, v in preview.space.constants.items()])
+    yield "an example trial is launched as"
+    yield f"  {shlex.join(preview.argv)}"
+    if read.notes:
+        yield "notes"
+        yield from (f"  {note}" for note in read.notes)
+
+
+def _describe_component(component: Component) -> str:
+    arguments = (f"{name}={json.dumps(value)}" for name, value in component.args.items())
+    return f"{component.type}({', '.join(arguments)})"
+
+
+def _describe_limits(limits: Mapping[str, Any]) -> str:
+    given = [f"{name} {value:g}" for name, value in limits.items() if value is not None]
+    return ", ".join(given) or "none: it runs until somebody stops it"
+
+
+def _describe_parameter(row: Mapping[str, Any]) -> tuple[str, str]:
+    text = row["distribution"]
+    if row["quantum"] is not None:
+        text += f", to the nearest multiple of {row['quantum']}"
+    conditions = [f"{name} in {json.dumps(values)}" for name, values in row["when"].items()]
+    if conditions:
+        text += f", when {' and '.join(conditions)}"
+    return row["name"], text
+
+
+def _align(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    return (f"  {name:{width}}  {text}" for name, text in rows)
