@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from optuna.trial import FrozenTrial, TrialState
+from psycopg.rows import dict_row
 
 from service.domain.attempts import AttemptState, StopCause
 from service.domain.studies import StopReason, StudySettings, StudySpec
@@ -213,23 +214,14 @@ def _load_sweep(connection: psycopg.Connection[Any], study_id: int) -> Sweep | N
 
 
 def _load_launches(connection: psycopg.Connection[Any], study_id: int) -> list[Launch]:
-    rows = connection.execute(_SELECT_LAUNCHES, (study_id,))
-    return [
-        Launch(
-            number,
-            attempt,
-            AttemptState(state),
-            claim,
-            worker_id,
-            name,
-            host,
-            claimed_at,
-            external_ref=ref,
-            stop=None if stop is None else StopCause(stop),
-            started_at=started_at,
-        )
-        for number, attempt, state, claim, worker_id, name, host, claimed_at, ref, stop, started_at in rows
-    ]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_build_launch(**row) for row in cursor.execute(_SELECT_LAUNCHES, (study_id,))]
+
+
+def _build_launch(state: str, stop: str | None, **columns: Any) -> Launch:
+    return Launch(
+        state=AttemptState(state), stop=None if stop is None else StopCause(stop), **columns
+    )
 
 
 def _build_trial(

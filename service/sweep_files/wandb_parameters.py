@@ -61,8 +61,6 @@ class _Translation:
         if problem := _find_problem(name, parameter):
             self._draft.refuse(source, problem)
             return
-        if "." in name:
-            self._draft.note(source, _explain_dots(name))
         if "parameters" in parameter:
             self._read_nested(parameter, source, target)
         else:
@@ -132,11 +130,6 @@ def _find_problem(name: str, parameter: Any) -> str | None:
             "for a choice {values: […]}."
         )
     return None
-
-
-def _explain_dots(name: str) -> str:
-    group, _, rest = name.partition(".")
-    return f"{name} is {rest} in the group {group}, which the program gets as one mapping."
 
 
 def _infer(parameter: Mapping[str, Any]) -> str | None:

@@ -64,7 +64,8 @@ class Sighting:
         rows: Metric rows from the cursor on, in the order in which they were given.
         log_offset: Of the first byte of `log`: larger than asked for if a part is gone already.
         log: What it has printed from there on, as much of it as is sent at a time.
-        ending: Once it has ended and `rows` holds the last one. `values` is filled.
+        ending: Once it has ended and `rows` holds the last one, be there more of the log or not.
+            `values` is filled.
     """
 
     is_running: bool
@@ -95,6 +96,10 @@ class LaunchRefused(Exception):
     """The attempt can never start here; the message says why, for people."""
 
 
+class StillRunning(Exception):
+    """An attempt that has not ended cannot be forgotten."""
+
+
 class Executor(Protocol):
     """One way to launch attempts, follow them and stop them.
 
@@ -119,7 +124,7 @@ class Executor(Protocol):
         """Looks at attempts that were launched, all at once; returns sightings by attempt id.
 
         Changes nothing: the same cursor gives the same rows again. What is not in the answer
-        could not be looked at this time.
+        could not be looked at this time; what nothing is known of has vanished.
         """
 
     async def stop(self, attempt_id: str, kind: StopKind) -> None:
@@ -130,7 +135,11 @@ class Executor(Protocol):
         """
 
     async def forget(self, attempt_id: str) -> None:
-        """Removes what is kept of an attempt that has ended; idempotent."""
+        """Removes what is kept of an attempt that has ended; idempotent.
+
+        Raises:
+            StillRunning: It has not; nothing was removed.
+        """
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         """Attempts of earlier lives of this worker that are still here, except the known ones."""

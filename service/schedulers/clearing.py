@@ -1,0 +1,79 @@
+"""Ending what is nobody's, and removing what is left of an attempt."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from service.domain.attempts import Ending
+from service.schedulers.executors.base import (
+    ErrorKind,
+    Executor,
+    Launch,
+    StillRunning,
+    StopKind,
+    Watch,
+)
+from service.schedulers.lookout import Lookout
+from service.schedulers.pace import Backoff, Pace
+
+_log = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
+
+
+async def insist(
+    executor: Executor, operation: Callable[[], Awaitable[_Result]], pace: Pace
+) -> _Result:
+    """Repeats an operation of the executor until it succeeds.
+
+    Raises:
+        Exception: What it failed with, if trying again cannot help.
+    """
+    backoff = Backoff(pace)
+    while True:
+        try:
+            return await operation()
+        except Exception as error:
+            if executor.classify(error) is ErrorKind.PERMANENT:
+                raise
+            pause = backoff.next_pause()
+            _log.warning(
+                "executor.failed", executor=executor.name, reason=str(error), again_in_seconds=pause
+            )
+        await asyncio.sleep(pause)
+
+
+async def end_at_once(
+    executor: Executor, lookout: Lookout, launch: Launch, pace: Pace
+) -> Ending | None:
+    """Kills an attempt that may be at any point of its life; returns once it has ended.
+
+    None if there is nothing to see of it.
+
+    Raises:
+        StillRunning: It does not go; the next start of the worker looks at it again.
+    """
+    await insist(executor, lambda: executor.stop(launch.attempt_id, StopKind.AT_ONCE), pace)
+    is_there = False
+    try:
+        async with asyncio.timeout(pace.leave_seconds):
+            while True:
+                sighting = await lookout.look(Watch(launch))
+                is_there = True
+                if sighting.ending is not None:
+                    return sighting.ending
+    except TimeoutError:
+        if is_there:
+            raise StillRunning(f"{launch.attempt_id} was killed and does not go.") from None
+        return None
+
+
+async def clear_left_over(
+    executor: Executor, lookout: Lookout, attempt_id: str, pace: Pace
+) -> None:
+    """Ends what an earlier life of the worker left behind and nobody wants, and removes it."""
+    _log.info("attempt.cleared", attempt_id=attempt_id)
+    nameless = Launch(attempt_id, params={}, metrics=(), arguments={}, environment={})
+    await end_at_once(executor, lookout, nameless, pace)
+    await insist(executor, lambda: executor.forget(attempt_id), pace)

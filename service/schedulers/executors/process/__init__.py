@@ -1,0 +1,1 @@
+"""Launches attempts as local processes, each below a supervisor that outlives the worker."""

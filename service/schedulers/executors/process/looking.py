@@ -1,0 +1,104 @@
+"""What the folder of an attempt tells of it."""
+
+from service.domain.attempts import Ending, EndingKind
+from service.schedulers.executors.base import MetricRow, Sighting, Watch
+from service.schedulers.executors.process import folders
+from service.schedulers.executors.process.log_files import read_log
+from service.schedulers.executors.process.metric_files import FIRST, Position, read_rows
+from service.schedulers.executors.process.processes import (
+    kill_marked,
+    kill_program,
+    read_boot_id,
+)
+
+# While it runs. An ended attempt is seen to its last row at once.
+_MAX_ROWS = 1_000
+_MAX_LOG_BYTES = 64 * 1024
+_MAX_BEHIND_BYTES = 256 * 1024
+
+
+def look(folder: str, watch: Watch, near: Position = FIRST) -> tuple[Sighting, Position]:
+    """Returns what there is to see, and a position from which to read on the next time.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    # How it ended first: all that it left is there then.
+    ending = _find_ending(folder)
+    if ending is None and not folders.has(folder, folders.STARTED):
+        return Sighting(is_running=False, log_offset=watch.log_offset), FIRST
+    if not folders.has(folder, folders.LOCK):
+        return Sighting(is_running=False, log_offset=watch.log_offset, ending=ending), FIRST
+    limit = _MAX_ROWS if ending is None else None
+    rows, position = read_rows(folder, watch.cursor, near=near, limit=limit)
+    log_offset, log = read_log(
+        folder, watch.log_offset, limit=_MAX_LOG_BYTES, max_behind=_MAX_BEHIND_BYTES
+    )
+    sighting = Sighting(
+        is_running=ending is None,
+        rows=[MetricRow(row.step, row.values) for row in rows],
+        log_offset=log_offset,
+        log=log,
+        ending=ending,
+    )
+    return sighting, position
+
+
+def is_at_work(folder: str) -> bool:
+    """Tells whether a supervisor is there that has not finished."""
+    return _is_locked(folder) and not folders.has(folder, folders.EXIT)
+
+
+def end_left_overs(folder: str) -> bool:
+    """Kills what a supervisor that was killed left behind; returns whether there was anything."""
+    if read_boot_id():
+        return kill_marked(folder)
+    started = folders.read_record(folder, folders.STARTED) or {}
+    program = folders.read_record(folder, folders.PROGRAM) or {}
+    return bool(started and program) and kill_program(program["pid"], started["session"])
+
+
+def _find_ending(folder: str) -> Ending | None:
+    if not folders.has(folder, folders.LOCK):
+        return Ending(
+            EndingKind.VANISHED, message="Nothing is known of it on this machine.", values={}
+        )
+    # A supervisor that finds its lock taken leaves, so it is tried only once that has started; and
+    # before the last look for an end, because what is free will bring none any more.
+    is_over = folders.has(folder, folders.STARTED) and not _is_locked(folder)
+    return _read_ending(folder) or (_find_vanished(folder) if is_over else None)
+
+
+def _is_locked(folder: str) -> bool:
+    with folders.try_lock(folder) as was_free:
+        return not was_free
+
+
+def _read_ending(folder: str) -> Ending | None:
+    record = folders.read_record(folder, folders.EXIT)
+    if record is None:
+        return None
+    return Ending(
+        EndingKind(record["kind"]),
+        record["exit_code"],
+        record["signal"],
+        record["message"],
+        record["values"],
+    )
+
+
+def _find_vanished(folder: str) -> Ending | None:
+    if end_left_overs(folder):
+        # Gone the next time.
+        return None
+    rows, _ = read_rows(folder, 0)
+    values = {name: value for row in rows for name, value in row.values.items()}
+    return Ending(EndingKind.VANISHED, message=_explain_vanished(folder), values=values)
+
+
+def _explain_vanished(folder: str) -> str:
+    started = folders.read_record(folder, folders.STARTED) or {}
+    if started.get("boot_id", "") != read_boot_id():
+        return "The machine was restarted."
+    errors = folders.read_text(folder, folders.SUPERVISOR_ERRORS).splitlines()
+    return f"Its supervisor failed: {errors[-1]}" if errors else "Its supervisor was killed."

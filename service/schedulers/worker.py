@@ -1,0 +1,270 @@
+"""A worker: takes attempts of a queue as long as it has free slots, and follows each to its end.
+
+It speaks HTTP only. Whatever dies, nothing is lost: a server that is away finds every attempt
+followed as before when it is back, and the next worker in the same folder goes on with what this
+one had.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import structlog
+from asktell import AsktellError
+from asktell.workers import ClaimedAttempt, Ending, WorkerClient
+
+from service.domain.attempts import AttemptState, EndingKind
+from service.schedulers.clearing import clear_left_over, insist
+from service.schedulers.executors.base import Executor
+from service.schedulers.following import Follower, ServerAway, Surroundings
+from service.schedulers.lookout import Lookout
+from service.schedulers.pace import Backoff, Pace
+from service.schedulers.server_calls import ServerCalls, WorkerIdentity, choose_pause, may_pass
+from service.schedulers.speaking import AttemptGone, Speaker
+from service.schedulers.workdir import Workdir
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One worker, to be run once. All methods belong to the event loop that it is made in.
+
+    Args:
+        client: The way to the server.
+        identity: How it presents itself; its executors are the names of `executors`.
+        workdir: Where its executors keep what they have to.
+        drain_seconds: How long a draining worker waits for what runs; None for as long as it
+            takes.
+    """
+
+    def __init__(
+        self,
+        client: WorkerClient,
+        identity: WorkerIdentity,
+        workdir: Workdir,
+        executors: Sequence[Executor],
+        *,
+        drain_seconds: float | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._identity = identity
+        self._executors = {executor.name: executor for executor in executors}
+        self._drain_seconds = drain_seconds
+        self._pace = pace or Pace()
+        self._calls = ServerCalls(client, identity)
+        self._is_draining = asyncio.Event()
+        self._must_go = asyncio.Event()
+        self._is_finished = asyncio.Event()
+        self._around = Surroundings(self._calls, workdir, self._pace, self._must_go)
+        self._returning = replace(self._around, must_go=_at_once())
+        self._lookouts = {executor.name: Lookout(executor, self._pace) for executor in executors}
+        self._followers: dict[str, Follower] = {}
+        self._lost_claims: set[str] = set()
+        self._has_changed = asyncio.Event()
+        self._left_claim: asyncio.Task[list[ClaimedAttempt]] | None = None
+        self._clearing: set[asyncio.Task[None]] = set()
+
+    def drain(self) -> None:
+        """Takes no more attempts and ends with the last one; told twice, it ends them all."""
+        if self._is_draining.is_set():
+            self._must_go.set()
+        self._is_draining.set()
+        self._has_changed.set()
+
+    async def run(self) -> None:
+        """From the first word to the server to the last; returns after `drain`."""
+        me = self._identity
+        _log.info("worker.started", worker=me.name, queue=me.queue, slots=me.slots)
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            registering = tasks.create_task(self._keep_registered())
+            looking = [tasks.create_task(lookout.run()) for lookout in self._lookouts.values()]
+            if await self._take_over():
+                while not self._is_draining.is_set():
+                    await self._fill_slots()
+                await self._finish()
+            for task in looking:
+                task.cancel()
+            # Not cancelled: what it is saying must not arrive after the farewell.
+            self._is_finished.set()
+            await registering
+        await self._leave()
+
+    async def _keep_registered(self) -> None:
+        while not self._is_finished.is_set():
+            is_draining = self._is_draining.is_set()
+            # What goes wrong is said elsewhere, and nothing depends on it.
+            with suppress(AsktellError):
+                await self._calls.register(busy=len(self._followers), is_draining=is_draining)
+            # A worker that begins to drain says so at once.
+            change = self._is_finished if is_draining else self._is_draining
+            await _wait_for(change, self._pace.register_seconds)
+
+    async def _take_over(self) -> bool:
+        """Goes on with what an earlier life of this worker had; what else it left is ended.
+
+        False if the worker drains before the server has answered: what runs is left as it is.
+        """
+        claimed = await self._claim(0)
+        if claimed is None:
+            return False
+        self._follow_all(claimed, self._around)
+        for executor in self._executors.values():
+            list_left_over = partial(executor.list_left_over, frozenset(self._followers))
+            for attempt_id in await insist(executor, list_left_over, self._pace):
+                clearing = self._tasks.create_task(self._clear(executor, attempt_id))
+                self._clearing.add(clearing)
+                clearing.add_done_callback(self._clearing.discard)
+        return True
+
+    async def _fill_slots(self) -> None:
+        free = self._identity.slots - len(self._followers)
+        if free <= 0:
+            await self._wait_for_change()
+            return
+        claimed = await self._claim(free)
+        if claimed:
+            self._follow_all(claimed, self._around)
+        else:
+            await self._pause(self._pace.first_pause_seconds)
+
+    async def _claim(self, count: int) -> list[ClaimedAttempt] | None:
+        """Tries until the server answers; None once the worker drains."""
+        backoff = Backoff(self._pace)
+        wait_seconds = self._pace.claim_wait_seconds if count else 0.0
+        while not self._is_draining.is_set():
+            held = tuple(self._followers)
+            call = self._calls.claim(count, held=held, wait_seconds=wait_seconds)
+            claiming = asyncio.create_task(call)
+            await self._wait_unless_draining(claiming)
+            if not claiming.done():
+                self._left_claim = claiming
+                return None
+            try:
+                return claiming.result()
+            except AsktellError as error:
+                if not may_pass(error):
+                    _log.error("claim.refused", worker=self._identity.name, reason=str(error))
+                await self._pause(choose_pause(error, backoff, self._pace))
+        return None
+
+    def _follow_all(self, claimed: Sequence[ClaimedAttempt], around: Surroundings) -> None:
+        for attempt in claimed:
+            known = self._followers.get(attempt.attempt_id)
+            if known is not None:
+                known.renew(attempt)
+            elif attempt.executor in self._executors:
+                self._follow(attempt, around)
+            else:
+                self._tasks.create_task(self._hand_back(attempt))
+
+    def _follow(self, claimed: ClaimedAttempt, around: Surroundings) -> None:
+        attempt_id = claimed.attempt_id
+        was_seen = claimed.state != AttemptState.LAUNCHING or attempt_id in self._lost_claims
+        follower = Follower(
+            claimed,
+            self._executors[claimed.executor],
+            self._lookouts[claimed.executor],
+            around,
+            was_launched=was_seen,
+        )
+        self._followers[attempt_id] = follower
+        self._tasks.create_task(self._follow_to_the_end(attempt_id, follower))
+        _log.info(
+            "attempt.claimed", attempt_id=attempt_id, study=claimed.study, state=claimed.state
+        )
+
+    async def _follow_to_the_end(self, attempt_id: str, follower: Follower) -> None:
+        try:
+            await follower.follow()
+        except AttemptGone as refusal:
+            self._lost_claims.add(attempt_id)
+            _log.warning("attempt.gone", attempt_id=attempt_id, reason=str(refusal))
+        except ServerAway as error:
+            _log.warning("attempt.untold", attempt_id=attempt_id, reason=str(error))
+        except Exception as error:
+            # The server gives it back; whatever is wrong with it may pass until then.
+            _log.exception("attempt.dropped", attempt_id=attempt_id, reason=str(error))
+            await self._pause(self._pace.longest_pause_seconds)
+        finally:
+            del self._followers[attempt_id]
+            self._has_changed.set()
+
+    async def _hand_back(self, claimed: ClaimedAttempt) -> None:
+        """For what only an earlier life of this worker could launch."""
+        message = f"This worker does not have the executor {claimed.executor!r} any more."
+        ending = Ending(str(EndingKind.PREEMPTED), message=message)
+        with suppress(AttemptGone):
+            # If it fails, the next claim brings the attempt again.
+            await Speaker(claimed, self._calls, self._pace).observe(
+                state=claimed.state, ending=ending
+            )
+
+    async def _clear(self, executor: Executor, attempt_id: str) -> None:
+        try:
+            lookout = self._lookouts[executor.name]
+            await clear_left_over(executor, lookout, attempt_id, self._pace)
+            self._around.workdir.forget(attempt_id)
+        except Exception as error:
+            _log.exception("attempt.not_cleared", attempt_id=attempt_id, reason=str(error))
+
+    async def _finish(self) -> None:
+        """Waits for what runs, as long as it may; then has it ended."""
+        _log.info("worker.draining", running=len(self._followers))
+        unwanted = self._tasks.create_task(self._return_claimed())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while self._followers and not self._must_go.is_set():
+                    await self._wait_for_change()
+        self._must_go.set()
+        unwanted.cancel()
+        await self._return_last()
+        while self._followers:
+            await self._wait_for_change()
+        if self._clearing:
+            await asyncio.wait(self._clearing)
+
+    async def _return_claimed(self) -> None:
+        """Lets others have what a claim brings that was under way when the worker drained."""
+        if self._left_claim is not None:
+            with suppress(AsktellError):
+                self._follow_all(await self._left_claim, self._returning)
+
+    async def _return_last(self) -> None:
+        """As that, for a claim whose answer nobody waits for."""
+        with suppress(AsktellError):
+            last = await self._calls.claim(0, held=tuple(self._followers))
+            self._follow_all(last, self._returning)
+
+    async def _leave(self) -> None:
+        with suppress(AsktellError):
+            await self._calls.leave()
+        _log.info("worker.left", worker=self._identity.name)
+
+    async def _wait_for_change(self) -> None:
+        """Returns when a follower has ended or `drain` was called, since the last time."""
+        await self._has_changed.wait()
+        self._has_changed.clear()
+
+    async def _wait_unless_draining(self, task: "asyncio.Task[Any]") -> None:
+        draining = asyncio.create_task(self._is_draining.wait())
+        await asyncio.wait([task, draining], return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits, unless the worker drains."""
+        await _wait_for(self._is_draining, seconds)
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _at_once() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
