@@ -67,6 +67,7 @@ def _serving(database: Database, data_dir: Path) -> Iterator[tuple[str, str]]:
         "ASKTELL_DATABASE_URL": database.url,
         "ASKTELL_DATA_DIR": str(data_dir),
         "ASKTELL_DASHBOARD": "false",
+        "ASKTELL_WORKER": "0",
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:

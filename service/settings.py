@@ -1,11 +1,14 @@
 """Everything that can be set from outside, from environment variables named `ASKTELL_…`."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.domain.sweeps import DEFAULT_QUEUE
 
 
 def find_default_data_dir() -> Path:
@@ -47,6 +50,12 @@ class Settings(BaseSettings):
     dashboard: bool = Field(
         default=True, description="Whether to serve optuna-dashboard, read-only, at /dashboard."
     )
+    worker: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many trials of sweeps the worker inside the server runs at a time; as "
+        "many as there are cores by default, 0 for no such worker.",
+    )
     body_limit_bytes: int = Field(
         default=4 * 1024 * 1024, ge=1024, description="Largest accepted request body."
     )
@@ -63,9 +72,7 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(host.strip().lower() for host in value.split(",") if host.strip())
+        return tuple(map(str.lower, _split(value))) if isinstance(value, str) else value
 
     @field_validator("database_url", "token", mode="before")
     @classmethod
@@ -76,3 +83,70 @@ class Settings(BaseSettings):
     @classmethod
     def _make_absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+
+class WorkerSettings(BaseSettings):
+    """Settings of a worker, the one inside the server included."""
+
+    model_config = SettingsConfigDict(env_prefix="ASKTELL_WORKER_", frozen=True)
+
+    name: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=255,
+        description="What people see; the machine's name by default.",
+    )
+    queue: str = Field(
+        default=DEFAULT_QUEUE,
+        min_length=1,
+        max_length=255,
+        description="Takes trials of the sweeps of this queue.",
+    )
+    slots: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Trials at a time; as many as there are cores by default.",
+    )
+    executors: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("process",), description="Ways to launch trials, separated by commas."
+    )
+    workdir: Path | None = Field(
+        default=None,
+        description="Folder for what runs, of this worker alone; DATA_DIR/worker by default. "
+        "Programs run in it unless their sweep names a directory.",
+    )
+    allow_programs: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Programs that may run, patterns of absolute paths separated by commas; by "
+        "default those below the workdir. * allows any.",
+    )
+    pass_env: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Variables that programs get besides the usual ones, separated by commas.",
+    )
+    python: str | None = Field(
+        default=None,
+        description="What ${interpreter} is; by default python of the active environment, else "
+        "the worker's own.",
+    )
+    drain_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        description="How long a worker that is told to stop waits for what runs before it ends "
+        "that; as long as it takes by default.",
+    )
+
+    @field_validator("executors", "allow_programs", "pass_env", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return _split(value) if isinstance(value, str) else value
+
+    @field_validator("workdir")
+    @classmethod
+    def _make_absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

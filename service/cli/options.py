@@ -3,14 +3,16 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 
 from service.cli.failures import CannotStart
 from service.observability import configure_logging
-from service.settings import Settings
+from service.settings import Settings, WorkerSettings
+
+_Settings = TypeVar("_Settings", Settings, WorkerSettings)
 
 DataDirOption = Annotated[
     Path | None, typer.Option(help="Folder for token, address and embedded Postgres.")
@@ -26,16 +28,27 @@ def load_settings(**options: Any) -> Settings:
     Raises:
         CannotStart: A setting is not usable; the message names it.
     """
-    settings = _read_settings({name: v for name, v in options.items() if v is not None})
+    settings = _read(Settings, options)
     os.environ["TZ"] = "UTC"
     time.tzset()
     configure_logging(level=settings.log_level, style=settings.log_format)
     return settings
 
 
-def _read_settings(given: dict[str, Any]) -> Settings:
+def load_worker_settings(**options: Any) -> WorkerSettings:
+    """Settings of a worker from the environment, overridden by the options that were given.
+
+    Raises:
+        CannotStart: A setting is not usable; the message names it.
+    """
+    return _read(WorkerSettings, options)
+
+
+def _read(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
+    given = {name: value for name, value in options.items() if value is not None}
+    prefix = kind.model_config["env_prefix"]
     try:
-        return Settings(**given)
+        return kind(**given)
     except ValidationError as error:
-        reasons = [f"ASKTELL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        reasons = [f"{prefix}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
         raise CannotStart(f"Settings are not usable. {'. '.join(reasons)}.") from None

@@ -25,10 +25,12 @@ from service.cli.data_dir import (
     publish_address,
 )
 from service.cli.databases import open_migrated_database
+from service.cli.inner_worker import InnerWorker, build_inner_worker
 from service.cli.listening import build_url, find_own_hosts, open_listener
+from service.cli.options import load_worker_settings
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine, read_clock
-from service.settings import Settings
+from service.settings import Settings, WorkerSettings
 from service.storage.database import Database
 from service.web.dashboard import DashboardProcess
 from service.web.dashboard_proxy import DashboardProxy
@@ -58,14 +60,16 @@ def run_server(
     make_data_dir(settings.data_dir)
     with ExitStack() as stack:
         stack.enter_context(hold_data_dir(settings.data_dir))
-        rules = _build_rules(settings)
+        token = _get_token(settings)
+        worker_settings = load_worker_settings()
         listener = stack.enter_context(open_listener(settings.host, settings.port))
         database = stack.enter_context(open_migrated_database(settings, migrate=migrate))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(
                 _serve(
                     settings,
-                    rules,
+                    worker_settings,
+                    token=token,
                     listener=listener,
                     database=database,
                     engine=open_engine(database),
@@ -76,8 +80,9 @@ def run_server(
 
 async def _serve(
     settings: Settings,
-    rules: GateRules,
+    worker_settings: WorkerSettings,
     *,
+    token: str,
     listener: socket.socket,
     database: Database,
     engine: AbstractAsyncContextManager[Engine],
@@ -87,11 +92,15 @@ async def _serve(
     async with (
         engine as opened,
         _open_dashboard(settings, database) as dashboard,
+        build_inner_worker(settings, worker_settings, url=url, token=token) as worker,
     ):
         pages = build_web_routes(opened.reads, dashboard)
+        rules = _build_rules(settings, token)
         app = build_app(engine=opened, rules=rules, extra_routes=pages, login_links=links)
         server = _Server(
-            _configure(app, settings), on_ready=lambda: _announce(settings, url, links)
+            _configure(app, settings),
+            on_ready=lambda: _announce(settings, url, links),
+            worker=worker,
         )
         with publish_address(settings.data_dir, url):
             await server.serve(sockets=[listener])
@@ -108,9 +117,12 @@ async def _open_dashboard(
         yield dashboard
 
 
-def _build_rules(settings: Settings) -> GateRules:
+def _get_token(settings: Settings) -> str:
     given = settings.token
-    token = get_or_make_token(settings.data_dir) if given is None else given.get_secret_value()
+    return get_or_make_token(settings.data_dir) if given is None else given.get_secret_value()
+
+
+def _build_rules(settings: Settings, token: str) -> GateRules:
     return GateRules(
         credentials=Credentials.from_token(token),
         allowed_hosts=frozenset(settings.allowed_hosts) | find_own_hosts(settings.host),
@@ -145,16 +157,25 @@ def _announce(settings: Settings, url: str, links: LoginLinks) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and leaves with exit code 0 when a signal stops it."""
+    """Says when it is ready, and leaves with exit code 0 when a signal stops it.
 
-    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+    Its worker runs from the one to the other: how its trials end has to be told to a server that
+    serves. A second signal does not wait for that.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, *, on_ready: Callable[[], None], worker: InnerWorker
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._worker = worker
+        self._leaving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+            self._worker.start()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -162,8 +183,18 @@ class _Server(uvicorn.Server):
         # before the engine and Postgres are closed.
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._leave, number)
         yield
+
+    def _leave(self, number: int) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave_in_order(number))
+        else:
+            self.handle_exit(number, None)
+
+    async def _leave_in_order(self, number: int) -> None:
+        await self._worker.stop()
+        self.handle_exit(number, None)
 
 
 def _leave_on_stop_signals() -> None:

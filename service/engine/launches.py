@@ -29,7 +29,7 @@ def open_launch(actor: Actor, draft: Draft, record: TrialRecord, worker: Worker)
             claimed_at=actor.clock(),
         ),
     )
-    _log_change("attempt.claimed", actor, record.number, record.attempt, worker=worker.name)
+    _log_change("attempt.granted", actor, record.number, record.attempt, worker=worker.name)
 
 
 def pass_on(actor: Actor, draft: Draft, launch: Launch, worker: Worker) -> None:
@@ -76,7 +76,7 @@ def close_launch(
     launch = _find(actor, draft, number)
     if launch is not None:
         _put(draft, replace(launch, state=state, ended_at=actor.clock(), reason=reason))
-        _log_change("attempt.ended", actor, number, launch.attempt, state=state.value)
+        _log_change("attempt.closed", actor, number, launch.attempt, state=state.value)
 
 
 def _find(actor: Actor, draft: Draft, number: int) -> Launch | None:

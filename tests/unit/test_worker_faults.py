@@ -212,7 +212,8 @@ async def test_a_look_that_failed_is_repeated(stage: Stage) -> None:
 
 async def test_what_cannot_be_removed_for_good_gives_its_slot_back(stage: Stage) -> None:
     attempt, other = stage.server.offer(ONE), stage.server.offer(TWO)
-    stage.world.fail_next("forget", ValueError("a defect"))
+    for _ in range(1000):
+        stage.world.fail_next("forget", ValueError("a defect"))
     for attempt_id in (ONE, TWO):
         stage.world.end(attempt_id)
     async with stage.working(slots=1):
