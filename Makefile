@@ -17,8 +17,8 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
-demo: $(INSTALLED)  ## tune a classifier with four training processes, print the leaderboard
-	@$(BIN)/python examples/digits/demo.py --data-dir "$(DATA_DIR)" $(ARGS)
+demo: $(INSTALLED)  ## run the sweep of examples/digits, print the leaderboard
+	@$(BIN)/python examples/demo/demo.py --data-dir "$(DATA_DIR)" $(ARGS)
 
 serve: $(INSTALLED)  ## start the service on the data that `make demo` left in DATA_DIR
 	@$(BIN)/asktell serve --data-dir "$(DATA_DIR)" $(ARGS)

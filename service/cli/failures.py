@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asktell
 import typer
 
-from service.domain.errors import AsktellError
+from service.domain.errors import AsktellError, Invalid
 from service.storage.embedded import EmbeddedPostgresError
 
 
@@ -18,8 +19,19 @@ def explain_failures() -> Iterator[None]:
     """Turn foreseen failures into a sentence for the person at the terminal."""
     try:
         yield
-    except (AsktellError, EmbeddedPostgresError, CannotStart) as error:
-        _fail(str(error))
+    except (
+        AsktellError,
+        EmbeddedPostgresError,
+        CannotStart,
+        asktell.AsktellError,
+    ) as error:
+        _fail(_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    # The SDK's errors say all that themselves.
+    parts = error.errors if isinstance(error, Invalid) else ()
+    return "".join([str(error), *(f"\n  {part.field}: {part.message}" for part in parts)])
 
 
 def _fail(message: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import db, login_link, serve, study
+from service.cli import db, login_link, serve, study, sweep, token, worker
 
 app = typer.Typer(
     name="asktell",
@@ -15,9 +15,12 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(serve.serve)
+app.command()(worker.worker)
 app.command()(login_link.login_link)
 app.add_typer(db.app, name="db")
 app.add_typer(study.app, name="study")
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(token.app, name="token")
 
 
 def _show_version(wanted: bool) -> None:

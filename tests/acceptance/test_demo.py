@@ -1,4 +1,4 @@
-"""`make demo`: four training processes, one study, and nothing left behind."""
+"""`make demo`: the service, a sweep through the command line, and nothing left behind."""
 
 import os
 import signal
@@ -12,39 +12,40 @@ from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parents[2] / "examples" / "digits" / "demo.py"
+DEMO = Path(__file__).parents[2] / "examples" / "demo" / "demo.py"
 DEADLINE_SECONDS = 120
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-def data_dir(open_folder: Path) -> Path:
-    return open_folder / "data"
+def data_dir(used_folder: Path) -> Path:
+    return used_folder / "data"
 
 
-def test_trains_and_shows_the_best_trials(data_dir: Path) -> None:
-    first = run_demo(data_dir)
-    second = run_demo(data_dir)
+def test_trains_and_shows_the_best_trials(open_folder: Path) -> None:
+    data_dir = open_folder / "data"
 
-    assert first.returncode == 0, first.stderr
-    assert "] 8/8  " in first.stdout
-    assert "  1.  trial " in first.stdout
-    assert "learning_rate=" in first.stdout
-    assert f"make serve DATA_DIR={data_dir}" in first.stdout
-    assert "Study 'digits':" in first.stdout
-    assert second.returncode == 0, second.stderr
-    assert "Study 'digits-2':" in second.stdout
+    demo = run_demo(data_dir)
+
+    assert demo.returncode == 0, demo.stderr
+    assert "Sweep digits, to be watched at http://127.0.0.1:" in demo.stdout
+    assert "Sweep digits is finished (max_trials): " in demo.stdout
+    assert "best accuracy 0." in demo.stdout
+    assert "  1.  trial " in demo.stdout
+    assert "learning_rate=" in demo.stdout
+    assert f"make serve DATA_DIR={data_dir}" in demo.stdout
     assert find_processes_of(data_dir) == []
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
 def test_uses_the_service_that_runs_on_its_data(data_dir: Path) -> None:
     with running_service(data_dir) as service:
-        demo = run_demo(data_dir)
+        demos = [run_demo(data_dir, "--trials", "1") for _ in range(2)]
 
-        assert demo.returncode == 0, demo.stderr
-        assert "Starting the service" not in demo.stdout
+        assert [demo.returncode for demo in demos] == [0, 0], demos
+        assert "Starting the service" not in demos[0].stdout
+        assert "Sweep digits-2, " in demos[1].stdout
         assert service.poll() is None
 
 
@@ -56,14 +57,18 @@ def test_failing_training_fails_the_demo_with_its_last_words(
     demo = run_demo(data_dir, environment={"PYTHONPATH": str(tmp_path)})
 
     assert demo.returncode == 1
-    assert "RuntimeError: no classifier today" in demo.stderr
+    assert "RuntimeError: no classifier today" in demo.stdout
+    assert "came to no result" in demo.stderr
     assert find_processes_of(data_dir) == []
 
 
-@pytest.mark.parametrize("moment", ["service.log", "train-4.log"])
+@pytest.mark.parametrize("moment", ["Starting the service", " 2 running"])
 def test_interrupt_leaves_no_process(data_dir: Path, moment: str) -> None:
-    demo = subprocess.Popen(build_command(data_dir), stderr=subprocess.PIPE, text=True)
-    wait_for(data_dir / "demo" / moment, demo)
+    demo = subprocess.Popen(
+        build_command(data_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    assert any(moment in line for line in demo.stdout)
 
     demo.send_signal(signal.SIGINT)
     _, errors = demo.communicate(timeout=DEADLINE_SECONDS)
@@ -73,15 +78,15 @@ def test_interrupt_leaves_no_process(data_dir: Path, moment: str) -> None:
     assert find_processes_of(data_dir) == []
 
 
-def build_command(data_dir: Path) -> list[str | Path]:
-    return [sys.executable, DEMO, "--data-dir", data_dir, "--trials", "2"]
+def build_command(data_dir: Path, *options: str) -> list[str | Path]:
+    return [sys.executable, DEMO, "--data-dir", data_dir, *(options or ("--trials", "2"))]
 
 
 def run_demo(
-    data_dir: Path, environment: Mapping[str, str] | None = None
+    data_dir: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        build_command(data_dir),
+        build_command(data_dir, *options),
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
@@ -92,7 +97,11 @@ def run_demo(
 @contextmanager
 def running_service(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     serve = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0"]
-    service = subprocess.Popen([*serve, "--data-dir", data_dir], stdout=subprocess.DEVNULL)
+    service = subprocess.Popen(
+        [*serve, "--data-dir", data_dir],
+        env={**os.environ, "ASKTELL_WORKER": "2"},
+        stdout=subprocess.DEVNULL,
+    )
     try:
         wait_for(data_dir / "address", service)
         yield service
@@ -101,7 +110,7 @@ def running_service(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         service.wait(DEADLINE_SECONDS)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not path.exists():
         assert process.poll() is None, f"ended before it made {path.name}"

@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from asktell._client import Client
+from asktell._current import current_trial
 from asktell._errors import (
     ApiConnectionError,
     ApiError,
@@ -22,6 +23,8 @@ from asktell._errors import (
 from asktell._optuna import StudyDirection, TrialState
 from asktell._records import BestTrial, FrozenTrial, Objective, StudySummary, TrialCounts
 from asktell._study import Study
+from asktell._sweep import Sweep
+from asktell._sweep_records import Attempt, AttemptLog, SweepSummary, Worker
 from asktell._trial import Trial
 
 __version__ = _version("asktell")
@@ -30,6 +33,8 @@ __all__ = [
     "ApiConnectionError",
     "ApiError",
     "AsktellError",
+    "Attempt",
+    "AttemptLog",
     "AuthenticationError",
     "BestTrial",
     "Client",
@@ -45,11 +50,15 @@ __all__ = [
     "StudyDirection",
     "StudyPausedError",
     "StudySummary",
+    "Sweep",
+    "SweepSummary",
     "TooManyRequestsError",
     "Trial",
     "TrialCounts",
     "TrialPruned",
     "TrialState",
     "UnavailableError",
+    "Worker",
     "__version__",
+    "current_trial",
 ]

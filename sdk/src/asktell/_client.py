@@ -20,6 +20,8 @@ from asktell._records import StudySummary, read_summary
 from asktell._retries import Clock
 from asktell._settings import find_token, find_url
 from asktell._study import Study
+from asktell._sweep import Sweep
+from asktell._sweep_records import SweepSummary, Worker, read_sweep_summary, read_worker
 
 
 class Client:
@@ -181,6 +183,71 @@ class Client:
             if cursor is None:
                 return
 
+    def create_sweep(self, document: Mapping[str, Any]) -> Sweep:
+        """Creates a sweep: a study whose trials workers launch.
+
+        Args:
+            document: The body of `POST /sweeps`: that of a study, and `launch`.
+
+        Raises:
+            ConflictError: `study-exists`.
+            InvalidError: Something in it is wrong; `errors` says what.
+        """
+        return self._open_sweep(self._connection.call(_protocol.create_sweep(document)))
+
+    def create_sweep_file(
+        self, text: str, directory: str | None = None, name: str | None = None
+    ) -> Sweep:
+        """Creates a sweep from the text of a sweep file, W&B's or our own.
+
+        Args:
+            text: YAML or JSON.
+            directory: Absolute path of the programs' working directory on the workers' machines,
+                where the file names none.
+            name: Name of the sweep, where the file names none; the server makes one up else.
+
+        Raises:
+            ConflictError: `study-exists`.
+            InvalidError: `invalid-sweep-file`: `errors` has keys and lines.
+        """
+        request = _protocol.create_sweep_file(text, directory=directory, name=name)
+        return self._open_sweep(self._connection.call(request))
+
+    def get_sweep(self, name: str) -> Sweep:
+        """The sweep of that name.
+
+        Raises:
+            NotFoundError: `sweep-not-found`.
+        """
+        return self._open_sweep(self._connection.call(_protocol.get_sweep(name)))
+
+    def list_sweeps(
+        self, *, state: str | None = None, name_contains: str | None = None, page_size: int = 100
+    ) -> Iterator[SweepSummary]:
+        """All sweeps by name, fetched page by page while iterating.
+
+        Args:
+            state: Only those that are `active`, `paused`, `stopping`, `finished`, `failed` or
+                `cancelled`.
+            name_contains: Only those with this in their name.
+            page_size: Sweeps per request.
+        """
+        cursor: str | None = None
+        while True:
+            page = self._connection.call(
+                _protocol.list_sweeps(
+                    state=state, name_contains=name_contains, page_size=page_size, cursor=cursor
+                )
+            )
+            yield from map(read_sweep_summary, page["sweeps"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def list_workers(self) -> list[Worker]:
+        """The workers that the server knows, those that are away included."""
+        return list(map(read_worker, self._connection.call(_protocol.list_workers())["workers"]))
+
     def close(self) -> None:
         """Closes the connections and ends the heartbeats; a later call starts anew."""
         self._heartbeats.close()
@@ -202,3 +269,6 @@ class Client:
 
     def _open_study(self, document: Mapping[str, Any]) -> Study:
         return Study(self._connection, self._heartbeats, document)
+
+    def _open_sweep(self, document: Mapping[str, Any]) -> Sweep:
+        return Sweep(self._connection, self._open_study(document), document)

@@ -51,12 +51,14 @@ class Request:
     idempotent by content.
 
     Attributes:
+        yaml: A body that is YAML; `body` is the one that becomes JSON.
         wait_seconds: How long the server may hold back its answer, because it was asked to.
     """
 
     method: str
     path: str
     body: Any = None
+    yaml: str | None = None
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     idempotency_key: str | None = None
     wait_seconds: float = 0.0
@@ -210,7 +212,7 @@ class Connection:
             request.method,
             self.url + request.path,
             params=request.query or None,
-            content=None if request.body is None else dump(request.body),
+            content=_encode_body(request),
             headers=_build_headers(request),
             timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
         )
@@ -267,9 +269,17 @@ def _is_doubtful(outcome: httpx.Response | httpx.TransportError) -> bool:
     return not isinstance(outcome, NEVER_SENT)
 
 
+def _encode_body(request: Request) -> bytes | None:
+    if request.yaml is not None:
+        return request.yaml.encode()
+    return None if request.body is None else dump(request.body)
+
+
 def _build_headers(request: Request) -> dict[str, str]:
     headers = {"Accept": "application/json"}
-    if request.body is not None:
+    if request.yaml is not None:
+        headers["Content-Type"] = "application/yaml"
+    elif request.body is not None:
         headers["Content-Type"] = "application/json"
     if request.idempotency_key is not None:
         headers["Idempotency-Key"] = request.idempotency_key

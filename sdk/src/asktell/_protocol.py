@@ -130,6 +130,63 @@ def tell_many(name: str, outcomes: Sequence[Mapping[str, Any]]) -> Request:
     return Request("POST", f"{study_path(name)}/tell", body={"tells": outcomes})
 
 
+def create_sweep(document: Mapping[str, Any]) -> Request:
+    return _add("/sweeps", to_plain(document))
+
+
+def create_sweep_file(text: str, *, directory: str | None, name: str | None) -> Request:
+    query: dict[str, str | list[str]] = {}
+    query |= {} if directory is None else {"directory": directory}
+    query |= {} if name is None else {"name": name}
+    key = uuid.uuid4().hex
+    return Request("POST", "/sweeps", yaml=text, query=query, idempotency_key=key)
+
+
+def get_sweep(name: str) -> Request:
+    return Request("GET", sweep_path(name))
+
+
+def list_sweeps(
+    *, state: str | None, name_contains: str | None, page_size: int, cursor: str | None
+) -> Request:
+    query: dict[str, str | list[str]] = {"limit": str(page_size)}
+    query |= {} if state is None else {"state": state}
+    query |= {} if name_contains is None else {"q": name_contains}
+    query |= {} if cursor is None else {"cursor": cursor}
+    return Request("GET", "/sweeps", query=query)
+
+
+def change_sweep_state(name: str, action: str) -> Request:
+    return Request("POST", f"{sweep_path(name)}/{action}")
+
+
+def list_attempts(
+    name: str,
+    *,
+    states: Sequence[str],
+    trial: int | None,
+    page_size: int,
+    cursor: str | None,
+) -> Request:
+    query: dict[str, str | list[str]] = {"limit": str(page_size)}
+    query |= {"state": list(states)} if states else {}
+    query |= {} if trial is None else {"trial": str(trial)}
+    query |= {} if cursor is None else {"cursor": cursor}
+    return Request("GET", f"{sweep_path(name)}/attempts", query=query)
+
+
+def get_attempt(name: str, attempt_id: str) -> Request:
+    return Request("GET", attempt_path(name, attempt_id))
+
+
+def get_log(name: str, attempt_id: str, *, offset: int) -> Request:
+    return Request("GET", f"{attempt_path(name, attempt_id)}/log", query={"offset": str(offset)})
+
+
+def list_workers() -> Request:
+    return Request("GET", "/workers")
+
+
 def describe_outcome(
     state: str | Enum | None,
     values: Any,
@@ -221,6 +278,15 @@ def study_path(name: str) -> str:
 
 def trial_path(name: str, number: int) -> str:
     return f"{study_path(name)}/trials/{number:d}"
+
+
+def sweep_path(name: str) -> str:
+    """The path of a sweep, which is known by the name of its study."""
+    return f"/sweeps/{study_path(name).removeprefix('/studies/')}"
+
+
+def attempt_path(name: str, attempt_id: str) -> str:
+    return f"{sweep_path(name)}/attempts/{quote(attempt_id, safe='')}"
 
 
 def _add(path: str, body: Mapping[str, Any], *, wait_seconds: float = 0.0) -> Request:

@@ -222,7 +222,7 @@ class Trial:
             if exc is not None:
                 return self._end_by(exc)
             if self._told is None:
-                self.tell(state="FAIL", reason="The trial's with block ended without a tell.")
+                self._end_untold()
             return False
         finally:
             self._lease.close()
@@ -282,6 +282,9 @@ class Trial:
         reason = "It was handed out to somebody who wanted no more trials."
         self._tell_failure(reason, cause="preempted", is_hasty=True)
         self._lease.close()
+
+    def _end_untold(self) -> None:
+        self.tell(state="FAIL", reason="The trial's with block ended without a tell.")
 
     def _end_by(self, error: BaseException) -> bool:
         """Tells what an exception means, and whether it ends here (a pruning does)."""

@@ -1,0 +1,56 @@
+"""What a program sees of a trial's parameters, made from what the server stores of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def build_params(space: Mapping[str, Any] | None, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as an ask hands them out: in the groups of the space, with its constants.
+
+    Args:
+        space: The declared search space in the API's form; None where there is none.
+        chosen: Values by flattened name, as trials show them.
+    """
+    if space is None:
+        return dict(chosen)
+    return _nest({**dict(_find_constants(space, "", chosen)), **chosen})
+
+
+def _find_constants(
+    group: Mapping[str, Any], prefix: str, chosen: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    for key, entry in group.items():
+        name = prefix + key
+        if name in chosen:
+            continue
+        if not isinstance(entry, Mapping):
+            yield name, entry
+        elif _is_constant(entry):
+            yield name, entry["value"]
+        elif not _is_parameter(entry):
+            yield from _find_constants(entry, f"{name}.", chosen)
+
+
+def _is_constant(entry: Mapping[str, Any]) -> bool:
+    return "value" in entry and "type" not in entry and not isinstance(entry["value"], Mapping)
+
+
+def _is_parameter(entry: Mapping[str, Any]) -> bool:
+    """Tells a parameter that the trial does not use from a group of parameters."""
+    if isinstance(entry.get("type"), str) or isinstance(entry.get("choices"), list):
+        return True
+    is_range = "low" in entry and not isinstance(entry["low"], Mapping)
+    return is_range or isinstance(entry.get("name"), str)
+
+
+def _nest(params: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in params.items():
+        *path, last = name.split(".")
+        group = nested
+        for part in path:
+            group = group.setdefault(part, {})
+        group[last] = value
+    return nested

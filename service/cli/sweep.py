@@ -1,0 +1,161 @@
+"""`asktell sweep`: what `wandb sweep` and `wandb agent` do, against a server."""
+
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+import asktell
+import typer
+
+from service.cli.clients import ServerDirOption, UrlOption, open_client
+from service.cli.documents import print_json
+from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep_check import check
+from service.cli.sweep_logs import logs
+from service.cli.sweep_run import run
+from service.cli.sweep_seen import Lookout
+from service.cli.sweep_tables import print_sweep, print_sweeps
+
+app = typer.Typer(
+    help="Run sweeps: studies whose trials workers launch. Needs a running server.",
+    no_args_is_help=True,
+)
+app.command()(run)
+app.command()(check)
+app.command()(logs)
+
+_ATTEMPTS_SHOWN = 20
+_FAILURES_SHOWN = 3
+_FAILED = ("failed", "lost")
+
+NameArgument = Annotated[str, typer.Argument(help="The sweep.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("ls")
+def list_sweeps(
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    contains: Annotated[
+        str | None, typer.Option("--name", help="Only those with this in their name.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """List sweeps by name."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        sweeps = list(client.list_sweeps(state=state, name_contains=contains))
+    if as_json:
+        print_json({"sweeps": sweeps})
+    else:
+        print_sweeps(sweeps, datetime.now(UTC))
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Show a sweep: its trials in numbers, the best one, the newest attempts, the last failures."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        seen = Lookout(client, name).look()
+        sweep = client.get_sweep(name)
+        attempts = list(islice(sweep.attempts(page_size=_ATTEMPTS_SHOWN), _ATTEMPTS_SHOWN))
+        failed = sweep.attempts(_FAILED, page_size=_FAILURES_SHOWN)
+        failures = list(islice(failed, _FAILURES_SHOWN))
+    if as_json:
+        print_json({"sweep": seen.summary, "best": seen.best, "attempts": attempts})
+    else:
+        print_sweep(seen, attempts, failures, datetime.now(UTC))
+
+
+@app.command()
+def pause(
+    name: NameArgument,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Start no trials until `resume`; those that run go on."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        _tell_state(client.get_sweep(name).pause(), as_json=as_json)
+
+
+@app.command()
+def resume(
+    name: NameArgument,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Start trials again after `pause` or `stop`."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        _tell_state(client.get_sweep(name).resume(), as_json=as_json)
+
+
+@app.command()
+def stop(
+    name: NameArgument,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Start no trials any more; those that run are the last ones."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        _tell_state(client.get_sweep(name).stop(), as_json=as_json)
+
+
+@app.command()
+def cancel(
+    name: NameArgument,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Start no trials any more, and end those that run."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        _tell_state(client.get_sweep(name).cancel(), as_json=as_json)
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    form: Annotated[Literal["csv", "json"], typer.Option("--format", help="csv or json.")] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Write all trials of a sweep as a table: the columns are those of Optuna's dataframe."""
+    with explain_failures(), open_client(url, data_dir) as client:
+        text = client.get_sweep(name).study.export("json" if as_json else form)
+        if output is None:
+            typer.echo(text.removesuffix("\n"))
+        else:
+            _write(output, text)
+
+
+def _tell_state(summary: asktell.SweepSummary, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"sweep": summary})
+    else:
+        typer.echo(f"Sweep {summary.name} is {summary.state}.")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be written ({error.strerror}).") from error

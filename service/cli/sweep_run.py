@@ -1,0 +1,220 @@
+"""`asktell sweep run`: create a sweep from a file, and watch it to its end."""
+
+import secrets
+import string
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import asktell
+import typer
+from rich.console import Console
+
+from service.cli.clients import ServerDirOption, UrlOption, open_client
+from service.cli.documents import print_json
+from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep_live import LineView, SilentView, TerminalView, View
+from service.cli.sweep_seen import Lookout, Seen
+from service.cli.sweep_watch import Choice, Watch
+from service.cli.sweep_words import describe_best, describe_counts, describe_params
+
+EXIT_NOT_FINISHED = 1
+EXIT_DETACHED = 130
+
+# A look that fails is no matter: the next one comes in a second.
+_IMPATIENT = {"timeout": 10.0, "max_retries": 0}
+_SUFFIX_LENGTH = 4
+# Says nothing that the name of its folder would not say better.
+_PLAIN_STEM = "sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the options want otherwise than the file has it; None leaves it to the file."""
+
+    name: str | None = None
+    directory: str | None = None
+    trials: int | None = None
+    parallelism: int | None = None
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A sweep file, W&B's or our own.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the sweep.")] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Where programs run; else what the file says, or the file's folder."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many trials to start.")] = None,
+    parallelism: Annotated[
+        int | None, typer.Option(min=1, help="How many may run at a time.")
+    ] = None,
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Create a sweep from FILE; workers launch its trials. Show how it goes until it is over.
+
+    Exit with 0 when it has finished with a completed trial, 1 when it has failed or was cancelled
+    or has none, 130 when Ctrl-C detached from it: the sweep itself goes on.
+    """
+    wishes = Wishes(name, None if directory is None else _resolve(directory), trials, parallelism)
+    with explain_failures(), open_client(url, data_dir) as client:
+        sweep = _create(client, file, wishes)
+        if detach:
+            _tell_detached(sweep, as_json=as_json)
+            return
+        if not as_json:
+            _announce(sweep, client.url)
+        with open_client(url, data_dir, **_IMPATIENT) as looking_client:
+            seen = _watch(Lookout(looking_client, sweep.name), sweep, is_silent=as_json)
+        _conclude(seen, sweep, as_json=as_json)
+
+
+def build_name(file: Path, suffix: str) -> str:
+    """A name for the sweep of a file that names none."""
+    file = file.resolve()
+    stem = (file.parent.name if file.stem == _PLAIN_STEM else "") or file.stem
+    return f"{stem}-{suffix}"
+
+
+def apply_wishes(document: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
+    """The body of a request for a sweep, with what the options want otherwise."""
+    changed = dict(document)
+    if wishes.name is not None:
+        changed["name"] = wishes.name
+    if wishes.directory is not None:
+        changed["launch"] = {**document["launch"], "directory": wishes.directory}
+    if wishes.trials is not None:
+        changed["budget"] = {**(document.get("budget") or {}), "max_trials": wishes.trials}
+    if wishes.parallelism is not None:
+        changed["parallelism"] = wishes.parallelism
+    return changed
+
+
+def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep:
+    text = _read(file)
+    name = build_name(file, _draw_suffix())
+    directory = str(file.resolve().parent)
+    try:
+        if wishes == Wishes():
+            return client.create_sweep_file(text, directory, name)
+        return _create_otherwise(client, text, wishes, name=name, directory=directory)
+    except asktell.ConflictError as error:
+        if error.code != "study-exists":
+            raise
+        raise CannotStart(f"{error.message} --name gives this sweep another one.") from error
+
+
+def _create_otherwise(
+    client: asktell.Client, text: str, wishes: Wishes, *, name: str, directory: str
+) -> asktell.Sweep:
+    # Loading what reads sweep files takes a second, which is spent only here.
+    from service.sweep_files import read_sweep_file
+
+    read = read_sweep_file(text, name=wishes.name or name, directory=wishes.directory or directory)
+    sweep = client.create_sweep(apply_wishes(read.document, wishes))
+    sweep.notes = (*read.notes, *sweep.notes)
+    return sweep
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"{file} cannot be read: {error}.") from error
+
+
+def _resolve(directory: Path) -> str:
+    return str(directory.expanduser().resolve())
+
+
+def _draw_suffix() -> str:
+    alphabet = string.ascii_lowercase + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(_SUFFIX_LENGTH))
+
+
+def _tell_detached(sweep: asktell.Sweep, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"sweep": sweep.name, "id": sweep.id, "notes": sweep.notes})
+        return
+    _tell_notes(sweep)
+    typer.echo(f"Sweep {sweep.name} runs; `asktell sweep show {sweep.name}` shows how it goes.")
+
+
+def _announce(sweep: asktell.Sweep, url: str) -> None:
+    _tell_notes(sweep)
+    typer.echo(f"Sweep {sweep.name}, to be watched at {url}/ as well.")
+
+
+def _tell_notes(sweep: asktell.Sweep) -> None:
+    for note in sweep.notes:
+        typer.echo(f"note: {note}")
+
+
+def _watch(lookout: Lookout, sweep: asktell.Sweep, *, is_silent: bool) -> Seen | None:
+    console = Console()
+    watch = Watch(
+        lookout.look,
+        sweep,
+        SilentView() if is_silent else _open_view(console),
+        wait=time.sleep,
+        choose=_ask_what_to_do if sys.stdin.isatty() and console.is_terminal else _detach,
+    )
+    return watch.run()
+
+
+def _open_view(console: Console) -> View:
+    return TerminalView(console, time.monotonic) if console.is_terminal else LineView(typer.echo)
+
+
+def _detach() -> Choice:
+    return Choice.DETACH
+
+
+def _ask_what_to_do() -> Choice:
+    """Asks until the answer is one; may raise KeyboardInterrupt."""
+    while True:
+        typer.echo("\n[d]etach and let it run, [s]top after the running trials, [c]ancel them too,")
+        try:
+            answer = input("or go on [w]atching? ").strip().lower()
+        except EOFError:
+            return Choice.DETACH
+        for choice in Choice:
+            if answer and choice.value.startswith(answer):
+                return choice
+
+
+def _conclude(seen: Seen | None, sweep: asktell.Sweep, *, as_json: bool) -> None:
+    if seen is None:
+        _conclude_detached(sweep, as_json=as_json)
+        raise typer.Exit(EXIT_DETACHED)
+    if as_json:
+        print_json({"sweep": seen.summary, "best": seen.best, "notes": sweep.notes})
+    else:
+        typer.echo(_describe_end(seen))
+    if not seen.has_succeeded:
+        raise typer.Exit(EXIT_NOT_FINISHED)
+
+
+def _conclude_detached(sweep: asktell.Sweep, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"sweep": sweep.summary(), "best": None, "notes": sweep.notes})
+    else:
+        typer.echo(f"The sweep goes on; `asktell sweep show {sweep.name}` shows how.", err=True)
+
+
+def _describe_end(seen: Seen) -> str:
+    summary = seen.summary
+    why = f" ({summary.study.stop_reason})" if summary.study.stop_reason else ""
+    lines = [f"Sweep {summary.name} is {summary.state}{why}: {describe_counts(seen)}."]
+    if seen.best is not None:
+        lines += [f"{describe_best(seen)}", f"  {describe_params(seen.best.params)}"]
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""Sweeps and attempts as tables for people."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import asktell
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.sweep_seen import Seen
+from service.cli.sweep_words import (
+    describe_best,
+    describe_counts,
+    describe_failure,
+    describe_params,
+    format_age,
+    format_number,
+    to_line,
+)
+
+_OVER_HEADS = ("sweep", "state", "trials", "best", "running", "queue", "waiting for")
+_ATTEMPT_HEADS = ("attempt", "state", "worker", "claimed", "exit", "reason")
+# A pipe has no width; a table that is cut there would be of no use to anybody.
+_PIPE_WIDTH = 400
+
+
+def print_sweeps(sweeps: Sequence[asktell.SweepSummary], now: datetime) -> None:
+    """One line for each sweep."""
+    if not sweeps:
+        _open_console().print("There are no sweeps; `asktell sweep run FILE` starts one.")
+        return
+    table = _build_table(_OVER_HEADS)
+    for sweep in sweeps:
+        table.add_row(
+            Text(to_line(sweep.name)),
+            sweep.state,
+            _describe_progress(sweep.study),
+            format_number(sweep.study.best.value) if sweep.study.best else "-",
+            str(sweep.open_attempts),
+            Text(to_line(sweep.queue)),
+            format_age(sweep.waiting_since, now),
+        )
+    _open_console().print(table)
+
+
+def print_sweep(
+    seen: Seen,
+    attempts: Iterable[asktell.Attempt],
+    failures: Sequence[asktell.Attempt],
+    now: datetime,
+) -> None:
+    """One sweep with its newest attempts and its last failures."""
+    console = _open_console()
+    summary = seen.summary
+    why = f" ({summary.study.stop_reason})" if summary.study.stop_reason else ""
+    lines = [f"{to_line(summary.name)}: {summary.state}{why}", describe_counts(seen)]
+    if seen.best is not None:
+        lines += [str(describe_best(seen)), f"  {describe_params(seen.best.params)}"]
+    lines += [seen.hint] if seen.hint else []
+    lines += [describe_failure(attempt) for attempt in failures]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+    console.print(_build_attempt_table(attempts, now))
+
+
+def _build_attempt_table(attempts: Iterable[asktell.Attempt], now: datetime) -> Table:
+    table = _build_table(_ATTEMPT_HEADS)
+    for attempt in attempts:
+        table.add_row(
+            attempt.id,
+            attempt.state,
+            Text(to_line(attempt.worker or "-")),
+            f"{format_age(attempt.claimed_at, now)} ago" if attempt.claimed_at else "-",
+            _describe_exit(attempt),
+            Text(to_line(attempt.reason or "")),
+        )
+    return table
+
+
+def _describe_progress(study: asktell.StudySummary) -> str:
+    counts = study.counts
+    ended = counts.complete + counts.pruned + counts.fail
+    return f"{ended}/{study.max_trials or '∞'}"
+
+
+def _describe_exit(attempt: asktell.Attempt) -> str:
+    if attempt.signal is not None:
+        return f"signal {attempt.signal}"
+    return "-" if attempt.exit_code is None else str(attempt.exit_code)
+
+
+def _build_table(heads: Iterable[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
+
+
+def _open_console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)

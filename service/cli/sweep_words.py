@@ -1,0 +1,86 @@
+"""The words for sweeps, trials and attempts that all views of a terminal share."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import asktell
+
+from service.cli.sweep_seen import Seen
+
+_LONGEST_REASON = 300
+
+
+def describe_counts(seen: Seen) -> str:
+    """How many trials are where."""
+    counts = seen.summary.study.counts
+    parts = [
+        f"{counts.complete} complete",
+        f"{counts.pruned} pruned",
+        f"{counts.fail} failed",
+        f"{counts.running} running",
+    ]
+    return ", ".join([*parts, f"{seen.left} left"] if seen.left is not None else parts)
+
+
+def describe_best(seen: Seen) -> str | None:
+    """Value and number of the best trial, its parameters apart."""
+    if seen.best is None:
+        return None
+    objective = seen.summary.study.objectives[0].name
+    return f"best {objective} {format_number(seen.best.value)} (trial {seen.best.number})"
+
+
+def describe_params(params: Mapping[str, Any]) -> str:
+    """Parameters in one line."""
+    return "  ".join(
+        f"{to_line(name)}={to_line(format_value(value))}" for name, value in flatten(params)
+    )
+
+
+def describe_failure(attempt: asktell.Attempt) -> str:
+    """Which attempt failed, and why."""
+    reason = to_line(attempt.reason or attempt.state)
+    if len(reason) > _LONGEST_REASON:
+        reason = f"{reason[:_LONGEST_REASON]}…"
+    again = f" (attempt {attempt.attempt})" if attempt.attempt > 1 else ""
+    return f"trial {attempt.trial}{again} {attempt.state}: {reason}"
+
+
+def to_line(text: str) -> str:
+    """Text from elsewhere as one line that does nothing to a terminal."""
+    words = " ".join(text.split())
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
+    )
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Parameters by name, those of groups with dots."""
+    for name, value in sorted(params.items()):
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def format_number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
+
+
+def format_value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def format_duration(seconds: float) -> str:
+    """A time to wait, as roughly as it is known."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def format_age(moment: datetime | None, now: datetime) -> str:
+    """How long ago that was."""
+    return "-" if moment is None else format_duration(max(0.0, (now - moment).total_seconds()))
