@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check bench constraints clean
+.PHONY: help demo serve test chaos check bench constraints clean
 
 DATA_DIR ?= .asktell
 ARGS ?=
@@ -23,8 +23,13 @@ demo: $(INSTALLED)  ## run the sweep of examples/digits, print the leaderboard
 serve: $(INSTALLED)  ## start the service on the data that `make demo` left in DATA_DIR
 	@$(BIN)/asktell serve --data-dir "$(DATA_DIR)" $(ARGS)
 
+# Most tests wait for processes: two at a time take little more than half as long. Tests of one
+# file stay together, because they share what they start.
 test: $(INSTALLED)  ## run the whole test suite; ARGS="-k name" runs a part of it
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+chaos: $(INSTALLED)  ## kill worker, server and Postgres twenty times at each step of an attempt
+	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types, layers, tests: what CI runs
 	$(BIN)/ruff format --check .
