@@ -84,8 +84,10 @@ async def claim_attempts(
     it runs.
     """
     claimed = await claim_from_engine(dispatch.engine, body.to_command(is_client_there))
-    attempts = [to_claimed_attempt(each, _mint(dispatch.credentials, each)) for each in claimed]
-    return JsonAnswer({"attempts": attempts})
+    attempts = [
+        to_claimed_attempt(each, _mint(dispatch.credentials, each)) for each in claimed.attempts
+    ]
+    return JsonAnswer({"attempts": attempts, "unreachable": claimed.unreachable})
 
 
 @router.post(

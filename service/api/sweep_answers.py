@@ -121,6 +121,10 @@ class ClaimedAttemptAnswer(Answer):
 
 class ClaimAnswer(Answer):
     attempts: list[ClaimedAttemptAnswer]
+    unreachable: list[str] = Field(
+        description="Ids of attempts that the worker has and does not hold, and that it cannot be "
+        "given just now: leave their programs alone"
+    )
 
 
 class InstructionAnswer(Answer):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -38,11 +38,24 @@ class WorkerClaim:
     is_wanted: Callable[[], Awaitable[bool]] | None = None
 
 
-async def claim_attempts(engine: Engine, command: WorkerClaim) -> list[ClaimedAttempt]:
-    """Returns attempts for a worker, committed: what it has but does not hold, and new ones.
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a worker gets.
+
+    Attributes:
+        unreachable: Ids of attempts that it has but does not hold, and that cannot be handed out
+            here and now, because another server has their study perhaps.
+    """
+
+    attempts: list[ClaimedAttempt] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
+
+
+async def claim_attempts(engine: Engine, command: WorkerClaim) -> Claimed:
+    """Gets attempts for a worker, committed: what it has but does not hold, and new ones.
 
     The sweep that has waited longest is served first; what several want is shared among them.
-    None after `wait_seconds`.
+    There are none after `wait_seconds`.
 
     Raises:
         ClientGone: The worker left while it waited.
@@ -51,33 +64,31 @@ async def claim_attempts(engine: Engine, command: WorkerClaim) -> list[ClaimedAt
     loop = asyncio.get_running_loop()
     until = loop.time() + command.wait_seconds
     claimed = await _hand_back(engine, command)
-    claimed += await _claim_new(engine, command, command.count - len(claimed))
-    while not claimed and command.count and loop.time() < until:
+    free = command.count - len(claimed.attempts)
+    claimed.attempts.extend(await _claim_new(engine, command, free))
+    while not claimed.attempts and command.count and loop.time() < until:
         await engine.offers.wait(min(_LOOK_EVERY_SECONDS, until - loop.time()))
         if command.is_wanted is not None and not await command.is_wanted():
             raise ClientGone("The worker left while it waited for attempts; it got none.")
-        claimed = await _claim_new(engine, command, command.count)
+        claimed.attempts.extend(await _claim_new(engine, command, command.count))
     return claimed
 
 
-async def _hand_back(engine: Engine, command: WorkerClaim) -> list[ClaimedAttempt]:
+async def _hand_back(engine: Engine, command: WorkerClaim) -> Claimed:
     """What a lost answer, or an earlier life of the worker, has left."""
-    worker = command.worker
-    open_attempts = await engine.launches.list_open(worker.worker_id)
-    missing: dict[str, set[int]] = {}
-    for study, number, attempt_id in open_attempts:
+    claimed = Claimed()
+    missing: dict[str, dict[int, str]] = {}
+    for study, number, attempt_id in await engine.launches.list_open(command.worker.worker_id):
         if attempt_id not in command.held:
-            missing.setdefault(study, set()).add(number)
-    claimed: list[ClaimedAttempt] = []
-    for study, numbers in missing.items():
+            missing.setdefault(study, {})[number] = attempt_id
+    for study, attempts in missing.items():
         try:
-            claimed += await reclaim(await engine.get_actor(study), worker, numbers)
+            actor = await engine.get_actor(study)
+            claimed.attempts.extend(await reclaim(actor, command.worker, attempts.keys()))
         except NotFound:
             continue
         except Unavailable:
-            # Whoever asks for nothing new wants to hear of all that it has, or else ends it.
-            if not command.count:
-                raise
+            claimed.unreachable.extend(attempts.values())
     return claimed
 
 

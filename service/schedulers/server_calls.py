@@ -17,7 +17,7 @@ from asktell import (
     TooManyRequestsError,
     UnavailableError,
 )
-from asktell.workers import GONE_CODES, ClaimedAttempt, Ending, Instruction, WorkerClient
+from asktell.workers import GONE_CODES, Claimed, ClaimedAttempt, Ending, Instruction, WorkerClient
 
 from service.schedulers.pace import Backoff, Pace
 
@@ -86,9 +86,7 @@ class ServerCalls:
         """Says that the worker ends."""
         await self._call(partial(self._client.leave, self._identity.worker_id))
 
-    async def claim(
-        self, count: int, *, held: Iterable[str], wait_seconds: float = 0.0
-    ) -> list[ClaimedAttempt]:
+    async def claim(self, count: int, *, held: Iterable[str], wait_seconds: float = 0.0) -> Claimed:
         """What the worker has but does not hold, and up to `count` new attempts."""
         me = self._identity
         return await self._call(

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from asktell import AsktellError
-from asktell.workers import ClaimedAttempt, Ending, WorkerClient
+from asktell.workers import Claimed, ClaimedAttempt, Ending, WorkerClient
 
 from service.domain.attempts import AttemptState, EndingKind
 from service.schedulers.clearing import clear_left_over, insist
@@ -64,7 +64,7 @@ class Worker:
         self._followers: dict[str, Follower] = {}
         self._lost_claims: set[str] = set()
         self._has_changed = asyncio.Event()
-        self._left_claim: asyncio.Task[list[ClaimedAttempt]] | None = None
+        self._left_claim: asyncio.Task[Claimed] | None = None
         self._clearing: set[asyncio.Task[None]] = set()
 
     def drain(self) -> None:
@@ -111,9 +111,10 @@ class Worker:
         claimed = await self._claim(0)
         if claimed is None:
             return False
-        self._follow_all(claimed, self._around)
+        self._follow_all(claimed.attempts, self._around)
+        known = frozenset(self._followers) | claimed.unreachable
         for executor in self._executors.values():
-            list_left_over = partial(executor.list_left_over, frozenset(self._followers))
+            list_left_over = partial(executor.list_left_over, known)
             for attempt_id in await insist(executor, list_left_over, self._pace):
                 clearing = self._tasks.create_task(self._clear(executor, attempt_id))
                 self._clearing.add(clearing)
@@ -126,12 +127,12 @@ class Worker:
             await self._wait_for_change()
             return
         claimed = await self._claim(free)
-        if claimed:
-            self._follow_all(claimed, self._around)
+        if claimed is not None and claimed.attempts:
+            self._follow_all(claimed.attempts, self._around)
         else:
             await self._pause(self._pace.first_pause_seconds)
 
-    async def _claim(self, count: int) -> list[ClaimedAttempt] | None:
+    async def _claim(self, count: int) -> Claimed | None:
         """Tries until the server answers; None once the worker drains."""
         backoff = Backoff(self._pace)
         wait_seconds = self._pace.claim_wait_seconds if count else 0.0
@@ -231,13 +232,13 @@ class Worker:
         """Lets others have what a claim brings that was under way when the worker drained."""
         if self._left_claim is not None:
             with suppress(AsktellError):
-                self._follow_all(await self._left_claim, self._returning)
+                self._follow_all((await self._left_claim).attempts, self._returning)
 
     async def _return_last(self) -> None:
         """As that, for a claim whose answer nobody waits for."""
         with suppress(AsktellError):
             last = await self._calls.claim(0, held=tuple(self._followers))
-            self._follow_all(last, self._returning)
+            self._follow_all(last.attempts, self._returning)
 
     async def _leave(self) -> None:
         with suppress(AsktellError):

@@ -37,7 +37,7 @@ async def take_any(
 ) -> list[ClaimedAttempt]:
     """Attempts of whatever study wants some."""
     command = WorkerClaim(worker, "default", ("process",), count, **given)
-    return await claim_attempts(study.engine, command)
+    return (await claim_attempts(study.engine, command)).attempts
 
 
 async def see(

@@ -1,6 +1,6 @@
 """Sweeps through the SDK, against the real server, with a worker that is the test itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import asktell
 import pytest
@@ -38,7 +38,7 @@ class Hand:
             version="1",
         )
 
-    def claim(self, count: int = 1) -> list[ClaimedAttempt]:
+    def claim(self, count: int = 1) -> Sequence[ClaimedAttempt]:
         return self.client.claim(
             f"id-{self.queue}",
             name="hand",
@@ -46,7 +46,7 @@ class Hand:
             queue=self.queue,
             executors=["process"],
             count=count,
-        )
+        ).attempts
 
     def end(self, attempt: ClaimedAttempt, *, exit_code: int = 0, value: float = 0.5) -> None:
         self.client.observe(

@@ -78,9 +78,11 @@ def test_leaves() -> None:
 
 
 def test_claims() -> None:
-    server = Recorder(200, {"attempts": [CLAIMED]})
+    server = Recorder(200, {"attempts": [CLAIMED], "unreachable": ["c"]})
     with server.open_client() as client:
-        (claimed,) = client.claim("w1", **ME, count=2, held=["b", "a"], wait_seconds=20)
+        answer = client.claim("w1", **ME, count=2, held=["b", "a"], wait_seconds=20)
+    assert answer.unreachable == {"c"}
+    (claimed,) = answer.attempts
     assert server.address == "POST /attempts/claim"
     assert server.body == {
         "worker_id": "w1",

@@ -66,6 +66,7 @@ class ScriptedServer:
 
     Attributes:
         attempts: By id.
+        unreachable: Ids of those that it cannot hand out.
         workers: The last registration of each worker that has not left.
         calls: How often each call came, refused and lost ones too.
         held: What the last claim said that the worker holds.
@@ -77,6 +78,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.attempts: dict[str, OfferedAttempt] = {}
+        self.unreachable: set[str] = set()
         self.workers: dict[str, dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
         self.held: list[str] = []
@@ -171,7 +173,12 @@ class ScriptedServer:
         ]
         free = [attempt for attempt in open_attempts if attempt.worker_id is None]
         granted = mine + free[: max(0, body["count"] - len(mine))]
-        return httpx.Response(200, json={"attempts": [_grant(one, body) for one in granted]})
+        reachable = [one for one in granted if one.document["id"] not in self.unreachable]
+        answer = {
+            "attempts": [_grant(one, body) for one in reachable],
+            "unreachable": [one.document["id"] for one in mine if one not in reachable],
+        }
+        return httpx.Response(200, json=answer)
 
     def _observe(self, attempt_id: str, body: dict[str, Any]) -> httpx.Response:
         attempt = self.attempts[attempt_id]

@@ -272,6 +272,21 @@ async def test_what_is_left_over_and_nobodys_is_killed_and_removed(stage: Stage)
     assert program.stops == [StopKind.AT_ONCE]
 
 
+async def test_what_cannot_be_had_just_now_is_left_alone(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working():
+        await until(lambda: "running" in attempt.states)
+    stage.server.unreachable.add(ONE)
+    claims = stage.server.calls["claim"]
+    async with stage.working():
+        await until(lambda: stage.server.calls["claim"] > claims + 3)
+        assert stage.world.program(ONE).ending is None
+        stage.server.unreachable.clear()
+        stage.world.end(ONE)
+        await stage.is_over(ONE)
+    assert stage.world.executions[ONE] == 1
+
+
 async def test_nothing_is_left_over_before_the_server_has_said_so(stage: Stage) -> None:
     attempt = stage.server.offer(ONE)
     async with stage.working():

@@ -29,7 +29,7 @@ from asktell._records import read_optional_time
 from asktell._retries import Clock
 from asktell._settings import find_token, find_url
 
-__all__ = ["GONE_CODES", "ClaimedAttempt", "Ending", "Instruction", "WorkerClient"]
+__all__ = ["GONE_CODES", "Claimed", "ClaimedAttempt", "Ending", "Instruction", "WorkerClient"]
 
 LONGEST_WAIT_SECONDS = 60.0
 
@@ -77,6 +77,19 @@ class ClaimedAttempt:
     arguments: Mapping[str, Any]
     lease_expires_at: datetime | None
     token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The answer to a claim.
+
+    Attributes:
+        unreachable: Ids of attempts that the worker has and does not hold, and that it cannot be
+            given just now: their programs are to be left alone.
+    """
+
+    attempts: Sequence[ClaimedAttempt]
+    unreachable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +226,7 @@ class WorkerClient:
         count: int,
         held: Iterable[str] = (),
         wait_seconds: float = 0.0,
-    ) -> list[ClaimedAttempt]:
+    ) -> Claimed:
         """Attempts for this worker: what it has but does not hold, and up to `count` new ones.
 
         What it has but does not hold comes from an answer that was lost, or an earlier life of
@@ -244,7 +257,11 @@ class WorkerClient:
             "wait_seconds": min(wait_seconds, LONGEST_WAIT_SECONDS),
         }
         request = Request("POST", "/attempts/claim", body=body, wait_seconds=wait_seconds)
-        return [_read_claimed(document) for document in self._call(request)["attempts"]]
+        answer = self._call(request)
+        return Claimed(
+            attempts=[_read_claimed(document) for document in answer["attempts"]],
+            unreachable=frozenset(answer["unreachable"]),
+        )
 
     def observe(
         self,
