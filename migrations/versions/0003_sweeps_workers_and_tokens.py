@@ -22,6 +22,11 @@ STUDIES = (
         ADD COLUMN wanted integer NOT NULL DEFAULT 0,
         ADD COLUMN waiting_since timestamptz
     """,
+    # What idle workers look for every second. Rows of plain studies are not in it, and their
+    # updates stay heap-only.
+    """
+    CREATE INDEX studies_wanting ON asktell.studies (waiting_since) WHERE wanted > 0
+    """,
 )
 
 SWEEPS = (

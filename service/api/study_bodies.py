@@ -68,7 +68,10 @@ class BudgetBody(Body):
 class RetryBody(Body):
     """When a trial gets a further attempt, and what that one finds."""
 
-    max_attempts: Count = _RETRY.max_attempts
+    max_attempts: Count = Field(
+        default=_RETRY.max_attempts,
+        description="The last one after a loss or failure; a preempted one is never the last",
+    )
     on: frozenset[AttemptEnd] = Field(
         default=_RETRY.on, description="Ends of an attempt that another one follows"
     )

@@ -38,7 +38,10 @@ def create(
     name: NameArgument,
     scope: Annotated[
         TokenScope,
-        typer.Option(help="admin: everything; user: studies and sweeps; worker: for workers."),
+        typer.Option(
+            help="admin: everything; user: studies and sweeps, hence to start what programs the "
+            "workers allow; worker: for workers."
+        ),
     ],
     expires_in: Annotated[
         str | None, typer.Option(help="Such as 12h, 30d or 4w; left out: never.")

@@ -309,7 +309,8 @@ class PlainStudy:
 
     def _may_retry(self, trial: PlainTrial, end: AttemptEnd) -> bool:
         policy = self.settings.retry
-        return self._retries and end in policy.on and trial.attempt < policy.max_attempts
+        is_left = end is AttemptEnd.PREEMPTED or trial.attempt < policy.max_attempts
+        return self._retries and end in policy.on and is_left
 
     def _tell_one(self, number: int, outcome: Outcome) -> None:
         trial = self._get(number)

@@ -11,7 +11,7 @@ from service.storage.attempts import (
     READ_LOG,
 )
 from service.storage.database import Database
-from service.storage.launches import _FIND_STUDY, _LIST_OPEN
+from service.storage.launches import _FIND_STUDY, _LIST_OPEN, _LIST_WANTING
 from service.storage.sweeps import COUNT_ATTEMPTS, FIND_SWEEP, LIST_SWEEPS
 from tests.integration.query_plans import Params, Plan
 from tests.integration.reads_use import execute
@@ -19,10 +19,13 @@ from tests.integration.reads_use import execute
 LOAD_MANY = """
 SET session_replication_role = replica;
 INSERT INTO asktell.studies
-    (study_id, name, spec, settings, state, created_at, last_activity_at)
-    SELECT s, 'study ' || s, '{}', '{}', 'active', now(), now() FROM generate_series(1, 2000) AS s;
+    (study_id, name, spec, settings, state, created_at, last_activity_at, wanted, waiting_since)
+    SELECT s, 'study ' || s, '{}', '{}', 'active', now(), now(),
+           CASE WHEN s % 100 = 0 THEN 1 ELSE 0 END, CASE WHEN s % 100 = 0 THEN now() END
+    FROM generate_series(1, 2000) AS s;
 INSERT INTO asktell.sweeps (study_id, sweep_id, executor, queue, arguments)
-    SELECT s, to_char(s, 'FM00000000'), 'process', 'default', '{}'
+    SELECT s, to_char(s, 'FM00000000'), 'process', 'default',
+           json_build_object('command', repeat('word ', 100))
     FROM generate_series(1, 2000) AS s;
 INSERT INTO asktell.attempts
     (study_id, number, attempt, state, claim, worker_id, worker_name, host, claimed_at, ended_at)
@@ -72,6 +75,7 @@ QUERIES: list[tuple[str, str, Params, int]] = [
     ("list attempts", LIST_ATTEMPTS, PAGE_OF_ATTEMPTS, 20),
     ("list attempts of a trial", LIST_ATTEMPTS_OF_TRIAL, PAGE_OF_ATTEMPTS, 20),
     ("find an attempt", FIND_ATTEMPT, ONE_ATTEMPT, 1),
+    ("list what wants attempts", _LIST_WANTING, ["default", ["process"]], 20),
     ("list what a worker has", _LIST_OPEN, ["w1"], 5),
     ("find the study of a sweep", _FIND_STUDY, ["00000007"], 1),
     ("read a log", READ_LOG, PART_OF_LOG, 30),

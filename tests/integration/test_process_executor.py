@@ -78,7 +78,7 @@ async def test_program_finds_the_world_as_it_should_be(bench: ProcessBench):
     )
     found = json.loads(await bench.read_output())
 
-    assert found["argv"] == ["--lr=0.5", "--opt={'name': 'sgd'}"]
+    assert found["argv"] == ["--lr=0.5", "--opt.name=sgd"]
     assert found["directory"] == str(bench.folder / "elsewhere")
     assert found["stdin"] == ""
     assert found["files"] == ["0", "1", "2"]

@@ -53,6 +53,8 @@ class SweepLife:
         )
         try:
             await act()
+        except _NothingHeld:
+            self.taken["nothing held"] += 1
         except AsktellError as error:
             self.taken[error.code] += 1
         else:
@@ -143,11 +145,8 @@ class SweepLife:
             return connection.execute(query).fetchall()
 
 
-class _NothingHeld(AsktellError):
-    code = "nothing-held"
-
-    def __init__(self) -> None:
-        super().__init__("")
+class _NothingHeld(Exception):
+    """No worker has anything to speak for."""
 
 
 async def _live(database: Database, number: int, taken: Counter[str]) -> None:
