@@ -23,6 +23,7 @@ from service.engine.attempts import Attempts
 from service.engine.committer import Committer, Ownership
 from service.engine.control import Control, Standing, find_deadline, find_stop_reason
 from service.engine.mirror import Mirror
+from service.engine.offers import Offers
 from service.engine.open_launches import OpenLaunches
 from service.engine.replies import Replies
 from service.engine.restoring import RestoredStudy
@@ -105,7 +106,7 @@ class Actor:
         trial_ids: TrialIds,
         sampling: Sampling,
         clock: Callable[[], datetime],
-        announce_offer: Callable[[], None],
+        offers: Offers,
     ) -> None:
         loaded = restored.loaded
         self.study_id = loaded.study_id
@@ -122,7 +123,7 @@ class Actor:
         self.control = Control(loaded.settings, loaded.is_paused, loaded.stop_reason)
         self._committer = committer
         self._trial_ids = trial_ids
-        self._announce_offer = announce_offer
+        self._offers = offers
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
         self.used_at = asyncio.get_running_loop().time()
@@ -157,6 +158,11 @@ class Actor:
         """Whether nobody is at work on the study, here or on one of its trials."""
         is_busy = self.drawing.locked() or self._waiting or not self._last_commit.done()
         return not is_busy and not self.attempts.count_leased and self.state != StudyState.STOPPING
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server is about to end, so that nobody is to wait for anything."""
+        return self._offers.closed.is_set()
 
     @property
     def state(self) -> StudyState:
@@ -295,8 +301,8 @@ class Actor:
         return self._submit(None)
 
     async def wait_for_change(self, seconds: float) -> None:
-        """Returns once an ask may get more, the study is not ours any more, or after `seconds`."""
-        events = (self._changed, self.ownership.ended)
+        """Returns once an ask may get more, nobody is to wait any more, or after `seconds`."""
+        events = (self._changed, self.ownership.ended, self._offers.closed)
         waits = [asyncio.ensure_future(event.wait()) for event in events]
         self._waiting += 1
         try:
@@ -320,7 +326,7 @@ class Actor:
         self._changed = asyncio.Event()
         if self.wanted:
             # Whoever hears it before it is written looks again soon.
-            self._announce_offer()
+            self._offers.announce()
 
     def _count(self, record: TrialRecord) -> None:
         earlier = self.attempts.find(record.number)

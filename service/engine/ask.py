@@ -142,7 +142,7 @@ async def _hand_out_in_time(
         try:
             answer = await _hand_out(actor, wanted, request)
         except (ParallelismReached, StudyPaused):
-            if loop.time() >= until:
+            if loop.time() >= until or actor.is_closing:
                 raise
             await actor.wait_for_change(until - loop.time())
             actor.check_ours()

@@ -64,13 +64,15 @@ async def claim_attempts(engine: Engine, command: WorkerClaim) -> Claimed:
     loop = asyncio.get_running_loop()
     until = loop.time() + command.wait_seconds
     claimed = await _hand_back(engine, command)
-    free = command.count - len(claimed.attempts)
+    free = command.count - len(claimed.attempts) - len(claimed.unreachable)
     claimed.attempts.extend(await _claim_new(engine, command, free))
-    while not claimed.attempts and command.count and loop.time() < until:
+    while not claimed.attempts and free > 0 and loop.time() < until:
+        if engine.offers.closed.is_set():
+            break
         await engine.offers.wait(min(_LOOK_EVERY_SECONDS, until - loop.time()))
         if command.is_wanted is not None and not await command.is_wanted():
             raise ClientGone("The worker left while it waited for attempts; it got none.")
-        claimed.attempts.extend(await _claim_new(engine, command, command.count))
+        claimed.attempts.extend(await _claim_new(engine, command, free))
     return claimed
 
 

@@ -61,7 +61,7 @@ class Engine:
         attempts: What workers were given, and the logs of it.
         workers: What they say of themselves.
         launches: What there is to launch, and what workers have.
-        offers: Tells that there may be more of it.
+        offers: Tells that there may be more of it; closed, nobody waits for trials any more.
         tokens: Those that administrators made.
         clock: Gives the current time, aware.
     """
@@ -252,7 +252,7 @@ class Engine:
             trial_ids=trial_ids,
             sampling=Sampling(self._sampling_threads),
             clock=self.clock,
-            announce_offer=self.offers.announce,
+            offers=self.offers,
         )
 
 

@@ -22,10 +22,14 @@ async def pause(actor: Actor) -> None:
 
 @confirms_refusals
 async def stop(actor: Actor) -> None:
-    """Starts no more trials, committed; running ones may finish, lost ones are not tried again."""
+    """Starts no more trials, committed; running ones may finish, lost ones are not tried again.
+
+    What has finished stays as it is, and keeps the reason why it did.
+    """
     async with actor.drawing:
         stopped = replace(actor.control, is_paused=False, stop_reason=StopReason.STOPPED)
-        committed = _change(actor, stopped)
+        is_over = actor.state is StudyState.FINISHED
+        committed = actor.confirm() if is_over else _change(actor, stopped)
     await committed
 
 

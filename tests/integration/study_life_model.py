@@ -168,7 +168,8 @@ class PlainStudy:
         self.is_paused = True
 
     def stop(self) -> None:
-        self.is_paused, self.stop_reason = False, StopReason.STOPPED
+        if self.state is not StudyState.FINISHED:
+            self.is_paused, self.stop_reason = False, StopReason.STOPPED
 
     def resume(self) -> None:
         reason = self._find_stop_reason()

@@ -46,6 +46,14 @@ while True:
     signal.pause()
 """
 
+# A session in a session and so on, each with an ordinary child.
+NEST = """#!/bin/sh
+echo $$ >> pids
+sleep 1000 & echo $! >> pids
+if [ "$1" -gt 0 ]; then setsid ./nest.sh $(($1 - 1)) & else touch nested; fi
+exec sleep 1000
+"""
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[ProcessBench]:
@@ -239,6 +247,30 @@ async def test_descendants_end_with_the_program(bench: ProcessBench):
     assert (ending.exit_code, ending.values) == (0, {"accuracy": 1.0})
     pids = [int(line) for line in (bench.folder / "pids").read_text().split()]
     assert len(pids) == 3
+    assert [pid for pid in pids if is_alive(pid)] == []
+
+
+@pytest.mark.parametrize("end", [None, *StopKind])
+async def test_nested_sessions_end_with_the_program(bench: ProcessBench, end: StopKind | None):
+    (bench.folder / "nest.sh").write_text(NEST)
+    (bench.folder / "nest.sh").chmod(0o755)
+    await bench.run_shell(
+        """
+        setsid ./nest.sh 4 &
+        while [ ! -e nested ]; do sleep 0.02; done
+        echo ready
+        if [ "$END" = normal ]; then exit 0; fi
+        exec sleep 1000
+        """,
+        environment={"END": end or "normal"},
+    )
+    await bench.see_line(b"ready")
+    if end is not None:
+        await bench.stop(end)
+    await bench.see_end()
+
+    pids = [int(line) for line in (bench.folder / "pids").read_text().split()]
+    assert len(pids) == 10
     assert [pid for pid in pids if is_alive(pid)] == []
 
 

@@ -20,6 +20,7 @@ from service.domain.errors import (
     ClaimLost,
     InvalidReport,
     InvalidSettings,
+    ParallelismReached,
     StudyExists,
     SweepNotFound,
 )
@@ -135,6 +136,19 @@ class TestClaim:
         await create_study(study.engine, new_sweep("late"))
         (attempt,) = await waiting
         assert attempt.study == "late"
+
+    async def test_nobody_waits_for_a_server_that_ends(self, study: TimedStudy) -> None:
+        await study.create(new_study(), parallelism=1)
+        await study.ask()
+        claiming = asyncio.create_task(take_any(study, 1, wait_seconds=60.0))
+        asking = asyncio.create_task(study.ask(wait_seconds=60.0))
+        while not study.actor._waiting:
+            await asyncio.sleep(0)
+        study.engine.offers.close()
+        assert await claiming == []
+        with pytest.raises(ParallelismReached):
+            await asking
+        assert await take_any(study, 1, wait_seconds=60.0) == []
 
     async def test_what_a_worker_does_not_know_it_has_comes_again(self, study: TimedStudy) -> None:
         await study.create(new_sweep())
