@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service.schedulers.executors.base import Launch
 from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
-from service.schedulers.executors.process.processes import kill_marked
+from service.schedulers.executors.process.marks import kill_marked
 
 _SCRIPT = """#!/bin/sh
 exec 3<>"$STAGE/$ASKTELL_ATTEMPT_ID.orders"

@@ -15,7 +15,8 @@ from service.domain.attempts import Ending
 from service.schedulers.executors.base import Launch, Sighting, StopKind, Watch
 from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings, no_probe
 from service.schedulers.executors.process.launching import Probe
-from service.schedulers.executors.process.processes import kill_marked, list_processes
+from service.schedulers.executors.process.marks import kill_marked
+from service.schedulers.executors.process.processes import list_processes
 from tests.contracts.executor_contract import watch_until
 
 ATTEMPT_ID = "k3v9x2ab-0-1"
@@ -32,7 +33,13 @@ class ProcessBench:
         self.executor = self.open()
         self.launch = Launch(ATTEMPT_ID, {}, (), {}, {})
 
-    def open(self, *, allowed: Sequence[str] = ("*",), probe: Probe = no_probe) -> ProcessExecutor:
+    def open(
+        self,
+        *,
+        allowed: Sequence[str] = ("*",),
+        start_seconds: float = 20.0,
+        probe: Probe = no_probe,
+    ) -> ProcessExecutor:
         """Returns the executor of another life of the worker."""
         settings = ProcessSettings(
             workdir=self.folder,
@@ -41,6 +48,7 @@ class ProcessBench:
             environment=os.environ,
             interpreter=sys.executable,
             kill_seconds=0.2,
+            start_seconds=start_seconds,
         )
         return ProcessExecutor(settings, probe=probe)
 

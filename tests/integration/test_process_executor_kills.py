@@ -14,7 +14,11 @@ import pytest
 from service.domain.attempts import EndingKind
 from service.schedulers.executors.base import StillRunning, StopKind
 from service.schedulers.executors.process import folders, supervisor
-from service.schedulers.executors.process.processes import kill_program, read_boot_id
+from service.schedulers.executors.process.processes import (
+    kill_program,
+    list_children,
+    read_boot_id,
+)
 from service.schedulers.executors.process.supervisor import LEFT
 from tests.integration.process_bench import ATTEMPT_ID, ProcessBench, is_alive, wait_until
 from tests.integration.process_owner import NEVER, build_launch
@@ -27,6 +31,8 @@ printf x >> executions
 while [ ! -e go ]; do sleep 0.02; done
 echo accuracy=0.5
 """
+
+NEVER_ENDED = {"kind": "exited", "exit_code": 0, "signal": None, "message": None, "values": {}}
 
 
 @pytest.fixture
@@ -260,6 +266,47 @@ async def test_launch_waits_for_a_supervisor_of_an_earlier_life(bench: ProcessBe
         await launching
 
     assert bench.count_executions() == 0
+
+
+async def test_supervisor_that_starts_too_late_is_reaped(bench: ProcessBench):
+    frozen: list[int] = []
+
+    def freeze(point: str) -> None:
+        if point == "supervisor-spawned":
+            frozen.extend(set(list_children()) - before)
+            os.kill(frozen[0], signal.SIGSTOP)
+
+    before = set(list_children())
+    bench.executor = bench.open(start_seconds=0.1, probe=freeze)
+    with pytest.raises(TimeoutError, match="did not start in time"):
+        await bench.executor.launch(bench.launch)
+    os.kill(frozen[0], signal.SIGCONT)
+    let_go(bench)
+    await wait_until((bench.attempt / folders.EXIT).exists)
+    await wait_until(lambda: not is_alive(frozen[0]))
+    await bench.see_end()
+
+    assert frozen[0] not in list_children()
+    assert bench.count_executions() == 1
+
+
+async def test_forgotten_attempt_leaves_no_process(bench: ProcessBench):
+    await bench.run_shell("setsid sleep 1000 & echo $!; exec sleep 1000")
+    # As if it had not found all: the file of the end is there, and processes still are.
+    log = (await bench.see(lambda seen: b"\n" in seen.log)).log
+    pids = [*bench.list_pids(), int(log)]
+    os.kill(bench.read_record(folders.STARTED)["session"], signal.SIGSTOP)
+    folders.write_lasting_record(str(bench.attempt), folders.EXIT, NEVER_ENDED)
+
+    await bench.executor.forget(ATTEMPT_ID)
+
+    await wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+async def test_mark_shows_no_way_to_the_folder(bench: ProcessBench):
+    await bench.run_shell("env")
+
+    assert str(bench.attempt) not in await bench.read_output()
 
 
 async def test_supervisor_that_is_starting_counts_as_running(bench: ProcessBench):

@@ -142,8 +142,8 @@ class TestClaim:
         await study.ask()
         claiming = asyncio.create_task(take_any(study, 1, wait_seconds=60.0))
         asking = asyncio.create_task(study.ask(wait_seconds=60.0))
-        while not study.actor._waiting:
-            await asyncio.sleep(0)
+        # A round trip to the database: both have begun to wait.
+        await study.summary()
         study.engine.offers.close()
         assert await claiming == []
         with pytest.raises(ParallelismReached):

@@ -30,6 +30,7 @@ def check(folder: Path, command: Sequence[str], *allowed: str) -> None:
         directory=folder,
         search_path=f"{folder}/nothing{os.pathsep}bin",
         allowed=AllowedPrograms.from_patterns(allowed or [f"{folder}/*"]),
+        attempts=folder / "attempts",
     )
 
 
@@ -91,6 +92,18 @@ def test_only_the_single_star_allows_what_is_no_file(folder: Path):
     check(folder, ["${interpreter}", "-m", "train"], "*")
     with pytest.raises(LaunchRefused):
         check(folder, ["${interpreter}", "-m", "train"], "/*", "**")
+
+
+@pytest.mark.parametrize("pattern", ["{folder}/*", "*"])
+def test_what_programs_have_printed_is_no_program(folder: Path, pattern: str):
+    attempt = folder / "attempts" / "k3v9x2ab-0-1"
+    attempt.mkdir(parents=True)
+    (attempt / "log.0").write_text("print('hello')")
+    (folder / "link.py").symlink_to(attempt / "log.0")
+
+    for program in ("attempts/k3v9x2ab-0-1/log.0", "link.py"):
+        with pytest.raises(LaunchRefused, match="folder of an attempt"):
+            check(folder, ["${interpreter}", program], pattern.format(folder=folder))
 
 
 def test_star_does_not_make_up_programs(folder: Path):

@@ -38,12 +38,14 @@ class FakeProgram:
 
     Attributes:
         is_stubborn: Only being killed ends it.
+        is_immortal: Nothing ends it.
         stops: How it was told to end, each time.
     """
 
     launch: Launch | None = None
     is_started: bool = True
     is_stubborn: bool = False
+    is_immortal: bool = False
     rows: list[MetricRow] = field(default_factory=list)
     log: bytes = b""
     stops: list[StopKind] = field(default_factory=list)
@@ -164,7 +166,7 @@ class FakeWorld:
 
     def _end(self, attempt_id: str, ending: Ending) -> None:
         program = self._programs[attempt_id]
-        if program.ending is not None:
+        if program.ending is not None or program.is_immortal:
             return
         values = {name: value for row in program.rows for name, value in row.values.items()}
         program.ending = Ending(

@@ -6,18 +6,19 @@ becomes a flag of its dotted name, where its agent prints the group as a Python 
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.domain.commands import (
+    DEFAULT_COMMAND,
+    VARIABLE_MACRO,
+    count_prefix,
+    find_macro,
+    find_macro_problem,
+    find_program_problem,
+)
 from service.schedulers.executors.base import LaunchRefused
-
-DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
-
-_MACRO = re.compile(r"\$\{([^{}]*)\}")
-_ENVIRONMENT_MACRO = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
-_SECRETS = frozenset({"ASKTELL_TOKEN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +68,29 @@ def build_command(
     set stands for its own name.
 
     Raises:
-        LaunchRefused: A macro is unknown, or there is nothing to execute.
+        LaunchRefused: A macro cannot be replaced, or there is nothing to execute.
     """
     words = [str(word) for word in (command or DEFAULT_COMMAND)]
+    _check(words, context.program)
     macros = _build_macros(params, context)
     argv: list[str] = []
     for word in words:
         argv += _expand(word, macros, context)
-    prefix = _count_prefix(words)
-    position = sum(len(macros[_to_name(word)]) for word in words[:prefix])
+    position = count_prefix(words)
     if position == len(argv):
         raise LaunchRefused("The command names no program. Give the sweep a `program`.")
     return Command(
         tuple(argv),
         position,
-        is_interpreted="${interpreter}" in words[:prefix],
+        is_interpreted="${interpreter}" in words[:position],
         args_json=macros["args_json"][0] if "${args_json_file}" in words else None,
     )
+
+
+def _check(words: Sequence[str], program: str | None) -> None:
+    problems = [find_program_problem(words, program), *map(find_macro_problem, words)]
+    if problem := next(filter(None, problems), None):
+        raise LaunchRefused(problem)
 
 
 def _build_macros(params: Mapping[str, Any], context: CommandContext) -> dict[str, list[str]]:
@@ -124,35 +131,8 @@ def _build_boolean_flags(params: Mapping[str, Any]) -> list[str]:
 
 
 def _expand(word: str, macros: Mapping[str, list[str]], context: CommandContext) -> list[str]:
-    name = _to_name(word)
-    if name in macros:
-        if name == "program" and not macros[name]:
-            raise LaunchRefused("The command has ${program}, and the sweep names no `program`.")
+    name = find_macro(word)
+    if name is not None:
         return macros[name]
-    if name and not _ENVIRONMENT_MACRO.fullmatch(word):
-        known = ", ".join(f"${{{known}}}" for known in (*macros, "envvar:NAME"))
-        raise LaunchRefused(f"The command has {word}, which is none of {known}.")
-    return [_ENVIRONMENT_MACRO.sub(lambda match: _read_variable(match[1], context), word)]
-
-
-def _read_variable(name: str, context: CommandContext) -> str:
-    if name in _SECRETS:
-        raise LaunchRefused(
-            f"The command has ${{envvar:{name}}}, and everybody on the machine can see the "
-            f"arguments of a program. It finds {name} in its environment."
-        )
-    return context.environment.get(name, name)
-
-
-def _count_prefix(words: Sequence[str]) -> int:
-    """How many words at the beginning only lead to the program."""
-    count = 0
-    for macro in ("${env}", "${interpreter}"):
-        if words[count : count + 1] == [macro]:
-            count += 1
-    return count
-
-
-def _to_name(word: str) -> str:
-    match = _MACRO.fullmatch(word)
-    return match[1] if match else ""
+    variables = context.environment
+    return [VARIABLE_MACRO.sub(lambda match: variables.get(match[1], match[1]), word)]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from service.domain.attempts import parse_attempt_id
 from service.schedulers.executors.base import (
     ErrorKind,
@@ -23,14 +25,27 @@ from service.schedulers.executors.base import (
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.commands import Command, CommandContext, build_command
 from service.schedulers.executors.process.environment import build_environment
-from service.schedulers.executors.process.launching import Probe, is_settled, start_supervisor
-from service.schedulers.executors.process.looking import end_left_overs, is_at_work, look
+from service.schedulers.executors.process.launching import (
+    Probe,
+    explain,
+    is_settled,
+    start_supervisor,
+)
+from service.schedulers.executors.process.looking import (
+    end_left_overs,
+    give_up,
+    is_at_work,
+    look,
+)
+from service.schedulers.executors.process.marks import MARK, build_mark
 from service.schedulers.executors.process.metric_files import FIRST, Position
-from service.schedulers.executors.process.processes import MARK
 from service.schedulers.executors.process.programs import AllowedPrograms, check_program
 
 _FORGOTTEN = ".forgotten"
 _DEFAULT_STOP_SECONDS = 15.0
+_MOST_BLIND_LOOKS = 100
+
+_log = structlog.get_logger(__name__)
 
 
 def no_probe(point: str) -> None:
@@ -50,6 +65,7 @@ class ProcessSettings:
         environment: The worker's own.
         passed: Names and patterns of variables that programs get besides the usual ones.
         kill_seconds: Between SIGTERM and SIGKILL.
+        start_seconds: How long it may take until a supervisor is at work.
     """
 
     workdir: Path
@@ -59,6 +75,7 @@ class ProcessSettings:
     interpreter: str = "python"
     passed: Sequence[str] = ()
     kill_seconds: float = 5.0
+    start_seconds: float = 20.0
 
 
 class ProcessExecutor:
@@ -73,10 +90,17 @@ class ProcessExecutor:
         self._allowed = AllowedPrograms.from_patterns(settings.allowed)
         self._probe = probe
         self._positions: dict[str, Position] = {}
-        self._children: dict[str, int] = {}
+        self._blind_looks: dict[str, int] = {}
+        self._children: set[int] = set()
 
     async def launch(self, launch: Launch) -> str:
-        await asyncio.to_thread(self._launch, launch)
+        try:
+            await asyncio.to_thread(self._launch, launch)
+        except OSError as error:
+            explanation = explain(error, str(self._workdir))
+            if explanation is None:
+                raise
+            raise OSError(explanation) from error
         return f"process:{self._settings.host}:{launch.attempt_id}"
 
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
@@ -105,7 +129,7 @@ class ProcessExecutor:
         environment = build_environment(
             self._settings.environment,
             self._settings.passed,
-            {**launch.environment, MARK: folder},
+            {**launch.environment, MARK: build_mark(folder)},
         )
         command, directory = self._prepare(launch, folder, environment)
         folders.make_folder(folder)
@@ -114,10 +138,14 @@ class ProcessExecutor:
             folders.write_text(folder, folders.ARGS, command.args_json)
         folders.write_record(folder, folders.PLAN, self._build_plan(launch, command, directory))
         self._probe("plan-written")
-        child = start_supervisor(folder, environment, self._probe)
+        start_supervisor(
+            folder,
+            environment,
+            start_seconds=self._settings.start_seconds,
+            keep=self._children.add,
+            probe=self._probe,
+        )
         self._probe("started")
-        if child is not None:
-            self._children[launch.attempt_id] = child
 
     def _prepare(
         self, launch: Launch, folder: str, environment: Mapping[str, str]
@@ -136,6 +164,7 @@ class ProcessExecutor:
             directory=directory,
             search_path=environment.get("PATH", os.defpath),
             allowed=self._allowed,
+            attempts=self._attempts,
         )
         return command, directory
 
@@ -155,14 +184,35 @@ class ProcessExecutor:
         self._reap()
         sightings = {}
         for watch in watches:
-            attempt_id = watch.launch.attempt_id
-            near = self._positions.get(attempt_id, FIRST)
-            # What cannot be read now is looked at again the next time.
-            with suppress(OSError):
-                sighting, position = look(self._find_folder(attempt_id), watch, near)
-                sightings[attempt_id] = sighting
-                self._positions[attempt_id] = position
+            sighting = self._look(watch)
+            if sighting is not None:
+                sightings[watch.launch.attempt_id] = sighting
         return sightings
+
+    def _look(self, watch: Watch) -> Sighting | None:
+        """None if nothing can be seen now; one broken folder must not hide the others."""
+        attempt_id = watch.launch.attempt_id
+        near = self._positions.get(attempt_id, FIRST)
+        try:
+            sighting, position = look(self._find_folder(attempt_id), watch, near)
+        except Exception as error:
+            return self._look_blindly(watch, error)
+        self._positions[attempt_id] = position
+        if attempt_id in self._blind_looks:
+            self._blind_looks[attempt_id] = 0
+        return sighting
+
+    def _look_blindly(self, watch: Watch, error: Exception) -> Sighting | None:
+        attempt_id = watch.launch.attempt_id
+        if attempt_id not in self._blind_looks:
+            _log.warning("attempt.unreadable", attempt_id=attempt_id, reason=str(error))
+        looks = self._blind_looks.get(attempt_id, 0) + 1
+        self._blind_looks[attempt_id] = looks
+        # Most troubles pass: the machine may be short of descriptors, here too.
+        with suppress(Exception):
+            if looks >= _MOST_BLIND_LOOKS:
+                return give_up(self._find_folder(attempt_id), watch, error)
+        return None
 
     def _stop(self, attempt_id: str, kind: StopKind) -> None:
         folder = self._find_folder(attempt_id)
@@ -183,12 +233,12 @@ class ProcessExecutor:
             return
         if is_at_work(folder):
             raise StillRunning(f"{attempt_id} has not ended. Stop it before it is forgotten.")
-        if not folders.has(folder, folders.EXIT):
-            end_left_overs(folder)
+        end_left_overs(folder)
         aside = self._set_aside(folder)
         self._probe("folder-renamed")
         shutil.rmtree(aside, ignore_errors=True)
         self._positions.pop(attempt_id, None)
+        self._blind_looks.pop(attempt_id, None)
         self._reap()
 
     def _set_aside(self, folder: str) -> str:
@@ -208,12 +258,12 @@ class ProcessExecutor:
         return [name for name in names if parse_attempt_id(name) and name not in known]
 
     def _reap(self) -> None:
-        for attempt_id, pid in list(self._children.items()):
+        for pid in list(self._children):
             # Another thread may have been faster.
             with suppress(ChildProcessError):
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:
                     continue
-            self._children.pop(attempt_id, None)
+            self._children.discard(pid)
 
     def _find_folder(self, attempt_id: str) -> str:
         if parse_attempt_id(attempt_id) is None:

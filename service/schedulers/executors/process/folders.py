@@ -58,10 +58,10 @@ def read_text(folder: str, name: str) -> str:
 
 
 def read_record(folder: str, name: str) -> dict[str, Any] | None:
-    """Returns a file's content; None if it is not there, or broke off at a power failure."""
+    """Returns a file's content; None if it is not there, or broken as after a power failure."""
     try:
         record = json.loads(read_text(folder, name))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

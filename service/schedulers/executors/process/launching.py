@@ -1,5 +1,6 @@
 """Starts the supervisor of an attempt, and makes sure that it is at work."""
 
+import errno
 import os
 import select
 import sys
@@ -13,7 +14,6 @@ from service.schedulers.executors.process.supervisor import BLOCKED, LEFT
 Probe = Callable[[str], None]
 """Called at named points; lets a test kill the process just there."""
 
-_DEADLINE_SECONDS = 20.0
 _AGAIN_SECONDS = 0.02
 # Only our own packages and the standard library; -I and -S keep everything else out.
 _PROGRAM = (
@@ -28,26 +28,50 @@ def is_settled(folder: str) -> bool:
     return folders.has(folder, folders.STARTED) or folders.has(folder, folders.EXIT)
 
 
-def start_supervisor(folder: str, environment: Mapping[str, str], probe: Probe) -> int | None:
+def start_supervisor(
+    folder: str,
+    environment: Mapping[str, str],
+    *,
+    start_seconds: float,
+    keep: Callable[[int], None],
+    probe: Probe,
+) -> None:
     """Has the attempt started, by a supervisor of this process or one that was under way.
 
-    Returns:
-        The pid of a child that the caller is to reap some day, if it is one.
+    Args:
+        start_seconds: How long that may take.
+        keep: Is told the pid of a child that the caller is to reap some day.
 
     Raises:
         OSError: It could not be started this time.
     """
-    deadline = time.monotonic() + _DEADLINE_SECONDS
+    deadline = time.monotonic() + start_seconds
     while not is_settled(folder):
         pid, words = _spawn(folder, environment)
         probe("supervisor-spawned")
         with open(words, "rb") as stream:
-            is_ok = _read_word(stream.fileno(), deadline) == b"ok"
-        if is_ok:
-            return pid
-        _check_left(folder, pid)
-        time.sleep(_AGAIN_SECONDS)
-    return None
+            word = _read_word(stream.fileno(), deadline)
+        if word == b"":
+            _check_left(folder, pid)
+            time.sleep(_AGAIN_SECONDS)
+            continue
+        keep(pid)
+        if word is None:
+            raise TimeoutError("The supervisor of the attempt did not start in time.")
+        return
+
+
+def explain(error: OSError, folder: str, *, python: str = sys.executable) -> str | None:
+    """Says what to do where trying again does not help before a person has done it."""
+    match error.errno:
+        case errno.ENOENT if not os.path.exists(python):
+            return f"{python}, by which the worker runs, is gone. Install it again."
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"The disk that {folder} is on is full. Make room there."
+        case errno.EROFS | errno.EACCES | errno.EPERM | errno.ENOTDIR:
+            return f"The worker cannot write to {folder}: {error}. Let it, or give it another one."
+        case _:
+            return None
 
 
 def _spawn(folder: str, environment: Mapping[str, str]) -> tuple[int, int]:
@@ -76,9 +100,10 @@ def _spawn(folder: str, environment: Mapping[str, str]) -> tuple[int, int]:
     return pid, words
 
 
-def _read_word(descriptor: int, deadline: float) -> bytes:
+def _read_word(descriptor: int, deadline: float) -> bytes | None:
+    """What a supervisor says: nothing if it left, None if it did not come that far in time."""
     if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        raise TimeoutError("The supervisor of the attempt did not start in time.")
+        return None
     return os.read(descriptor, 16)
 
 

@@ -1,10 +1,13 @@
 """What a program has printed: two files at most, named after the offset at which they begin."""
 
 import os
+import re
 from contextlib import suppress
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _PREFIX = "log."
+# Programs may have put files of other names beside them.
+_NAME = re.compile(r"log\.(0|[1-9][0-9]*)")
 _FILES = 2
 
 
@@ -46,9 +49,7 @@ def read_log(folder: str, offset: int, *, limit: int, max_behind: int) -> tuple[
         part is gone, or if there would be more than `max_behind` to catch up with.
     """
     while True:
-        starts = sorted(
-            int(name[len(_PREFIX) :]) for name in os.listdir(folder) if name.startswith(_PREFIX)
-        )
+        starts = _list_starts(folder)
         if not starts:
             return 0, b""
         # A file that is gone by now was the oldest: what follows it is there.
@@ -56,6 +57,12 @@ def read_log(folder: str, offset: int, *, limit: int, max_behind: int) -> tuple[
             end = starts[-1] + os.stat(_name(folder, starts[-1])).st_size
             first = min(max(offset, starts[0], end - max_behind), end)
             return first, _read_from(folder, starts, first, limit)
+
+
+def _list_starts(folder: str) -> list[int]:
+    with os.scandir(folder) as entries:
+        matches = [_NAME.fullmatch(entry.name) for entry in entries if entry.is_file()]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def _read_from(folder: str, starts: list[int], offset: int, limit: int) -> bytes:

@@ -4,24 +4,27 @@ from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import MetricRow, Sighting, Watch
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.log_files import read_log
-from service.schedulers.executors.process.metric_files import FIRST, Position, read_rows
-from service.schedulers.executors.process.processes import (
-    kill_marked,
-    kill_program,
-    read_boot_id,
+from service.schedulers.executors.process.marks import kill_marked
+from service.schedulers.executors.process.metric_files import (
+    FIRST,
+    Position,
+    are_values,
+    read_rows,
 )
+from service.schedulers.executors.process.processes import kill_program, read_boot_id
 
 # While it runs. An ended attempt is seen to its last row at once.
 _MAX_ROWS = 1_000
 _MAX_LOG_BYTES = 64 * 1024
 _MAX_BEHIND_BYTES = 256 * 1024
+_KINDS = frozenset(map(str, EndingKind))
 
 
 def look(folder: str, watch: Watch, near: Position = FIRST) -> tuple[Sighting, Position]:
     """Returns what there is to see, and a position from which to read on the next time.
 
     Raises:
-        OSError: The folder cannot be read.
+        Exception: The folder cannot be read.
     """
     # How it ended first: all that it left is there then.
     ending = _find_ending(folder)
@@ -44,13 +47,26 @@ def look(folder: str, watch: Watch, near: Position = FIRST) -> tuple[Sighting, P
     return sighting, position
 
 
+def give_up(folder: str, watch: Watch, error: Exception) -> Sighting | None:
+    """Returns the end of an attempt whose folder stays unreadable; None while it may be at work.
+
+    Raises:
+        Exception: Not even that can be told.
+    """
+    if _is_locked(folder) or end_left_overs(folder):
+        return None
+    message = f"What is known of it on this machine cannot be read: {error}"
+    ending = Ending(EndingKind.VANISHED, message=message, values={})
+    return Sighting(is_running=False, log_offset=watch.log_offset, ending=ending)
+
+
 def is_at_work(folder: str) -> bool:
     """Tells whether a supervisor is there that has not finished."""
     return _is_locked(folder) and not folders.has(folder, folders.EXIT)
 
 
 def end_left_overs(folder: str) -> bool:
-    """Kills what a supervisor that was killed left behind; returns whether there was anything."""
+    """Kills what a supervisor that is gone left behind; returns whether there was anything."""
     if read_boot_id():
         return kill_marked(folder)
     started = folders.read_record(folder, folders.STARTED) or {}
@@ -65,7 +81,8 @@ def _find_ending(folder: str) -> Ending | None:
         )
     # A supervisor that finds its lock taken leaves, so it is tried only once that has started; and
     # before the last look for an end, because what is free will bring none any more.
-    is_over = folders.has(folder, folders.STARTED) and not _is_locked(folder)
+    is_settled = folders.has(folder, folders.STARTED) or folders.has(folder, folders.EXIT)
+    is_over = is_settled and not _is_locked(folder)
     return _read_ending(folder) or (_find_vanished(folder) if is_over else None)
 
 
@@ -75,16 +92,17 @@ def _is_locked(folder: str) -> bool:
 
 
 def _read_ending(folder: str) -> Ending | None:
-    record = folders.read_record(folder, folders.EXIT)
-    if record is None:
-        return None
-    return Ending(
-        EndingKind(record["kind"]),
-        record["exit_code"],
-        record["signal"],
-        record["message"],
-        record["values"],
-    )
+    match folders.read_record(folder, folders.EXIT):
+        case {
+            "kind": str(kind),
+            "exit_code": int() | None as exit_code,
+            "signal": int() | None as number,
+            "message": str() | None as message,
+            "values": dict(values),
+        } if kind in _KINDS and are_values(values):
+            return Ending(EndingKind(kind), exit_code, number, message, values)
+    # None that a supervisor wrote: it counts as missing.
+    return None
 
 
 def _find_vanished(folder: str) -> Ending | None:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.schedulers.executors.process.collecting import Row
 from service.schedulers.executors.process.folders import METRICS
@@ -41,14 +41,14 @@ class MetricWriter:
 def read_rows(
     folder: str, start: int, *, near: Position = FIRST, limit: int | None = None
 ) -> tuple[list[Row], Position]:
-    """Reads rows from number `start` on.
+    """Reads rows from number `start` on; a line that is no row is passed over.
 
     Args:
         near: A position at or before it, to read less.
         limit: How many rows at most.
 
     Returns:
-        The rows and the position after them.
+        The rows and the position of the first one: until they were sent, they are read again.
     """
     rows: list[Row] = []
     number, offset = near if near.row <= start else FIRST
@@ -59,10 +59,27 @@ def read_rows(
     with stream:
         stream.seek(offset)
         # A line without an end is still being written, or was when the machine failed.
-        while (line := stream.readline()).endswith(b"\n"):
-            if number >= start:
-                if len(rows) == limit:
-                    return rows, Position(number, offset)
-                rows.append(Row(**json.loads(line)))
-            number, offset = number + 1, offset + len(line)
+        while len(rows) != limit and (line := stream.readline()).endswith(b"\n"):
+            row = _to_row(line)
+            if number < start:
+                number, offset = number + (row is not None), offset + len(line)
+            elif row is not None:
+                rows.append(row)
     return rows, Position(number, offset)
+
+
+def are_values(values: dict[Any, Any]) -> bool:
+    """Tells whether these are metrics as supervisors write them."""
+    return all(isinstance(value, float) for value in values.values())
+
+
+def _to_row(line: bytes) -> Row | None:
+    """None for a line that is not of a supervisor's making: programs can write to the file."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case {"step": int(step), "values": dict(values)} if are_values(values):
+            return Row(step, values)
+    return None

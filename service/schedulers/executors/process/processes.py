@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-MARK = "ASKTELL_ATTEMPT_FOLDER"
-"""Variable that all processes of an attempt have in their environment: the path of its folder."""
-
 
 class ProcessStat(NamedTuple):
     """What identifies a process among others."""
@@ -31,22 +28,6 @@ def read_boot_id() -> str:
             return stream.read().strip()
     except OSError:
         return ""
-
-
-def kill_marked(folder: str) -> bool:
-    """Kills what carries the mark of an attempt, whatever became of its parents and session.
-
-    Numbers of processes and sessions are used again, marks are not.
-
-    Returns:
-        Whether there was anything. Nothing is found where there is no /proc.
-    """
-    mark = os.fsencode(f"{MARK}={folder}")
-    pids = [stat.pid for stat in list_processes() if mark in _read_environment(stat.pid)]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return bool(pids)
 
 
 def kill_program(pid: int, session: int) -> bool:
@@ -92,6 +73,13 @@ def has_group(group: int) -> bool:
     return True
 
 
+def read_environment(pid: int) -> list[bytes]:
+    """Returns what the process was started with; nothing for those of others and the dead."""
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as stream:
+        return stream.read().split(b"\0")
+    return []
+
+
 def _read_stat(pid: int) -> ProcessStat | None:
     with suppress(OSError, ValueError):
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
@@ -99,10 +87,3 @@ def _read_stat(pid: int) -> ProcessStat | None:
             words = stream.read().rpartition(")")[2].split()
         return ProcessStat(pid, words[0], int(words[1]), int(words[2]), int(words[3]))
     return None
-
-
-def _read_environment(pid: int) -> list[bytes]:
-    """Returns what the process was started with; nothing for those of others and the dead."""
-    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as stream:
-        return stream.read().split(b"\0")
-    return []

@@ -41,9 +41,17 @@ class AllowedPrograms:
 
 
 def check_program(
-    command: Command, *, directory: Path, search_path: str, allowed: AllowedPrograms
+    command: Command,
+    *,
+    directory: Path,
+    search_path: str,
+    allowed: AllowedPrograms,
+    attempts: Path,
 ) -> None:
     """Makes sure that the command can be executed here, and may be.
+
+    Args:
+        attempts: The folder of all attempts, from which nothing is executed.
 
     Raises:
         LaunchRefused: No.
@@ -55,6 +63,11 @@ def check_program(
             raise LaunchRefused(_explain_no_file(command))
         return
     program = _find_program(command, directory, search_path)
+    if program.is_relative_to(attempts.resolve()):
+        raise LaunchRefused(
+            f"{command.program} ({program}) is in the folder of an attempt. What is there was "
+            "printed by a program, and is none; have a program in another folder."
+        )
     if not allowed.include(program):
         raise LaunchRefused(_explain_refusal(command, program))
     if not command.is_interpreted and not os.access(program, os.X_OK):

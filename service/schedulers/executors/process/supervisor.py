@@ -51,6 +51,7 @@ _PIPE_BYTES = 1 << 20
 _LOOK_SECONDS = 1.0
 _CLEANING_SECONDS = 0.05
 _LAST_READ_SECONDS = 0.5
+_KILLING_SECONDS = 10.0
 _MAX_MESSAGE_BYTES = 500
 
 
@@ -110,7 +111,7 @@ class _Supervisor:
         self._ladder: Ladder | None = None
         self._is_killing = False
         self._is_timed_out = False
-        self._closes_at: float | None = None
+        self._killed_at: float | None = None
         self._look_at = 0.0
         self._times_out_at: float | None = None
 
@@ -149,15 +150,18 @@ class _Supervisor:
         """Once the program has ended and all output was read, or what holds it open is given up."""
         if self._status is None:
             return False
-        if self._closes_at is not None and time.monotonic() >= self._closes_at:
-            return True
-        return self._output == -1 and not self._has_left_overs()
+        if self._has_left_overs():
+            return self._was_killed_before(_KILLING_SECONDS)
+        return self._output == -1 or self._was_killed_before(_LAST_READ_SECONDS)
+
+    def _was_killed_before(self, seconds: float) -> bool:
+        return self._killed_at is not None and time.monotonic() >= self._killed_at + seconds
 
     def _wait(self) -> None:
         descriptors = [self._bell, self._events]
         if self._output != -1:
             descriptors.append(self._output)
-        times = [self._look_at, self._times_out_at, self._closes_at]
+        times = [self._look_at, self._times_out_at]
         times.append(self._ladder.next_at if self._ladder else None)
         if self._status is not None:
             times.append(time.monotonic() + _CLEANING_SECONDS)
@@ -216,14 +220,17 @@ class _Supervisor:
 
     def _signal(self) -> None:
         number = self._ladder.take_due(time.monotonic()) if self._ladder else None
-        if number is None:
-            return
         if self._status is None:
-            signal_group(self._pid, number)
+            if number is not None:
+                signal_group(self._pid, number)
             return
-        self._signal_left_overs(number)
-        if number is signal.SIGKILL:
-            self._closes_at = time.monotonic() + _LAST_READ_SECONDS
+        if number is signal.SIGKILL and self._killed_at is None:
+            self._killed_at = time.monotonic()
+        if self._killed_at is not None:
+            # Again and again: what was started by the killed is a child of this process only now.
+            number = signal.SIGKILL
+        if number is not None:
+            self._signal_left_overs(number)
 
     def _signal_left_overs(self, number: signal.Signals) -> None:
         if has_group(self._pid):
