@@ -12,11 +12,9 @@ from typing import Any, Self
 
 import structlog
 
+from service.kept_running import KeptRunning
 from service.settings import Settings, WorkerSettings
 
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
-_HEALTHY_AFTER_SECONDS = 60.0
 # By default a program is asked to end, told after 15 s, and killed 5 s later.
 _PROGRAM_SECONDS = 20.0
 _GONE_SECONDS = 5.0
@@ -38,20 +36,16 @@ class InnerWorker:
     def __init__(self, decided: dict[str, Any], *, stop_seconds: float) -> None:
         self._decided = decided
         self._stop_seconds = stop_seconds
-        self._keeper: asyncio.Task[None] | None = None
+        self._kept = KeptRunning("worker", self._run_once)
 
     def start(self) -> None:
         """Starts it, unless there is to be none; returns at once."""
-        if self._keeper is None and self._decided["slots"] != 0:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep_running())
+        if self._decided["slots"] != 0:
+            self._kept.start()
 
     async def stop(self) -> None:
         """Has it end what it runs, tell the server, and leave; idempotent."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+        await self._kept.stop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,18 +57,6 @@ class InnerWorker:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-    async def _keep_running(self) -> None:
-        clock = asyncio.get_running_loop().time
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            started = clock()
-            exit_code = await self._run_once()
-            if clock() - started > _HEALTHY_AFTER_SECONDS:
-                pause = _FIRST_PAUSE_SECONDS
-            _log.warning("worker.exited", exit_code=exit_code, restart_in_seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _run_once(self) -> int:
         child = await self._launch()
@@ -99,7 +81,8 @@ class InnerWorker:
     async def _end(self, child: Process) -> None:
         if child.returncode is not None:
             return
-        child.terminate()
+        with suppress(ProcessLookupError):
+            child.terminate()
         with suppress(TimeoutError):
             await asyncio.wait_for(child.wait(), self._stop_seconds)
             return
@@ -122,12 +105,15 @@ def decide(
 ) -> dict[str, Any]:
     """What the worker inside a server is told, beside what its own settings say.
 
-    Any program may run where whoever can reach the server could start it anyway: with a database
-    and an address of this machine alone, the token is in a file of the user who started it. As
-    soon as others hold tokens, they may start what the operator has named, and no more.
+    Any program may run as long as the server is for its own user: with a database and an address
+    of this machine alone, and no name by which a proxy or a tunnel would bring others here. Whoever
+    has a token of scope user can then start programs as the server's user. Everywhere else only
+    what the operator has named may run.
     """
     allowed = worker_settings.allow_programs
-    is_private = settings.database_url is None and _is_loopback(settings.host)
+    is_private = (
+        settings.database_url is None and _is_loopback(settings.host) and not settings.allowed_hosts
+    )
     workdir = worker_settings.workdir or settings.data_dir / "inner-worker"
     return {
         "url": url,

@@ -100,6 +100,7 @@ async def _serve(
         server = _Server(
             _configure(app, settings),
             on_ready=lambda: _announce(settings, url, links),
+            on_leaving=opened.offers.close,
             worker=worker,
         )
         with publish_address(settings.data_dir, url):
@@ -164,10 +165,16 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, *, on_ready: Callable[[], None], worker: InnerWorker
+        self,
+        config: uvicorn.Config,
+        *,
+        on_ready: Callable[[], None],
+        on_leaving: Callable[[], None],
+        worker: InnerWorker,
     ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_leaving = on_leaving
         self._worker = worker
         self._leaving: asyncio.Task[None] | None = None
 
@@ -176,6 +183,11 @@ class _Server(uvicorn.Server):
         if self.started:
             self._on_ready()
             self._worker.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Whoever waits for a trial would be waited for.
+        self._on_leaving()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -193,8 +205,10 @@ class _Server(uvicorn.Server):
             self.handle_exit(number, None)
 
     async def _leave_in_order(self, number: int) -> None:
-        await self._worker.stop()
-        self.handle_exit(number, None)
+        try:
+            await self._worker.stop()
+        finally:
+            self.handle_exit(number, None)
 
 
 def _leave_on_stop_signals() -> None:

@@ -1,1 +1,1 @@
-"""The server's loops, the worker and its executors. Nothing launches trials yet."""
+"""The worker, which launches attempts of sweeps, and its executors."""

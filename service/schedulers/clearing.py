@@ -1,6 +1,7 @@
 """Ending what is nobody's, and removing what is left of an attempt."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -23,19 +24,25 @@ _Result = TypeVar("_Result")
 
 
 async def insist(
-    executor: Executor, operation: Callable[[], Awaitable[_Result]], pace: Pace
+    executor: Executor,
+    operation: Callable[[], Awaitable[_Result]],
+    pace: Pace,
+    *,
+    patience_seconds: float = math.inf,
 ) -> _Result:
     """Repeats an operation of the executor until it succeeds.
 
     Raises:
-        Exception: What it failed with, if trying again cannot help.
+        Exception: What it failed with, if trying again cannot help or the patience is at its end.
     """
+    clock = asyncio.get_running_loop().time
+    until = clock() + patience_seconds
     backoff = Backoff(pace)
     while True:
         try:
             return await operation()
         except Exception as error:
-            if executor.classify(error) is ErrorKind.PERMANENT:
+            if executor.classify(error) is ErrorKind.PERMANENT or clock() >= until:
                 raise
             pause = backoff.next_pause()
             _log.warning(
@@ -45,16 +52,30 @@ async def insist(
 
 
 async def end_at_once(
-    executor: Executor, lookout: Lookout, launch: Launch, pace: Pace
+    executor: Executor,
+    lookout: Lookout,
+    launch: Launch,
+    pace: Pace,
+    *,
+    patience_seconds: float = math.inf,
 ) -> Ending | None:
     """Kills an attempt that may be at any point of its life; returns once it has ended.
 
     None if there is nothing to see of it.
 
+    Args:
+        patience_seconds: For how long a kill that fails for the moment is repeated.
+
     Raises:
-        StillRunning: It does not go; the next start of the worker looks at it again.
+        StillRunning: It does not go; whoever wants it gone has to try again later.
+        Exception: It cannot be killed.
     """
-    await insist(executor, lambda: executor.stop(launch.attempt_id, StopKind.AT_ONCE), pace)
+    await insist(
+        executor,
+        lambda: executor.stop(launch.attempt_id, StopKind.AT_ONCE),
+        pace,
+        patience_seconds=patience_seconds,
+    )
     is_there = False
     try:
         async with asyncio.timeout(pace.leave_seconds):
@@ -72,8 +93,12 @@ async def end_at_once(
 async def clear_left_over(
     executor: Executor, lookout: Lookout, attempt_id: str, pace: Pace
 ) -> None:
-    """Ends what an earlier life of the worker left behind and nobody wants, and removes it."""
-    _log.info("attempt.cleared", attempt_id=attempt_id)
+    """Ends what nobody wants from this worker any more, and removes it.
+
+    Raises:
+        StillRunning: It does not go.
+        Exception: It cannot be killed, or not be removed.
+    """
     nameless = Launch(attempt_id, params={}, metrics=(), arguments={}, environment={})
     await end_at_once(executor, lookout, nameless, pace)
     await insist(executor, lambda: executor.forget(attempt_id), pace)

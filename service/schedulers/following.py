@@ -14,13 +14,14 @@ from service.schedulers.clearing import end_at_once, insist
 from service.schedulers.executors.base import (
     ErrorKind,
     Executor,
-    Launch,
     LaunchRefused,
     MetricRow,
     Sighting,
     StopKind,
     Watch,
 )
+from service.schedulers.launches import Launches, build_launch
+from service.schedulers.log_parts import cut_between_characters
 from service.schedulers.lookout import Lookout
 from service.schedulers.pace import Backoff, Pace
 from service.schedulers.server_calls import ServerCalls
@@ -50,6 +51,7 @@ class Surroundings:
     workdir: Workdir
     pace: Pace
     must_go: asyncio.Event
+    launches: Launches
 
 
 class Follower:
@@ -75,7 +77,7 @@ class Follower:
         self._pace = around.pace
         self._clock = asyncio.get_running_loop().time
         self._speaker = Speaker(claimed, around.calls, around.pace)
-        self._launch = _build_launch(claimed, around.calls.url)
+        self._launch = build_launch(claimed, around.calls.url)
         self._was_launched = was_launched
         self._state = AttemptState(claimed.state)
         self._external_ref = claimed.external_ref
@@ -138,6 +140,7 @@ class Follower:
             self._preempt()
             return await self._take_back()
         backoff = Backoff(self._pace)
+        until = self._clock() + self._pace.launch_seconds
         while not self._is_unwanted.is_set():
             try:
                 self._external_ref = await self._executor.launch(self._launch)
@@ -146,14 +149,37 @@ class Follower:
             except Exception as error:
                 if self._executor.classify(error) is ErrorKind.PERMANENT:
                     return Ending(EndingKind.NOT_STARTED, message=str(error))
+                if self._clock() >= until:
+                    return await self._give_up(error)
                 pause = backoff.next_pause()
                 self._note("attempt.not_launched", reason=str(error), again_in_seconds=pause)
             else:
                 self._note("attempt.launched", external_ref=self._external_ref)
+                self._around.launches.note_launched()
                 return None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_unwanted.wait(), pause)
         return await self._take_back()
+
+    async def _give_up(self, error: Exception) -> Ending:
+        """Lets another worker try what cannot be launched here."""
+        tried = f"It could not be launched for {self._pace.launch_seconds:g} s: {error}"
+        self._around.launches.note_given_up(str(error))
+        # What keeps a launch from succeeding may keep all this from succeeding too.
+        with suppress(OSError):
+            self._preempt()
+        try:
+            ending = await end_at_once(
+                self._executor,
+                self._lookout,
+                self._launch,
+                self._pace,
+                patience_seconds=self._pace.leave_seconds,
+            )
+        except Exception as failure:
+            self._note("attempt.not_stopped", reason=str(failure))
+            ending = None
+        return replace(_blame_worker(ending), message=tried)
 
     async def _hear_while_launching(self) -> None:
         """Renews the lease of an attempt that takes long to launch."""
@@ -261,7 +287,7 @@ class Follower:
         has_more = len(seen.log) >= _MOST_LOG_BYTES
         is_final = seen.ending is not None and not has_more
         data = seen.log[:_MOST_LOG_BYTES]
-        data = data if is_final else _cut_between_characters(data)
+        data = data if is_final else cut_between_characters(data)
         if data:
             if not await self._speaker.send_log(seen.log_offset, data):
                 return False
@@ -333,25 +359,6 @@ class ServerAway(Exception):
     """The worker leaves without having told an end; its next start tells it."""
 
 
-def _build_launch(claimed: ClaimedAttempt, url: str) -> Launch:
-    environment = {
-        "ASKTELL_URL": url,
-        "ASKTELL_STUDY": claimed.study,
-        "ASKTELL_TRIAL": str(claimed.trial),
-        "ASKTELL_ATTEMPT": str(claimed.attempt),
-        "ASKTELL_ATTEMPT_ID": claimed.attempt_id,
-    }
-    if claimed.token is not None:
-        environment["ASKTELL_TOKEN"] = claimed.token
-    return Launch(
-        claimed.attempt_id,
-        params=claimed.params,
-        metrics=claimed.metrics,
-        arguments=claimed.arguments,
-        environment=environment,
-    )
-
-
 def _was_at_work(seen: Sighting) -> bool:
     return seen.is_running or (seen.ending is not None and seen.ending.kind in _ENDS_OF_WORK)
 
@@ -374,15 +381,3 @@ def _to_told(ending: Ending) -> ToldEnding:
         message=None if message is None else message[:_LONGEST_MESSAGE],
         values=ending.values,
     )
-
-
-def _cut_between_characters(data: bytes) -> bytes:
-    """Leaves a character that has not arrived completely for the next part."""
-    for length in range(1, min(4, len(data)) + 1):
-        byte = data[-length]
-        if byte >= 0xC0:
-            needed = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return data if length >= needed else data[:-length]
-        if byte < 0x80:
-            return data
-    return data

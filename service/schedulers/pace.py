@@ -15,6 +15,8 @@ class Pace:
         register_seconds: From one word about the worker itself to the next; it counts as away
             after three times this.
         claim_wait_seconds: How long the server holds back its answer while there is no attempt.
+        ask_again_seconds: From one question for what the server cannot hand out to the next.
+        launch_seconds: For how long a launch that keeps failing is tried.
         moment_seconds: For how long a program may go on after its trial has ended.
         first_pause_seconds: After the first of several failures.
         longest_pause_seconds: After any of them; well below the time of a lease.
@@ -27,6 +29,8 @@ class Pace:
     observe_seconds: float = 1.0
     register_seconds: float = 10.0
     claim_wait_seconds: float = 20.0
+    ask_again_seconds: float = 5.0
+    launch_seconds: float = 300.0
     moment_seconds: float = 5.0
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 15.0

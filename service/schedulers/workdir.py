@@ -3,14 +3,19 @@
 import fcntl
 import json
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 _LOCK_FILE = "worker.lock"
 _IDENTITY_FILE = "worker.json"
 _PREEMPTED_FOLDER = "preempted"
+
+_log = structlog.get_logger(__name__)
 
 
 class WorkdirUnusable(Exception):
@@ -45,10 +50,14 @@ class Workdir:
 
 
 @contextmanager
-def open_workdir(path: Path) -> Iterator[Workdir]:
+def open_workdir(path: Path, *, host: str | None = None) -> Iterator[Workdir]:
     """The folder, made if there is none, as long as no other worker has it.
 
     The system lets go of it when this process ends, however it does.
+
+    Args:
+        host: The machine, else this one. A folder that another one made was copied, with the
+            machine perhaps: the worker here is another one.
 
     Raises:
         WorkdirUnusable: Another worker runs in it, or it cannot be made or read.
@@ -61,10 +70,11 @@ def open_workdir(path: Path) -> Iterator[Workdir]:
             f"The working directory {path} cannot be used ({error.strerror}); choose another by "
             "--workdir or ASKTELL_WORKER_WORKDIR."
         ) from error
+    host = host or socket.gethostname()
     with lock:
         _lock_out_others(lock.fileno(), path)
         folder = path.resolve()
-        yield Workdir(folder, _get_or_make_id(folder / _IDENTITY_FILE))
+        yield Workdir(folder, _get_or_make_id(folder / _IDENTITY_FILE, host))
 
 
 def _lock_out_others(descriptor: int, path: Path) -> None:
@@ -77,23 +87,28 @@ def _lock_out_others(descriptor: int, path: Path) -> None:
         ) from None
 
 
-def _get_or_make_id(path: Path) -> str:
+def _get_or_make_id(path: Path, host: str) -> str:
     try:
-        return str(json.loads(path.read_text())["worker_id"])
+        kept = json.loads(path.read_text())
+        worker_id, made_by = str(kept["worker_id"]), kept.get("host", host)
     except FileNotFoundError:
-        return _make_id(path)
+        return _make_id(path, host)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkdirUnusable(
             f"{path} cannot be read ({error}). If no program of this worker is running any more, "
             "delete it: the worker then starts as a new one."
         ) from error
+    if made_by == host:
+        return worker_id
+    _log.warning("worker.renewed", path=str(path), host=host, former_host=made_by)
+    return _make_id(path, host)
 
 
-def _make_id(path: Path) -> str:
+def _make_id(path: Path, host: str) -> str:
     worker_id = uuid.uuid4().hex
     aside = path.with_suffix(".new")
     with aside.open("w") as file:
-        json.dump({"worker_id": worker_id}, file)
+        json.dump({"worker_id": worker_id, "host": host}, file)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)

@@ -18,8 +18,9 @@ from asktell.workers import Claimed, ClaimedAttempt, Ending, WorkerClient
 
 from service.domain.attempts import AttemptState, EndingKind
 from service.schedulers.clearing import clear_left_over, insist
-from service.schedulers.executors.base import Executor
+from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.following import Follower, ServerAway, Surroundings
+from service.schedulers.launches import Launches
 from service.schedulers.lookout import Lookout
 from service.schedulers.pace import Backoff, Pace
 from service.schedulers.server_calls import ServerCalls, WorkerIdentity, choose_pause, may_pass
@@ -58,14 +59,20 @@ class Worker:
         self._is_draining = asyncio.Event()
         self._must_go = asyncio.Event()
         self._is_finished = asyncio.Event()
-        self._around = Surroundings(self._calls, workdir, self._pace, self._must_go)
+        self._launches = Launches(self._pace)
+        self._around = Surroundings(self._calls, workdir, self._pace, self._must_go, self._launches)
         self._returning = replace(self._around, must_go=_at_once())
         self._lookouts = {executor.name: Lookout(executor, self._pace) for executor in executors}
         self._followers: dict[str, Follower] = {}
         self._lost_claims: set[str] = set()
         self._has_changed = asyncio.Event()
         self._left_claim: asyncio.Task[Claimed] | None = None
-        self._clearing: set[asyncio.Task[None]] = set()
+        self._clearing: dict[str, asyncio.Task[None]] = {}
+        # What may run here though nobody follows it: the server cannot hand it out just now, or
+        # has not been asked yet.
+        self._away: frozenset[str] = frozenset()
+        self._unsettled: frozenset[str] = frozenset()
+        self._asked_for: frozenset[str] = frozenset()
 
     def drain(self) -> None:
         """Takes no more attempts and ends with the last one; told twice, it ends them all."""
@@ -111,35 +118,48 @@ class Worker:
         claimed = await self._claim(0)
         if claimed is None:
             return False
-        self._follow_all(claimed.attempts, self._around)
-        known = frozenset(self._followers) | claimed.unreachable
+        self._settle(claimed, self._around)
+        known = frozenset(self._followers) | self._away
         for executor in self._executors.values():
             list_left_over = partial(executor.list_left_over, known)
             for attempt_id in await insist(executor, list_left_over, self._pace):
-                clearing = self._tasks.create_task(self._clear(executor, attempt_id))
-                self._clearing.add(clearing)
-                clearing.add_done_callback(self._clearing.discard)
+                self._start_clearing(attempt_id)
         return True
 
     async def _fill_slots(self) -> None:
-        free = self._identity.slots - len(self._followers)
-        if free <= 0:
-            await self._wait_for_change()
+        pause = self._launches.get_pause()
+        count = 0 if pause else self._count_free()
+        if count == 0 and not self._away and not self._unsettled:
+            await self._wait_for_change(pause or None)
             return
-        claimed = await self._claim(free)
-        if claimed is not None and claimed.attempts:
-            self._follow_all(claimed.attempts, self._around)
-        else:
+        claimed = await self._claim(count)
+        if claimed is not None:
+            self._settle(claimed, self._around)
+        if count == 0 and self._away:
+            await self._wait_for_change(self._pace.ask_again_seconds)
+        elif count > 0 and (claimed is None or not claimed.attempts):
             await self._pause(self._pace.first_pause_seconds)
+
+    def _count_free(self) -> int:
+        """How many attempts to claim; the server subtracts what is away and what it gives back."""
+        if self._unsettled:
+            return 0
+        free = self._identity.slots - len(self._followers) - len(self._clearing)
+        return free if free > len(self._away) else 0
+
+    def _settle(self, claimed: Claimed, around: Surroundings) -> None:
+        """Follows what a claim brought, and ends what was asked for and is another's by now."""
+        self._follow_all(claimed.attempts, around)
+        self._unsettled -= self._asked_for
+        self._away = claimed.unreachable
+        for attempt_id in self._asked_for - self._away - self._followers.keys():
+            self._start_clearing(attempt_id)
 
     async def _claim(self, count: int) -> Claimed | None:
         """Tries until the server answers; None once the worker drains."""
         backoff = Backoff(self._pace)
-        wait_seconds = self._pace.claim_wait_seconds if count else 0.0
         while not self._is_draining.is_set():
-            held = tuple(self._followers)
-            call = self._calls.claim(count, held=held, wait_seconds=wait_seconds)
-            claiming = asyncio.create_task(call)
+            claiming = asyncio.create_task(self._claim_once(count))
             await self._wait_unless_draining(claiming)
             if not claiming.done():
                 self._left_claim = claiming
@@ -152,6 +172,14 @@ class Worker:
                 await self._pause(choose_pause(error, backoff, self._pace))
         return None
 
+    async def _claim_once(self, count: int) -> Claimed:
+        self._asked_for = self._away | self._unsettled
+        wait_seconds = self._pace.claim_wait_seconds if count else 0.0
+        if self._asked_for:
+            wait_seconds = min(wait_seconds, self._pace.ask_again_seconds)
+        held = (*self._followers, *self._clearing)
+        return await self._calls.claim(count, held=held, wait_seconds=wait_seconds)
+
     def _follow_all(self, claimed: Sequence[ClaimedAttempt], around: Surroundings) -> None:
         for attempt in claimed:
             known = self._followers.get(attempt.attempt_id)
@@ -160,7 +188,7 @@ class Worker:
             elif attempt.executor in self._executors:
                 self._follow(attempt, around)
             else:
-                self._tasks.create_task(self._hand_back(attempt))
+                self._tasks.create_task(self._return(attempt))
 
     def _follow(self, claimed: ClaimedAttempt, around: Surroundings) -> None:
         attempt_id = claimed.attempt_id
@@ -187,14 +215,15 @@ class Worker:
         except ServerAway as error:
             _log.warning("attempt.untold", attempt_id=attempt_id, reason=str(error))
         except Exception as error:
-            # The server gives it back; whatever is wrong with it may pass until then.
+            # The server gives it back, or it is cleared; whatever is wrong may pass until then.
             _log.exception("attempt.dropped", attempt_id=attempt_id, reason=str(error))
             await self._pause(self._pace.longest_pause_seconds)
+            self._unsettled |= {attempt_id}
         finally:
             del self._followers[attempt_id]
             self._has_changed.set()
 
-    async def _hand_back(self, claimed: ClaimedAttempt) -> None:
+    async def _return(self, claimed: ClaimedAttempt) -> None:
         """For what only an earlier life of this worker could launch."""
         message = f"This worker does not have the executor {claimed.executor!r} any more."
         ending = Ending(str(EndingKind.PREEMPTED), message=message)
@@ -204,13 +233,27 @@ class Worker:
                 state=claimed.state, ending=ending
             )
 
-    async def _clear(self, executor: Executor, attempt_id: str) -> None:
+    def _start_clearing(self, attempt_id: str) -> None:
+        if attempt_id not in self._clearing:
+            # If it should come back all the same, it is not launched a second time.
+            self._lost_claims.add(attempt_id)
+            self._clearing[attempt_id] = self._tasks.create_task(self._clear(attempt_id))
+
+    async def _clear(self, attempt_id: str) -> None:
         try:
-            lookout = self._lookouts[executor.name]
-            await clear_left_over(executor, lookout, attempt_id, self._pace)
+            for name, executor in self._executors.items():
+                await clear_left_over(executor, self._lookouts[name], attempt_id, self._pace)
             self._around.workdir.forget(attempt_id)
+            _log.info("attempt.cleared", attempt_id=attempt_id)
+        except StillRunning as error:
+            _log.warning("attempt.not_cleared", attempt_id=attempt_id, reason=str(error))
+            await self._pause(self._pace.ask_again_seconds)
+            self._unsettled |= {attempt_id}
         except Exception as error:
             _log.exception("attempt.not_cleared", attempt_id=attempt_id, reason=str(error))
+        finally:
+            del self._clearing[attempt_id]
+            self._has_changed.set()
 
     async def _finish(self) -> None:
         """Waits for what runs, as long as it may; then has it ended."""
@@ -225,8 +268,8 @@ class Worker:
         await self._return_last()
         while self._followers:
             await self._wait_for_change()
-        if self._clearing:
-            await asyncio.wait(self._clearing)
+        while self._clearing:
+            await self._wait_for_change()
 
     async def _return_claimed(self) -> None:
         """Lets others have what a claim brings that was under way when the worker drained."""
@@ -237,17 +280,16 @@ class Worker:
     async def _return_last(self) -> None:
         """As that, for a claim whose answer nobody waits for."""
         with suppress(AsktellError):
-            last = await self._calls.claim(0, held=tuple(self._followers))
-            self._follow_all(last.attempts, self._returning)
+            self._settle(await self._claim_once(0), self._returning)
 
     async def _leave(self) -> None:
         with suppress(AsktellError):
             await self._calls.leave()
         _log.info("worker.left", worker=self._identity.name)
 
-    async def _wait_for_change(self) -> None:
-        """Returns when a follower has ended or `drain` was called, since the last time."""
-        await self._has_changed.wait()
+    async def _wait_for_change(self, seconds: float | None = None) -> None:
+        """Returns when something here has ended or `drain` was called, since the last time."""
+        await _wait_for(self._has_changed, seconds)
         self._has_changed.clear()
 
     async def _wait_unless_draining(self, task: "asyncio.Task[Any]") -> None:
@@ -260,9 +302,11 @@ class Worker:
         await _wait_for(self._is_draining, seconds)
 
 
-async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+async def _wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    # Not wait_for, which in Python 3.11 may swallow that the waiting task is cancelled.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _at_once() -> asyncio.Event:

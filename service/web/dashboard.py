@@ -10,15 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import structlog
+from service.kept_running import KeptRunning
 
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
-_HEALTHY_AFTER_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _STANDARD_ERROR = 2
-
-_log = structlog.get_logger(__name__)
 
 
 class DashboardProcess:
@@ -34,7 +29,7 @@ class DashboardProcess:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._folder = Path(tempfile.gettempdir()) / f"asktell-dashboard-{os.urandom(6).hex()}"
-        self._keeper: asyncio.Task[None] | None = None
+        self._kept = KeptRunning("dashboard", self._run_once)
 
     @property
     def socket(self) -> Path:
@@ -43,28 +38,11 @@ class DashboardProcess:
 
     def ensure_running(self) -> None:
         """Starts the child if nobody has; returns at once, seconds before it listens."""
-        if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.get_running_loop().create_task(self._keep_running())
+        self._kept.start()
 
     async def stop(self) -> None:
         """Ends the child, if there is one, and waits for it; idempotent."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
-
-    async def _keep_running(self) -> None:
-        clock = asyncio.get_running_loop().time
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            started = clock()
-            exit_code = await self._run_once()
-            if clock() - started > _HEALTHY_AFTER_SECONDS:
-                pause = _FIRST_PAUSE_SECONDS
-            _log.warning("dashboard.exited", exit_code=exit_code, restart_in_seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        await self._kept.stop()
 
     async def _run_once(self) -> int:
         with _private_folder(self._folder):

@@ -97,6 +97,22 @@ class SweepWorld:
         }
         self._api.post("/sweeps", json=document | changes).raise_for_status()
 
+    def claim_by_hand(self, *, wait_seconds: int) -> Any:
+        """The answer to a claim of a worker that the test plays itself."""
+        claim = {
+            "worker_id": "by-hand",
+            "worker_name": "by-hand",
+            "host": "here",
+            "queue": "nobody's",
+            "executors": ["process"],
+            "count": 1,
+            "held": [],
+            "wait_seconds": wait_seconds,
+        }
+        answer = self._api.post("/attempts/claim", json=claim, timeout=wait_seconds + 10)
+        answer.raise_for_status()
+        return answer.json()
+
     def cancel(self, name: str) -> None:
         self._api.post(f"/sweeps/{name}/cancel").raise_for_status()
 

@@ -6,6 +6,7 @@ CHAOS_ROUNDS is how often each is tried; `make chaos` sets it.
 import os
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_a_worker_cut_off_for_longer_than_its_lease(world: SweepWorld) -> None:
     executed = [each.attempt_id for each in world.read_executions("cut")]
     assert len(executed) == len(set(executed)) == 3
     world.stop_worker("bob")
+
+
+def test_a_server_that_ends_keeps_nobody_waiting(world: SweepWorld) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        claiming = threads.submit(world.claim_by_hand, wait_seconds=60)
+        for _ in range(100):
+            # Nothing shows that a claim waits; by so many answers it does.
+            world.get("/workers")
+        world.server.stop()
+        assert claiming.result()["attempts"] == []
+    assert world.server.read_errors() == []
+    world.server.start()
 
 
 def _check(world: SweepWorld, name: str, *, n_trials: int = 3) -> None:

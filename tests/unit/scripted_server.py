@@ -171,13 +171,15 @@ class ScriptedServer:
             for attempt in open_attempts
             if attempt.worker_id == body["worker_id"] and attempt.document["id"] not in known
         ]
-        free = [attempt for attempt in open_attempts if attempt.worker_id is None]
-        granted = mine + free[: max(0, body["count"] - len(mine))]
-        reachable = [one for one in granted if one.document["id"] not in self.unreachable]
-        answer = {
-            "attempts": [_grant(one, body) for one in reachable],
-            "unreachable": [one.document["id"] for one in mine if one not in reachable],
-        }
+        away = [one.document["id"] for one in mine if one.document["id"] in self.unreachable]
+        back = [one for one in mine if one.document["id"] not in away]
+        free = [
+            attempt
+            for attempt in open_attempts
+            if attempt.worker_id is None and attempt.document["id"] not in self.unreachable
+        ]
+        granted = back + free[: max(0, body["count"] - len(mine))]
+        answer = {"attempts": [_grant(one, body) for one in granted], "unreachable": away}
         return httpx.Response(200, json=answer)
 
     def _observe(self, attempt_id: str, body: dict[str, Any]) -> httpx.Response:

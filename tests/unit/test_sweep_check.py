@@ -8,7 +8,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from service.cli import sweep_check
+from service.cli.sweep import check as sweep_check
 
 GOOD = """method: bayes
 metric: {name: accuracy, goal: maximize}

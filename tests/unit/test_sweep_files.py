@@ -6,17 +6,14 @@ from typing import Any
 
 import pytest
 
-from service.api.sweep_bodies import CreateSweepBody
-from service.domain.errors import InvalidSweepFile
+from service.api.bodies import ComponentBody
+from service.api.study_bodies import ObjectiveBody, RetryBody
+from service.api.sweep_bodies import CreateSweepBody, ProcessLaunchBody, SweepBudgetBody
+from service.domain.commands import MACROS, find_macro_problem
+from service.domain.errors import FieldError, InvalidSweepFile
 from service.schedulers.executors.process.commands import CommandContext, build_command
-from service.sweep_files import (
-    MACROS,
-    Dialect,
-    SweepFile,
-    convert_parameter,
-    find_macro_problem,
-    read_sweep_file,
-)
+from service.sweep_files import Dialect, SweepFile, convert_parameter, read_sweep_file
+from service.sweep_files.body_parts import KEYS_OF_OBJECTIVE, KEYS_OF_PARTS
 from service.sweep_files.documents import MAX_BYTES, MAX_PARTS
 from service.sweep_files.native import KEYS
 
@@ -118,7 +115,7 @@ def test_everything_at_once() -> None:
         },
     }
     assert [note.partition(":")[0] for note in file.notes] == [
-        f"line {n}" for n in (4, 7, 8, 9, 10)
+        f"line {n}" for n in (2, 3, 4, 7, 8, 9, 10)
     ]
     CreateSweepBody.model_validate(file.document)
 
@@ -249,6 +246,28 @@ def test_several_metrics_are_several_objectives() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "budget"),
+    [
+        ("budget: null", {"max_failures": None}),
+        ("budget: null\nrun_cap: 5", {"max_failures": None, "max_trials": 5}),
+        ("budget: {}", None),
+    ],
+)
+def test_no_budget_is_no_limit(keys: str, budget: Any) -> None:
+    document = read_sweep_file(SMALLEST + keys).document
+
+    assert document.get("budget") == budget
+    body = CreateSweepBody.model_validate({"name": "a"} | document)
+    assert body.budget is not None
+    assert body.budget.max_failures == (10 if budget is None else None)
+
+
+@pytest.mark.parametrize("key", ["queue", "directory", "timeout_seconds", "stop_seconds"])
+def test_null_is_said_to_whoever_takes_the_body(key: str) -> None:
+    assert read_sweep_file(f"{SMALLEST}{key}: null\n").document["launch"][key] is None
+
+
 def test_what_the_file_leaves_open_is_filled_in() -> None:
     named = SMALLEST + "name: mine\ndirectory: /srv\n"
 
@@ -334,6 +353,24 @@ def test_json_escapes_are_read() -> None:
 
 def test_our_own_form_has_the_fields_of_the_body() -> None:
     assert set(KEYS) == set(CreateSweepBody.model_fields)
+    for part, body in {
+        "launch": ProcessLaunchBody,
+        "budget": SweepBudgetBody,
+        "retry": RetryBody,
+        "sampler": ComponentBody,
+        "pruner": ComponentBody,
+    }.items():
+        assert set(KEYS_OF_PARTS[part]) == set(body.model_fields)
+    assert set(KEYS_OF_OBJECTIVE) == set(ObjectiveBody.model_fields)
+
+
+def test_what_our_own_form_lacks_is_named() -> None:
+    file = read_sweep_file("objectives:\n- {name: loss}\nlaunch: {program: p}\n")
+
+    lacking = file.place_error(FieldError("objectives.0.direction", "Field required"))
+
+    assert lacking == FieldError("objectives.0.direction", "line 2: Field required")
+    assert file.place_error(FieldError("seed", "wrong")) is None
 
 
 @pytest.mark.parametrize(
@@ -409,8 +446,27 @@ def test_a_bomb_of_anchors_is_refused() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
 
     assert refusals("\n".join(lines)) == {
-        "file": f"line 6: A sweep file has at most {MAX_PARTS} parts."
+        "file": f"line 6: A sweep file has at most {MAX_PARTS} parts; long ones count as several."
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"launch: {{program: a, command: [&a {'x' * 100_000}{', *a' * 1000}]}}",
+        f"launch: {{program: a}}\nspace:\n  ? {'k' * 100_000}\n  : [{'1, ' * 1000}]",
+    ],
+    ids=["repeated by an anchor", "named by its path"],
+)
+def test_what_is_long_and_told_again_and_again_is_refused(text: str) -> None:
+    assert "long ones count as several" in refusals(text)["file"]
+
+
+def test_a_file_of_many_parts_is_read_in_one_pass() -> None:
+    """Were each part to look at all others, this would take longer than a test may."""
+    unknown = "".join(f"  k{n}: 1\n" for n in range(48_000))
+
+    assert len(refusals(f"{SMALLEST}budget:\n{unknown}")) == 100
 
 
 def test_large_and_deep_files_are_refused() -> None:

@@ -11,16 +11,21 @@ from asktell._records import read_trial
 from rich.console import Console
 
 from service.cli.documents import to_document
-from service.cli.sweep_live import LineView, TerminalView
-from service.cli.sweep_run import Wishes, apply_wishes, build_name
-from service.cli.sweep_seen import Seen
-from service.cli.sweep_words import describe_failure, describe_params, format_age, format_duration
+from service.cli.sweep.descriptions import (
+    describe_failure,
+    describe_params,
+    format_age,
+    format_duration,
+)
+from service.cli.sweep.live import LineView, TerminalView
+from service.cli.sweep.run import Wishes, apply_wishes, build_name
+from service.cli.sweep.snapshots import Snapshot
 from tests.sdk.scripts import TOLD
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def build_seen(
+def build_snapshot(
     *,
     complete: int = 0,
     pruned: int = 0,
@@ -31,7 +36,7 @@ def build_seen(
     best: float | None = None,
     failure: str | None = None,
     hint: str | None = None,
-) -> Seen:
+) -> Snapshot:
     ended = complete + pruned + fail
     counts = asktell.TrialCounts(0, running, complete, pruned, fail, ended + running)
     study = asktell.StudySummary(
@@ -54,7 +59,7 @@ def build_seen(
     if best is not None:
         params = {"lr": 0.012345678, "model": {"layers": 2}}
         found = read_trial(TOLD | {"number": 3, "values": [best], "params": params})
-    return Seen(summary, found, None if failure is None else build_attempt(failure), hint)
+    return Snapshot(summary, found, None if failure is None else build_attempt(failure), hint)
 
 
 def build_attempt(reason: str | None, **changes: Any) -> asktell.Attempt:
@@ -87,11 +92,11 @@ class Screen:
         console = Console(file=self.file, force_terminal=True, width=120, color_system=None)
         self.view = TerminalView(console, lambda: self.seconds)
 
-    def show(self, seen: Seen) -> list[str]:
+    def show(self, snapshot: Snapshot) -> list[str]:
         """The lines that were drawn."""
         self.file.seek(0)
         self.file.truncate()
-        self.view.show(seen)
+        self.view.show(snapshot)
         return [line.strip() for line in self.file.getvalue().splitlines()]
 
 
@@ -101,10 +106,10 @@ def screen() -> Screen:
 
 
 def test_a_terminal_shows_all_that_matters(screen: Screen) -> None:
-    seen = build_seen(
+    snapshot = build_snapshot(
         complete=2, pruned=1, fail=1, running=2, best=0.9312, failure="exit code 1", hint="no room"
     )
-    text = "\n".join(screen.show(seen))
+    text = "\n".join(screen.show(snapshot))
     bar = "█" * 10 + "▓" * 5 + "×" * 5 + "▒" * 10 + "·" * 10
     assert f"{bar}  2 complete, 1 pruned, 1 failed, 2 running, 2 left" in text
     assert "digits: active" in text
@@ -116,30 +121,30 @@ def test_a_terminal_shows_all_that_matters(screen: Screen) -> None:
 
 
 def test_a_sweep_without_a_limit_has_a_bar_of_what_there_is(screen: Screen) -> None:
-    text = "\n".join(screen.show(build_seen(complete=1, running=1, max_trials=None)))
+    text = "\n".join(screen.show(build_snapshot(complete=1, running=1, max_trials=None)))
     assert "█" * 20 + "▒" * 20 + "  1 complete, 0 pruned, 0 failed, 1 running" in text
     assert "left" not in text
     screen.view.close()
 
 
 def test_the_time_to_go_follows_from_the_pace_seen(screen: Screen) -> None:
-    assert "to go" not in "\n".join(screen.show(build_seen(complete=2)))
+    assert "to go" not in "\n".join(screen.show(build_snapshot(complete=2)))
     screen.seconds += 30
-    assert "to go" not in "\n".join(screen.show(build_seen(complete=2)))
+    assert "to go" not in "\n".join(screen.show(build_snapshot(complete=2)))
     screen.seconds += 30
-    assert "about 2 min to go" in "\n".join(screen.show(build_seen(complete=4)))
-    assert "to go" not in "\n".join(screen.show(build_seen(complete=5, state="stopping")))
+    assert "about 2 min to go" in "\n".join(screen.show(build_snapshot(complete=4)))
+    assert "to go" not in "\n".join(screen.show(build_snapshot(complete=5, state="stopping")))
     screen.view.close()
 
 
 def test_a_pipe_gets_a_line_for_each_change() -> None:
     lines: list[str] = []
     view = LineView(lines.append)
-    view.show(build_seen(hint="no worker"))
-    view.show(build_seen(hint="no worker"))
-    view.show(build_seen(running=1))
-    view.show(build_seen(complete=1, best=0.5, failure="a\n  b"))
-    view.show(build_seen(complete=1, best=0.5, failure="a\n  b"))
+    view.show(build_snapshot(hint="no worker"))
+    view.show(build_snapshot(hint="no worker"))
+    view.show(build_snapshot(running=1))
+    view.show(build_snapshot(complete=1, best=0.5, failure="a\n  b"))
+    view.show(build_snapshot(complete=1, best=0.5, failure="a\n  b"))
     assert lines == [
         "0 complete, 0 pruned, 0 failed, 0 running, 8 left",
         "no worker",
@@ -150,7 +155,7 @@ def test_a_pipe_gets_a_line_for_each_change() -> None:
 
 
 def test_a_program_cannot_colour_the_terminal(screen: Screen) -> None:
-    text = "\n".join(screen.show(build_seen(failure="[red]x[/red] \x1b[31mred\x1b[0m\x07")))
+    text = "\n".join(screen.show(build_snapshot(failure="[red]x[/red] \x1b[31mred\x1b[0m\x07")))
     assert "[red]x[/red]" in text
     assert "\x1b[31m" not in text
     assert "\x07" not in text

@@ -321,6 +321,22 @@ def test_a_folder_is_one_workers_and_keeps_its_id(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_that_was_copied_to_another_machine_is_another_workers(tmp_path: Path) -> None:
+    with open_workdir(tmp_path, host="gpu-1") as first:
+        worker_id = first.worker_id
+    with structlog.testing.capture_logs() as lines, open_workdir(tmp_path, host="gpu-2") as copied:
+        copied_id = copied.worker_id
+    assert copied_id != worker_id
+    (line,) = lines
+    assert (line["event"], line["former_host"], line["host"]) == (
+        "worker.renewed",
+        "gpu-1",
+        "gpu-2",
+    )
+    with open_workdir(tmp_path, host="gpu-2") as again:
+        assert again.worker_id == copied_id
+
+
 def test_a_folder_with_a_broken_identity_is_refused(tmp_path: Path) -> None:
     (tmp_path / "worker.json").write_text("{")
     with pytest.raises(WorkdirUnusable, match="delete it"), open_workdir(tmp_path):

@@ -70,9 +70,14 @@ def test_a_private_server_runs_any_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"host": "0.0.0.0"}, {"database_url": "postgresql://user@db/asktell"}]
+    "settings",
+    [
+        {"host": "0.0.0.0"},
+        {"database_url": "postgresql://user@db/asktell"},
+        {"allowed_hosts": ("asktell.example",)},
+    ],
 )
-def test_any_other_server_runs_what_is_in_the_workers_folder(settings: dict[str, str]) -> None:
+def test_any_other_server_runs_what_is_in_the_workers_folder(settings: dict[str, Any]) -> None:
     assert decide_for(**settings)["allow_programs"] == ["/data/inner-worker/*"]
 
 

@@ -8,7 +8,9 @@ own. A worker
 3. launches each one, with the attempt's token in ASKTELL_TOKEN so that its program may report;
 4. observes each one about once a second, which renews its lease, and does what the answer says:
    ends the program if `stop` says so, forgets it once an `ending` was answered;
-5. ends the program of an attempt at once when one of `GONE_CODES` refuses an observation.
+5. ends the program of an attempt at once when one of `GONE_CODES` refuses an observation;
+6. claims every few seconds, with a count of 0 if need be, while an answer names attempts as
+   unreachable, and ends the programs of those that it neither gets back nor finds named again.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ class Claimed:
 
     Attributes:
         unreachable: Ids of attempts that the worker has and does not hold, and that it cannot be
-            given just now: their programs are to be left alone.
+            given just now: their programs are to be left alone and keep their slots. What a later
+            answer neither names nor gives back is not this worker's any more.
     """
 
     attempts: Sequence[ClaimedAttempt]
@@ -230,7 +233,8 @@ class WorkerClient:
         """Attempts for this worker: what it has but does not hold, and up to `count` new ones.
 
         What it has but does not hold comes from an answer that was lost, or an earlier life of
-        the worker; it comes whatever the count.
+        the worker; it comes whatever the count. The server takes it off the count, and what is
+        unreachable as well.
 
         Args:
             worker_id: As registered, and so are name, host, queue and executors.

@@ -8,6 +8,7 @@ import { WorkersLists, sumSlots } from "./workers_lists.js";
 
 const LIMIT = 200;
 const TYPING_PAUSE_MS = 200;
+const OVER = new Set(["finished", "failed", "cancelled"]);
 
 const find = (id) => document.getElementById(id);
 const filter = find("filter");
@@ -64,7 +65,9 @@ function buildQuery() {
 }
 
 function showSweeps({ sweeps, next_cursor: nextCursor }) {
-  tables.sweeps.show(sweeps);
+  const isOver = ({ sweep }) => OVER.has(sweep.state);
+  // What goes on comes first, both parts by name as they are listed.
+  tables.sweeps.show([...sweeps.filter((each) => !isOver(each)), ...sweeps.filter(isOver)]);
   showTotal("sweeps", sweeps, nextCursor);
   const filtered = filter.value !== "";
   find("sweeps-none-yet").hidden = sweeps.length > 0 || filtered;
