@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from service.api.bodies import Body
 from service.api.fields import Count, FiniteNumber, Seconds, Text
 from service.api.study_bodies import BudgetBody, CreateStudyBody
+from service.domain.commands import find_macro_problem, find_program_problem
 from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.sweeps import DEFAULT_QUEUE, SWEEP_SETTINGS, LaunchSpec
 from service.engine.create import NewStudy
@@ -18,7 +19,6 @@ _MAX_PATH_LENGTH = 4096
 _MAX_PARTS = 1000
 _MAX_PART_LENGTH = 10_000
 _MAX_STOP_SECONDS = 3600
-_PROGRAM_MACRO = "${program}"
 
 
 def refuse_relative(path: str) -> str:
@@ -30,10 +30,17 @@ def refuse_relative(path: str) -> str:
     return path
 
 
+def refuse_odd_macro(item: str) -> str:
+    """An item of a command that can never be expanded would fail every attempt."""
+    if problem := find_macro_problem(item):
+        raise PydanticCustomError("macro", "{problem}", {"problem": problem})
+    return item
+
+
 Label = Annotated[Text, Field(min_length=1, max_length=MAX_LABEL_LENGTH)]
 Directory = Annotated[Text, Field(max_length=_MAX_PATH_LENGTH), AfterValidator(refuse_relative)]
 _Program = Annotated[Text, Field(min_length=1, max_length=_MAX_PATH_LENGTH)]
-_Part = Annotated[Text, Field(max_length=_MAX_PART_LENGTH)]
+_Part = Annotated[Text, Field(max_length=_MAX_PART_LENGTH), AfterValidator(refuse_odd_macro)]
 _Parts = Annotated[list[_Part], Field(min_length=1, max_length=_MAX_PARTS)]
 _MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
@@ -68,11 +75,8 @@ class ProcessLaunchBody(Body):
 
     @model_validator(mode="after")
     def _check_program(self) -> Self:
-        is_needed = self.command is None or any(_PROGRAM_MACRO in part for part in self.command)
-        if is_needed and self.program is None:
-            raise PydanticCustomError(
-                "program", "give the program to launch, or a command without ${program}"
-            )
+        if problem := find_program_problem(self.command, self.program):
+            raise PydanticCustomError("program", "{problem}", {"problem": problem})
         return self
 
     def to_launch(self) -> LaunchSpec:

@@ -165,8 +165,4 @@ def _place_error(error: Invalid, file: SweepFile) -> Invalid:
 
 
 def _place(error: FieldError, file: SweepFile) -> FieldError:
-    """Says of an error where in the file it is, in the file's own words."""
-    place = file.find_place(error.field)
-    if place is None:
-        return error
-    return FieldError(place.key, f"line {place.line}: {error.message}")
+    return file.place_error(error) or error

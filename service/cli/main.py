@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import db, login_link, serve, study, sweep, token, worker
+from service.cli import db, login_link, serve, study, token, worker
+from service.cli.sweep import commands as sweep
 
 app = typer.Typer(
     name="asktell",

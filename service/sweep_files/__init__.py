@@ -1,16 +1,13 @@
 """Sweep files: those of Weights & Biases and our own, as the body of `POST /sweeps`."""
 
-from service.sweep_files.commands import MACROS, find_macro_problem
 from service.sweep_files.read import read_sweep_file
 from service.sweep_files.sweep_file import Dialect, Place, SweepFile
 from service.sweep_files.wandb_parameters import convert_parameter
 
 __all__ = [
-    "MACROS",
     "Dialect",
     "Place",
     "SweepFile",
     "convert_parameter",
-    "find_macro_problem",
     "read_sweep_file",
 ]

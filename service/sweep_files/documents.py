@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,10 @@ from service.sweep_files.problems import Problems
 
 MAX_BYTES = 2**20
 MAX_PARTS = 100_000
-"""Of a document, each use of an anchor counted."""
+"""Of a document; each use of an anchor counts, and each 100 characters of a part and its path."""
 
 _MAX_DEPTH = 64
+_CHARACTERS_OF_PART = 100
 _MERGE = "<<"
 _KEY = ""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,7 +37,6 @@ _SURROGATES = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Document:
     """What a file says.
 
@@ -44,8 +44,10 @@ class Document:
         lines: Of every part by its path, from 1. Parts of what an anchor repeats are left out.
     """
 
-    content: Any
-    lines: Mapping[Path, int]
+    def __init__(self, content: Any, lines: Mapping[Path, int]) -> None:
+        self.content = content
+        self.lines = lines
+        self._inner = _group_by_outer(lines)
 
     def find_line(self, path: Path) -> int:
         """The line of a part, or of the nearest part around it."""
@@ -54,8 +56,19 @@ class Document:
         return self.lines[path]
 
     def list_under(self, path: Path) -> list[Path]:
-        """A part and all the parts in it; looks through the whole file."""
-        return [each for each in self.lines if each[: len(path)] == path]
+        """A part and all the parts in it."""
+        found = [path] if path in self.lines else []
+        for each in found:
+            found += self._inner.get(each, ())
+        return found
+
+
+def _group_by_outer(lines: Mapping[Path, int]) -> Mapping[Path, Sequence[Path]]:
+    groups: dict[Path, list[Path]] = {}
+    for path in lines:
+        if path:
+            groups.setdefault(path[:-1], []).append(path)
+    return groups
 
 
 def read_document(text: str, *, keeps_text: Callable[[Path], bool], problems: Problems) -> Document:
@@ -156,7 +169,8 @@ class _Reader:
 
     def _read_part(self, event: events.Event, path: Path) -> Any:
         self._lines.setdefault(path, _line_of(event))
-        self._count(event, 1)
+        before = self._n_parts
+        self._count(event, 1 + _count_characters(event, path) // _CHARACTERS_OF_PART)
         if len(path) > _MAX_DEPTH:
             raise _refusal(_line_of(event), f"This is nested more than {_MAX_DEPTH} deep.")
         match event:
@@ -168,7 +182,6 @@ class _Reader:
                 read = self._read_sequence
             case _:
                 read = self._read_mapping
-        before = self._n_parts
         content = read(event, path)
         if isinstance(event, events.NodeEvent) and event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(content, self._n_parts - before)
@@ -184,7 +197,10 @@ class _Reader:
     def _count(self, event: events.Event, n_parts: int) -> None:
         self._n_parts += n_parts
         if self._n_parts > MAX_PARTS:
-            raise _refusal(_line_of(event), f"A sweep file has at most {MAX_PARTS} parts.")
+            raise _refusal(
+                _line_of(event),
+                f"A sweep file has at most {MAX_PARTS} parts; long ones count as several.",
+            )
 
     def _read_sequence(self, event: events.SequenceStartEvent, path: Path) -> list[Any]:
         self._check_tag(event, "seq", path)
@@ -217,7 +233,8 @@ class _Reader:
     def _read_key(self, event: events.Event, path: Path) -> str:
         found = self._read_part(event, (*path, _KEY))
         if isinstance(event, events.ScalarEvent):
-            if not isinstance(found, str):
+            # `on`, a key of `retry`, is a truth value to YAML 1.1, and so are yes, no and off.
+            if not isinstance(found, str | bool):
                 shown = event.value[:60]
                 self._refuse(
                     event,
@@ -233,7 +250,8 @@ class _Reader:
         found = self._read_part(next(self._events), (*path, _MERGE))
         for other in found if isinstance(found, list) else [found]:
             if isinstance(other, dict):
-                mapping.merged = {**other, **mapping.merged}
+                for name, content in other.items():
+                    mapping.merged.setdefault(name, content)
             else:
                 self._refuse(event, (*path, _MERGE), "Only mappings can be merged with `<<`.")
 
@@ -297,6 +315,12 @@ class _Reader:
 
     def _refuse(self, event: events.Event, path: Path, message: str) -> None:
         self._problems.refuse(".".join(map(str, path)), _line_of(event), message)
+
+
+def _count_characters(event: events.Event, path: Path) -> int:
+    """Of the part and of its dotted path, both of which are told again and again."""
+    text = event.value if isinstance(event, events.ScalarEvent) else ""
+    return len(text) + sum(len(name) for name in path if isinstance(name, str))
 
 
 def _line_of(event: events.Event) -> int:

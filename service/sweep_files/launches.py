@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from service.sweep_files.commands import find_macro_problem
+from service.domain.commands import find_macro_problem, find_program_problem
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
-
-_PROGRAM = "${program}"
 
 
 def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:
@@ -23,11 +21,8 @@ def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:
     for index, item in enumerate(command or ()):
         if problem := find_macro_problem(item):
             draft.refuse((*path, "command", index), problem)
-    if launch.get("program") is None and (command is None or _PROGRAM in command):
-        draft.refuse(
-            (*path, "program"),
-            f"Say what to launch: a program, or a command without {_PROGRAM}.",
-        )
+    if problem := find_program_problem(command, launch.get("program")):
+        draft.refuse((*path, "program" if command is None else "command"), problem)
 
 
 def _is_list_of_texts(command: Any) -> bool:

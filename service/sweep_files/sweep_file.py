@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from service.domain.errors import FieldError
+
 
 class Dialect(StrEnum):
     """How a sweep file is written: as Weights & Biases has it, or as our API has it."""
@@ -56,6 +58,16 @@ class SweepFile:
         found = [self._find_nearest(f"{prefix}{path}") for prefix in ("", "space.")]
         _, place = max(found, key=lambda each: each[0])
         return place
+
+    def place_error(self, error: FieldError) -> FieldError | None:
+        """An error about the document as one about the file, or None if it is about neither."""
+        place = self.find_place(error.field)
+        if place is None:
+            return None
+        # What the file lacks is named, too, if both agree on what is around it.
+        is_lacking = error.field.rpartition(".")[0] == place.key
+        key = error.field if is_lacking else place.key
+        return FieldError(key, f"line {place.line}: {error.message}")
 
     def _find_nearest(self, path: str) -> tuple[int, Place | None]:
         """The nearest part, and how many names of the path, counted from the end, it lacks."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service.search_space import SearchSpace, describe, find_number_problem
+from service.sweep_files.body_parts import KEYS_OF_PARTS, refuse_unknown_in_part, take_over_part
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
 from service.sweep_files.launches import check_program
@@ -23,6 +24,8 @@ _WITHOUT_EFFECT = {
     "entity": "There are no entities here, so this has no effect.",
     "project": "There are no projects here, so this has no effect.",
     "controller": "The server is the controller of every sweep, so this has no effect.",
+    "apiVersion": "There is one version of this form, so this has no effect.",
+    "kind": "Every file is a sweep here, so this has no effect.",
 }
 _UNSUPPORTED = ("scheduler", "launch", "job", "image_uri")
 # Ours, which W&B does not know.
@@ -40,8 +43,6 @@ _KEYS = (
     "command",
     "name",
     "description",
-    "apiVersion",
-    "kind",
     *_WITHOUT_EFFECT,
     *_UNSUPPORTED,
     "budget",
@@ -91,7 +92,7 @@ def _read_method(draft: Draft, sweep: Mapping[str, Any]) -> None:
         draft.put(("sampler",), {"type": _SAMPLERS[method]}, ("method",))
     for key in _list_given(sweep, _OF_CUSTOM):
         if method == "custom":
-            draft.take_over((key,), (key,))
+            take_over_part(draft, key)
         else:
             draft.refuse((key,), f"This needs `method: custom`; {method} stands for a sampler.")
     if method == "bayes":
@@ -125,7 +126,7 @@ def _read_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
 
 def _read_several_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
     metrics = sweep["metrics"]
-    if sweep.get("method") in _SAMPLERS:
+    if sweep.get("method") in (*_SAMPLERS,):
         draft.refuse(("metrics",), "Several metrics need `method: custom`.")
     if not isinstance(metrics, list) or len(metrics) < 2:
         draft.refuse(("metrics",), "This is a list of two metrics or more.")
@@ -137,10 +138,17 @@ def _read_several_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
     draft.put(("objectives",), found, ("metrics",))
     for index in range(len(metrics)):
         draft.link(("objectives", index), ("metrics", index))
-    names = [objective["name"] for objective in found if objective]
-    for index, name in enumerate(names):
-        if name in names[:index]:
+    _refuse_repeated_names(draft, found)
+
+
+def _refuse_repeated_names(draft: Draft, objectives: Iterable[dict[str, Any] | None]) -> None:
+    seen: set[str] = set()
+    for index, objective in enumerate(objectives):
+        name = objective["name"] if objective else None
+        if isinstance(name, str) and name in seen:
             draft.refuse(("metrics", index, "name"), f"{describe(name)} is there twice.")
+        elif isinstance(name, str):
+            seen.add(name)
 
 
 def _read_metric(draft: Draft, metric: Any, path: Path) -> dict[str, Any] | None:
@@ -214,7 +222,7 @@ def _check_hyperband(draft: Draft, args: Mapping[str, Any], path: Path) -> None:
 
 def _read_settings(draft: Draft, sweep: Mapping[str, Any]) -> None:
     for key in _list_given(sweep, _OF_STUDY):
-        draft.take_over((key,), (key,))
+        take_over_part(draft, key)
     _read_budget(draft, sweep)
     if "run_cap" in sweep:
         cap = sweep["run_cap"]
@@ -224,8 +232,11 @@ def _read_settings(draft: Draft, sweep: Mapping[str, Any]) -> None:
 
 
 def _read_budget(draft: Draft, sweep: Mapping[str, Any]) -> None:
-    budget = sweep.get("budget")
+    if "budget" not in sweep:
+        return
+    budget = sweep["budget"]
     if budget is None:
+        draft.put(("budget", "max_failures"), None, ("budget",))
         return
     if not isinstance(budget, dict):
         draft.refuse(("budget",), "A budget is written {max_trials: 100}.")
@@ -235,15 +246,15 @@ def _read_budget(draft: Draft, sweep: Mapping[str, Any]) -> None:
         draft.refuse(("budget", "max_trials"), "`run_cap` says the same; leave one out.")
     if isinstance(metric, dict) and "target" in metric and "target" in budget:
         draft.refuse(("budget", "target"), "The metric has a target; leave one out.")
-    for key in budget:
+    refuse_unknown_in_part(draft, "budget")
+    for key in _list_given(budget, KEYS_OF_PARTS["budget"]):
         draft.take_over(("budget", key), ("budget", key))
 
 
 def _read_launch(draft: Draft, sweep: Mapping[str, Any]) -> None:
     draft.put(("launch", "executor"), "process", ())
-    for key in ("program", "command", *_OF_LAUNCH):
-        if sweep.get(key) is not None:
-            draft.take_over(("launch", key), (key,))
+    for key in _list_given(sweep, ("program", "command", *_OF_LAUNCH)):
+        draft.take_over(("launch", key), (key,))
     check_program(draft, sweep, ())
 
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 
 from service.cli.failures import CannotStart
 from service.cli.main import app as command_line
-from service.cli.sweep_live import LineView
-from service.cli.sweep_seen import Lookout, Seen
-from service.cli.sweep_watch import Choice, Watch
+from service.cli.sweep.live import LineView
+from service.cli.sweep.snapshots import Snapshot, Snapshots
+from service.cli.sweep.watch import Choice, Watch
 from tests.api.conftest import TOKEN
 from tests.api.served import serve_app
 from tests.api.sweep_use import claim, end, send_log
@@ -189,6 +189,14 @@ async def test_changes_state(run: Run, api: httpx.AsyncClient, sweep: str) -> No
     assert "sweep-not-found" in missing.stderr
 
 
+async def test_changes_limits_of_a_sweep(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
+    assert (await run("set", sweep, "--trials", "7", "--max-failures", "3")).exit_code == 0
+    settings = (await api.get(f"/studies/{sweep}")).json()
+    assert settings["budget"]["max_trials"] == 7
+    assert settings["budget"]["max_failures"] == 3
+    assert "--trials" in (await run("set", sweep)).stderr
+
+
 async def test_prints_and_follows_logs(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
     none = await run("logs", sweep)
     assert none.exit_code == 1
@@ -238,13 +246,13 @@ class Keys:
         raise choice
 
 
-async def watch(url: str, name: str, keys: Keys) -> tuple[Seen | None, list[str]]:
+async def watch(url: str, name: str, keys: Keys) -> tuple[Snapshot | None, list[str]]:
     said: list[str] = []
 
-    def run_watch() -> Seen | None:
+    def run_watch() -> Snapshot | None:
         with asktell.Client(url, TOKEN) as client:
             return Watch(
-                Lookout(client, name).look,
+                Snapshots(client, name).take,
                 client.get_sweep(name),
                 LineView(said.append),
                 wait=keys.wait,
@@ -258,8 +266,8 @@ async def watch(url: str, name: str, keys: Keys) -> tuple[Seen | None, list[str]
 async def test_ctrl_c_may_detach(
     url: str, api: httpx.AsyncClient, sweep: str, choice: Choice | type[KeyboardInterrupt]
 ) -> None:
-    seen, _ = await watch(url, sweep, Keys(Choice.WATCH, choice))
-    assert seen is None
+    snapshot, _ = await watch(url, sweep, Keys(Choice.WATCH, choice))
+    assert snapshot is None
     assert (await api.get("/sweeps/s")).json()["sweep"]["state"] == "active"
 
 
@@ -267,21 +275,21 @@ async def test_ctrl_c_may_detach(
     ("choice", "state"), [(Choice.STOP, "finished"), (Choice.CANCEL, "cancelled")]
 )
 async def test_ctrl_c_may_end_the_sweep(url: str, sweep: str, choice: Choice, state: str) -> None:
-    seen, said = await watch(url, sweep, Keys(choice))
-    assert seen is not None
-    assert seen.summary.state == state
-    assert not seen.has_succeeded
+    snapshot, said = await watch(url, sweep, Keys(choice))
+    assert snapshot is not None
+    assert snapshot.summary.state == state
+    assert not snapshot.has_succeeded
     assert len(said) >= 2
 
 
 class Flaky:
     """A look at a sweep that fails as often as a server that is being restarted."""
 
-    def __init__(self, look: Callable[[], Seen], failures: int) -> None:
+    def __init__(self, look: Callable[[], Snapshot], failures: int) -> None:
         self._look = look
         self._failures = failures
 
-    def __call__(self) -> Seen:
+    def __call__(self) -> Snapshot:
         if self._failures:
             self._failures -= 1
             raise asktell.ApiConnectionError("Connection refused.")
@@ -295,9 +303,9 @@ async def test_a_restart_of_the_server_does_not_end_the_view(
     await run("cancel", sweep)
     said: list[str] = []
 
-    def run_watch() -> Seen | None:
+    def run_watch() -> Snapshot | None:
         with asktell.Client(url, TOKEN) as client:
-            look = Flaky(Lookout(client, sweep).look, failures)
+            look = Flaky(Snapshots(client, sweep).take, failures)
             view = LineView(said.append)
             keys = Keys()
             return Watch(
@@ -305,9 +313,9 @@ async def test_a_restart_of_the_server_does_not_end_the_view(
             ).run()
 
     if failures < 600:
-        seen = await asyncio.to_thread(run_watch)
-        assert seen is not None
-        assert seen.summary.state == "cancelled"
+        snapshot = await asyncio.to_thread(run_watch)
+        assert snapshot is not None
+        assert snapshot.summary.state == "cancelled"
         assert said[:2] == [
             "the server does not answer; the sweep goes on with it, still trying …",
             "the server answers again",

@@ -150,6 +150,8 @@ async def test_a_file_without_a_name_gets_one(api: httpx.AsyncClient) -> None:
     [
         ("method: random\nparamters: {}\n", "invalid-sweep-file", "paramters", 2),
         (WANDB_FILE + "seed: -1\n", "invalid-request", "seed", 12),
+        (WANDB_FILE + "queue: null\n", "invalid-request", "queue", 12),
+        ("objectives: [{name: a}]\nlaunch: {program: a}", None, "objectives.0.direction", 1),
         (WANDB_FILE + "directory: here\n", "invalid-request", "directory", 12),
         (WANDB_FILE.replace("0.1", "1.0e-6"), None, "parameters.lr", 8),
         (CUSTOM_FILE + "sampler: {type: No_}\n", "invalid-sampler", "sampler.type", 12),
@@ -168,6 +170,29 @@ async def test_what_is_wrong_in_a_file_is_named_by_key_and_line(
         (field,) = (each for each in messages if each.startswith(key))
         assert messages[field].startswith(f"line {line}: ")
         assert ": line " in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("launch", "field"),
+    [
+        ({"command": ["${interpeter}", "x.py"]}, "launch.command.0"),
+        ({"command": ["pre${program}"], "program": "x.py"}, "launch.command.0"),
+        ({"command": ["./run", "${envvar:lower}"]}, "launch.command.1"),
+        ({"command": ["./run", "${envvar:ASKTELL_TOKEN}"]}, "launch.command.1"),
+        ({"command": ["${env}", "${program}"]}, "launch"),
+        ({"command": ["${env}", "${interpreter}"]}, "launch"),
+        ({"command": [""]}, "launch"),
+        ({}, "launch"),
+    ],
+)
+async def test_what_can_never_be_launched_is_refused(
+    api: httpx.AsyncClient, launch: dict[str, object], field: str
+) -> None:
+    body = {"name": "digits", "direction": "minimize", "launch": launch}
+
+    problem = assert_problem(await api.post("/sweeps", json=body), 422, "invalid-request")
+
+    assert list(get_fields(problem)) == [field]
 
 
 async def test_what_a_file_leaves_open_is_asked_of_files_only(api: httpx.AsyncClient) -> None:

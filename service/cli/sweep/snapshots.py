@@ -9,7 +9,7 @@ _BAD_ENDS = ("failed", "lost")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """A sweep at one moment.
 
     Attributes:
@@ -44,7 +44,7 @@ class Seen:
         return summary.state == "finished" and summary.study.counts.complete > 0
 
 
-class Lookout:
+class Snapshots:
     """Looks at one sweep again and again; asks for details only when they have changed.
 
     Args:
@@ -60,7 +60,7 @@ class Lookout:
         self._failure: asktell.Attempt | None = None
         self._failures_seen = 0
 
-    def look(self) -> Seen:
+    def take(self) -> Snapshot:
         """The sweep as it is now.
 
         Raises:
@@ -70,7 +70,7 @@ class Lookout:
             self._opened = self._client.get_sweep(self._name)
         sweep = self._opened
         summary = sweep.summary()
-        return Seen(
+        return Snapshot(
             summary,
             self._find_best(sweep, summary),
             self._find_failure(sweep, summary),

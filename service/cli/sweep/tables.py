@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.sweep_seen import Seen
-from service.cli.sweep_words import (
+from service.cli.sweep.descriptions import (
     describe_best,
     describe_counts,
     describe_failure,
@@ -19,6 +18,7 @@ from service.cli.sweep_words import (
     format_number,
     to_line,
 )
+from service.cli.sweep.snapshots import Snapshot
 
 _OVER_HEADS = ("sweep", "state", "trials", "best", "running", "queue", "waiting for")
 _ATTEMPT_HEADS = ("attempt", "state", "worker", "claimed", "exit", "reason")
@@ -46,19 +46,19 @@ def print_sweeps(sweeps: Sequence[asktell.SweepSummary], now: datetime) -> None:
 
 
 def print_sweep(
-    seen: Seen,
+    snapshot: Snapshot,
     attempts: Iterable[asktell.Attempt],
     failures: Sequence[asktell.Attempt],
     now: datetime,
 ) -> None:
     """One sweep with its newest attempts and its last failures."""
     console = _open_console()
-    summary = seen.summary
+    summary = snapshot.summary
     why = f" ({summary.study.stop_reason})" if summary.study.stop_reason else ""
-    lines = [f"{to_line(summary.name)}: {summary.state}{why}", describe_counts(seen)]
-    if seen.best is not None:
-        lines += [str(describe_best(seen)), f"  {describe_params(seen.best.params)}"]
-    lines += [seen.hint] if seen.hint else []
+    lines = [f"{to_line(summary.name)}: {summary.state}{why}", describe_counts(snapshot)]
+    if snapshot.best is not None:
+        lines += [str(describe_best(snapshot)), f"  {describe_params(snapshot.best.params)}"]
+    lines += [snapshot.hint] if snapshot.hint else []
     lines += [describe_failure(attempt) for attempt in failures]
     for line in lines:
         console.print(line, markup=False, highlight=False)

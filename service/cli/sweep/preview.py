@@ -113,7 +113,4 @@ def _place_all(errors: Any, file: SweepFile) -> InvalidSweepFile:
 
 
 def _place(error: FieldError, file: SweepFile) -> FieldError:
-    place = file.find_place(error.field)
-    if place is None:
-        return FieldError(error.field or "file", error.message)
-    return FieldError(place.key, f"line {place.line}: {error.message}")
+    return file.place_error(error) or FieldError(error.field or "file", error.message)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import asktell
 import typer
@@ -11,11 +11,11 @@ import typer
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep_check import check
-from service.cli.sweep_logs import logs
-from service.cli.sweep_run import run
-from service.cli.sweep_seen import Lookout
-from service.cli.sweep_tables import print_sweep, print_sweeps
+from service.cli.sweep.check import check
+from service.cli.sweep.logs import logs
+from service.cli.sweep.run import run
+from service.cli.sweep.snapshots import Snapshots
+from service.cli.sweep.tables import print_sweep, print_sweeps
 
 app = typer.Typer(
     help="Run sweeps: studies whose trials workers launch. Needs a running server.",
@@ -63,15 +63,15 @@ def show(
 ) -> None:
     """Show a sweep: its trials in numbers, the best one, the newest attempts, the last failures."""
     with explain_failures(), open_client(url, data_dir) as client:
-        seen = Lookout(client, name).look()
+        snapshot = Snapshots(client, name).take()
         sweep = client.get_sweep(name)
         attempts = list(islice(sweep.attempts(page_size=_ATTEMPTS_SHOWN), _ATTEMPTS_SHOWN))
         failed = sweep.attempts(_FAILED, page_size=_FAILURES_SHOWN)
         failures = list(islice(failed, _FAILURES_SHOWN))
     if as_json:
-        print_json({"sweep": seen.summary, "best": seen.best, "attempts": attempts})
+        print_json({"sweep": snapshot.summary, "best": snapshot.best, "attempts": attempts})
     else:
-        print_sweep(seen, attempts, failures, datetime.now(UTC))
+        print_sweep(snapshot, attempts, failures, datetime.now(UTC))
 
 
 @app.command()
@@ -126,6 +126,29 @@ def cancel(
         _tell_state(client.get_sweep(name).cancel(), as_json=as_json)
 
 
+@app.command("set")
+def set_limits(
+    name: NameArgument,
+    trials: Annotated[int | None, typer.Option(help="Trials in all.")] = None,
+    parallelism: Annotated[int | None, typer.Option(help="Trials at a time.")] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Failed trials in a row that end the sweep.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    data_dir: ServerDirOption = None,
+) -> None:
+    """Change the limits of a sweep; one that had come to a limit goes on if there is room again."""
+    budget = _leave_out_none(max_trials=trials, max_failures=max_failures)
+    changes = _leave_out_none(budget=budget or None, parallelism=parallelism)
+    with explain_failures(), open_client(url, data_dir) as client:
+        if not changes:
+            raise CannotStart("Say what to change: --trials, --parallelism or --max-failures.")
+        client.get_sweep(name).study.configure(**changes)
+        _tell_state(client.get_sweep(name).summary(), as_json=as_json)
+
+
 @app.command()
 def export(
     name: NameArgument,
@@ -152,6 +175,10 @@ def _tell_state(summary: asktell.SweepSummary, *, as_json: bool) -> None:
         print_json({"sweep": summary})
     else:
         typer.echo(f"Sweep {summary.name} is {summary.state}.")
+
+
+def _leave_out_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _write(path: Path, text: str) -> None:

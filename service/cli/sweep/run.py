@@ -16,10 +16,10 @@ from rich.console import Console
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep_live import LineView, SilentView, TerminalView, View
-from service.cli.sweep_seen import Lookout, Seen
-from service.cli.sweep_watch import Choice, Watch
-from service.cli.sweep_words import describe_best, describe_counts, describe_params
+from service.cli.sweep.descriptions import describe_best, describe_counts, describe_params
+from service.cli.sweep.live import LineView, SilentView, TerminalView, View
+from service.cli.sweep.snapshots import Snapshot, Snapshots
+from service.cli.sweep.watch import Choice, Watch
 
 EXIT_NOT_FINISHED = 1
 EXIT_DETACHED = 130
@@ -74,8 +74,8 @@ def run(
         if not as_json:
             _announce(sweep, client.url)
         with open_client(url, data_dir, **_IMPATIENT) as looking_client:
-            seen = _watch(Lookout(looking_client, sweep.name), sweep, is_silent=as_json)
-        _conclude(seen, sweep, as_json=as_json)
+            snapshot = _watch(Snapshots(looking_client, sweep.name), sweep, is_silent=as_json)
+        _conclude(snapshot, sweep, as_json=as_json)
 
 
 def build_name(file: Path, suffix: str) -> str:
@@ -159,10 +159,10 @@ def _tell_notes(sweep: asktell.Sweep) -> None:
         typer.echo(f"note: {note}")
 
 
-def _watch(lookout: Lookout, sweep: asktell.Sweep, *, is_silent: bool) -> Seen | None:
+def _watch(snapshots: Snapshots, sweep: asktell.Sweep, *, is_silent: bool) -> Snapshot | None:
     console = Console()
     watch = Watch(
-        lookout.look,
+        snapshots.take,
         sweep,
         SilentView() if is_silent else _open_view(console),
         wait=time.sleep,
@@ -192,15 +192,15 @@ def _ask_what_to_do() -> Choice:
                 return choice
 
 
-def _conclude(seen: Seen | None, sweep: asktell.Sweep, *, as_json: bool) -> None:
-    if seen is None:
+def _conclude(snapshot: Snapshot | None, sweep: asktell.Sweep, *, as_json: bool) -> None:
+    if snapshot is None:
         _conclude_detached(sweep, as_json=as_json)
         raise typer.Exit(EXIT_DETACHED)
     if as_json:
-        print_json({"sweep": seen.summary, "best": seen.best, "notes": sweep.notes})
+        print_json({"sweep": snapshot.summary, "best": snapshot.best, "notes": sweep.notes})
     else:
-        typer.echo(_describe_end(seen))
-    if not seen.has_succeeded:
+        typer.echo(_describe_end(snapshot))
+    if not snapshot.has_succeeded:
         raise typer.Exit(EXIT_NOT_FINISHED)
 
 
@@ -211,10 +211,10 @@ def _conclude_detached(sweep: asktell.Sweep, *, as_json: bool) -> None:
         typer.echo(f"The sweep goes on; `asktell sweep show {sweep.name}` shows how.", err=True)
 
 
-def _describe_end(seen: Seen) -> str:
-    summary = seen.summary
+def _describe_end(snapshot: Snapshot) -> str:
+    summary = snapshot.summary
     why = f" ({summary.study.stop_reason})" if summary.study.stop_reason else ""
-    lines = [f"Sweep {summary.name} is {summary.state}{why}: {describe_counts(seen)}."]
-    if seen.best is not None:
-        lines += [f"{describe_best(seen)}", f"  {describe_params(seen.best.params)}"]
+    lines = [f"Sweep {summary.name} is {summary.state}{why}: {describe_counts(snapshot)}."]
+    if snapshot.best is not None:
+        lines += [f"{describe_best(snapshot)}", f"  {describe_params(snapshot.best.params)}"]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from service.domain.errors import FieldError, InvalidSweepFile
 from service.domain.studies import Component
 
 if TYPE_CHECKING:
-    from service.cli.sweep_preview import Preview
+    from service.cli.sweep.preview import Preview
     from service.search_space import Parameter
     from service.sweep_files import SweepFile
 
@@ -54,7 +54,7 @@ def _read(file: Path) -> str:
 
 def _preview(text: str, file: Path) -> "tuple[SweepFile, Preview]":
     # Loading Optuna takes seconds, which other commands need not wait for.
-    from service.cli.sweep_preview import build_preview
+    from service.cli.sweep.preview import build_preview
     from service.sweep_files import read_sweep_file
 
     read = read_sweep_file(text, directory=str(file.resolve().parent))
@@ -100,7 +100,7 @@ def _to_document(file: "SweepFile", preview: "Preview") -> dict[str, Any]:
 
 
 def _to_row(parameter: "Parameter") -> dict[str, Any]:
-    from service.cli.sweep_preview import describe_distribution
+    from service.cli.sweep.preview import describe_distribution
 
     return {
         "name": parameter.name,

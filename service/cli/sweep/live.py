@@ -8,8 +8,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from service.cli.sweep_seen import Seen
-from service.cli.sweep_words import (
+from service.cli.sweep.descriptions import (
     describe_best,
     describe_counts,
     describe_failure,
@@ -17,6 +16,7 @@ from service.cli.sweep_words import (
     format_duration,
     to_line,
 )
+from service.cli.sweep.snapshots import Snapshot
 
 _BAR_WIDTH = 40
 # Told apart by their shapes, too: colours do not reach everybody.
@@ -31,7 +31,7 @@ _SHAPES = {
 class View(Protocol):
     """Shows a sweep to somebody; called by one thread."""
 
-    def show(self, seen: Seen) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Shows it as it is now."""
         ...
 
@@ -47,7 +47,7 @@ class View(Protocol):
 class SilentView:
     """Shows nothing: what is printed is for a program."""
 
-    def show(self, seen: Seen) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Does nothing."""
 
     def say(self, message: str) -> None:
@@ -65,16 +65,16 @@ class LineView:
         self._shown: set[str] = set()
         self._last: str | None = None
 
-    def show(self, seen: Seen) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Writes what has changed since the last time."""
-        line = "; ".join(filter(None, [describe_counts(seen), describe_best(seen)]))
+        line = "; ".join(filter(None, [describe_counts(snapshot), describe_best(snapshot)]))
         if line != self._last:
             self._write(line)
             self._last = line
-        if seen.failure is not None:
-            self._say_once(describe_failure(seen.failure))
-        if seen.hint is not None:
-            self._say_once(seen.hint)
+        if snapshot.failure is not None:
+            self._say_once(describe_failure(snapshot.failure))
+        if snapshot.hint is not None:
+            self._say_once(snapshot.hint)
 
     def say(self, message: str) -> None:
         """Writes the sentence."""
@@ -102,12 +102,12 @@ class TerminalView:
         self._pace = _Pace(clock)
         self._live: Live | None = None
 
-    def show(self, seen: Seen) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Draws it in place of what was there."""
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        self._live.update(Group(*self._draw(seen)), refresh=True)
+        self._live.update(Group(*self._draw(snapshot)), refresh=True)
 
     def say(self, message: str) -> None:
         """Writes the sentence above what is redrawn."""
@@ -119,19 +119,19 @@ class TerminalView:
         if live is not None:
             live.stop()
 
-    def _draw(self, seen: Seen) -> Iterator[Text]:
-        yield Text(f"{to_line(seen.summary.name)}: {seen.summary.state}", style="bold")
-        yield Text.assemble(_draw_bar(seen), "  ", describe_counts(seen))
-        if best := describe_best(seen):
+    def _draw(self, snapshot: Snapshot) -> Iterator[Text]:
+        yield Text(f"{to_line(snapshot.summary.name)}: {snapshot.summary.state}", style="bold")
+        yield Text.assemble(_draw_bar(snapshot), "  ", describe_counts(snapshot))
+        if best := describe_best(snapshot):
             yield Text(best, style="green")
-            if seen.best is not None:
-                yield Text(f"  {describe_params(seen.best.params)}", style="dim")
-        if (seconds := self._pace.estimate(seen)) is not None:
+            if snapshot.best is not None:
+                yield Text(f"  {describe_params(snapshot.best.params)}", style="dim")
+        if (seconds := self._pace.estimate(snapshot)) is not None:
             yield Text(f"about {format_duration(seconds)} to go", style="dim")
-        if seen.failure is not None:
-            yield Text(describe_failure(seen.failure), style="red")
-        if seen.hint is not None:
-            yield Text(seen.hint, style="yellow")
+        if snapshot.failure is not None:
+            yield Text(describe_failure(snapshot.failure), style="red")
+        if snapshot.hint is not None:
+            yield Text(snapshot.hint, style="yellow")
 
 
 class _Pace:
@@ -141,22 +141,22 @@ class _Pace:
         self._clock = clock
         self._first: tuple[float, int] | None = None
 
-    def estimate(self, seen: Seen) -> float | None:
+    def estimate(self, snapshot: Snapshot) -> float | None:
         """Seconds until the budget is spent; None as long as nobody can tell."""
         now = self._clock()
         if self._first is None:
-            self._first = (now, seen.ended)
+            self._first = (now, snapshot.ended)
         first_at, first_ended = self._first
-        maximum = seen.summary.study.max_trials
-        new = seen.ended - first_ended
-        if maximum is None or new == 0 or seen.summary.state != "active":
+        maximum = snapshot.summary.study.max_trials
+        new = snapshot.ended - first_ended
+        if maximum is None or new == 0 or snapshot.summary.state != "active":
             return None
-        return (maximum - seen.ended) * (now - first_at) / new
+        return (maximum - snapshot.ended) * (now - first_at) / new
 
 
-def _draw_bar(seen: Seen) -> Text:
-    counts = seen.summary.study.counts
-    total = max(1, seen.summary.study.max_trials or counts.total)
+def _draw_bar(snapshot: Snapshot) -> Text:
+    counts = snapshot.summary.study.counts
+    total = max(1, snapshot.summary.study.max_trials or counts.total)
     bar = Text()
     drawn = reached = 0
     for state, (shape, style) in _SHAPES.items():

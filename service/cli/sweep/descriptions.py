@@ -6,29 +6,29 @@ from typing import Any
 
 import asktell
 
-from service.cli.sweep_seen import Seen
+from service.cli.sweep.snapshots import Snapshot
 
 _LONGEST_REASON = 300
 
 
-def describe_counts(seen: Seen) -> str:
+def describe_counts(snapshot: Snapshot) -> str:
     """How many trials are where."""
-    counts = seen.summary.study.counts
+    counts = snapshot.summary.study.counts
     parts = [
         f"{counts.complete} complete",
         f"{counts.pruned} pruned",
         f"{counts.fail} failed",
         f"{counts.running} running",
     ]
-    return ", ".join([*parts, f"{seen.left} left"] if seen.left is not None else parts)
+    return ", ".join([*parts, f"{snapshot.left} left"] if snapshot.left is not None else parts)
 
 
-def describe_best(seen: Seen) -> str | None:
+def describe_best(snapshot: Snapshot) -> str | None:
     """Value and number of the best trial, its parameters apart."""
-    if seen.best is None:
+    if snapshot.best is None:
         return None
-    objective = seen.summary.study.objectives[0].name
-    return f"best {objective} {format_number(seen.best.value)} (trial {seen.best.number})"
+    objective = snapshot.summary.study.objectives[0].name
+    return f"best {objective} {format_number(snapshot.best.value)} (trial {snapshot.best.number})"
 
 
 def describe_params(params: Mapping[str, Any]) -> str:

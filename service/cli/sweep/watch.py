@@ -6,8 +6,8 @@ from enum import Enum
 import asktell
 
 from service.cli.failures import CannotStart
-from service.cli.sweep_live import View, shown
-from service.cli.sweep_seen import Seen
+from service.cli.sweep.live import View, shown
+from service.cli.sweep.snapshots import Snapshot
 
 # A server that stays away for longer is not being restarted.
 PATIENCE_SECONDS = 600.0
@@ -27,7 +27,7 @@ class Watch:
     """One person's wait for a sweep.
 
     Args:
-        look: The sweep as it is now; see `Lookout.look`.
+        look: The sweep as it is now; see `Snapshots.take`.
         sweep: What is stopped and cancelled.
         view: Shows it.
         wait: Sleeps for so many seconds; may raise KeyboardInterrupt, as everything else may.
@@ -36,7 +36,7 @@ class Watch:
 
     def __init__(
         self,
-        look: Callable[[], Seen],
+        look: Callable[[], Snapshot],
         sweep: asktell.Sweep,
         view: View,
         *,
@@ -50,7 +50,7 @@ class Watch:
         self._choose = choose
         self._away_seconds = 0.0
 
-    def run(self) -> Seen | None:
+    def run(self) -> Snapshot | None:
         """The sweep as it ended; None if whoever watched has detached.
 
         Raises:
@@ -60,25 +60,25 @@ class Watch:
         with shown(self._view):
             while True:
                 try:
-                    seen = self._look()
-                    if seen is not None and seen.summary.is_over:
-                        return seen
+                    snapshot = self._look()
+                    if snapshot is not None and snapshot.summary.is_over:
+                        return snapshot
                     self._wait(_LOOK_SECONDS)
                 except KeyboardInterrupt:
                     if self._interrupt() is Choice.DETACH:
                         return None
 
-    def _look(self) -> Seen | None:
+    def _look(self) -> Snapshot | None:
         try:
-            seen = self._look_now()
+            snapshot = self._look_now()
         except (asktell.ApiConnectionError, asktell.UnavailableError) as error:
             self._bear(error)
             return None
         if self._away_seconds:
             self._away_seconds = 0.0
             self._view.say("the server answers again")
-        self._view.show(seen)
-        return seen
+        self._view.show(snapshot)
+        return snapshot
 
     def _bear(self, error: asktell.AsktellError) -> None:
         if self._away_seconds == 0:

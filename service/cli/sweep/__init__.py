@@ -1,0 +1,1 @@
+"""`asktell sweep`: its commands, and what they show."""
