@@ -70,7 +70,7 @@ class RetryBody(Body):
 
     max_attempts: Count = Field(
         default=_RETRY.max_attempts,
-        description="The last one after a loss or failure; a preempted one is never the last",
+        description="In all; one that a worker had to give up is never the last",
     )
     on: frozenset[AttemptEnd] = Field(
         default=_RETRY.on, description="Ends of an attempt that another one follows"

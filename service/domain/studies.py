@@ -108,12 +108,7 @@ class RetryMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a trial gets a further attempt.
-
-    Attributes:
-        max_attempts: The last one that is given after a loss or a failure. A preempted attempt is
-            never the last: it was nobody's fault, and long trials are preempted many times.
-    """
+    """When a trial gets a further attempt."""
 
     max_attempts: int = 3
     on: frozenset[AttemptEnd] = frozenset({AttemptEnd.LOST, AttemptEnd.PREEMPTED})
@@ -121,7 +116,7 @@ class RetryPolicy:
 
     def allows(self, end: AttemptEnd, *, attempt: int) -> bool:
         """Whether a trial whose `attempt` ended like this gets another one."""
-        return end in self.on and (end is AttemptEnd.PREEMPTED or attempt < self.max_attempts)
+        return end in self.on and attempt < self.max_attempts
 
 
 DEFAULT_LEASE_SECONDS = 3600.0

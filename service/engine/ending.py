@@ -27,12 +27,24 @@ _AFTER_FAILURE = {
 }
 
 
-def end_attempt(actor: Actor, draft: Draft, record: TrialRecord, outcome: Outcome) -> None:
-    """Ends a running trial as told, or lets it wait for another attempt if the policy allows."""
+def end_attempt(
+    actor: Actor,
+    draft: Draft,
+    record: TrialRecord,
+    outcome: Outcome,
+    *,
+    is_workers_doing: bool = False,
+) -> None:
+    """Ends a running trial as told, or lets it wait for another attempt if the policy allows.
+
+    Args:
+        is_workers_doing: Its worker had to go, which says nothing about the trial: such an attempt
+            is never the last one. A job's own word is not enough for that.
+    """
     trial_id = actor.get_trial(record.number)._trial_id
     for key, value in (outcome.user_attrs or {}).items():
         draft.mirror.set_trial_user_attr(trial_id, key, value)
-    if _is_tried_again(actor, record, outcome):
+    if _is_tried_again(actor, record, outcome, is_workers_doing=is_workers_doing):
         # Told twice, or by a job whose lease had run out: it waits for its next attempt already.
         if record.phase is not AttemptPhase.QUEUED:
             _queue_failed(actor, draft, record, outcome)
@@ -87,12 +99,15 @@ def queue_lost(draft: Draft, record: TrialRecord, *, reason: str, now: datetime)
     )
 
 
-def _is_tried_again(actor: Actor, record: TrialRecord, outcome: Outcome) -> bool:
-    return (
-        outcome.state is TrialState.FAIL
-        and actor.control.hands_out_retries
-        and actor.control.settings.retry.allows(outcome.cause, attempt=record.attempt)
-    )
+def _is_tried_again(
+    actor: Actor, record: TrialRecord, outcome: Outcome, *, is_workers_doing: bool
+) -> bool:
+    if outcome.state is not TrialState.FAIL or not actor.control.hands_out_retries:
+        return False
+    policy = actor.control.settings.retry
+    if is_workers_doing:
+        return outcome.cause in policy.on
+    return policy.allows(outcome.cause, attempt=record.attempt)
 
 
 def _queue_failed(actor: Actor, draft: Draft, record: TrialRecord, outcome: Outcome) -> None:

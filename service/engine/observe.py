@@ -126,7 +126,9 @@ def _end(actor: Actor, draft: Draft, record: TrialRecord, launch: Launch, ending
             attempt_state=AttemptState.CANCELLED,
         )
     else:
-        end_attempt(actor, draft, record, _judge(actor, draft, record, ending))
+        outcome = _judge(actor, draft, record, ending)
+        had_to_go = ending.kind is EndingKind.PREEMPTED
+        end_attempt(actor, draft, record, outcome, is_workers_doing=had_to_go)
 
 
 def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:

@@ -310,8 +310,7 @@ class PlainStudy:
 
     def _may_retry(self, trial: PlainTrial, end: AttemptEnd) -> bool:
         policy = self.settings.retry
-        is_left = end is AttemptEnd.PREEMPTED or trial.attempt < policy.max_attempts
-        return self._retries and end in policy.on and is_left
+        return self._retries and end in policy.on and trial.attempt < policy.max_attempts
 
     def _tell_one(self, number: int, outcome: Outcome) -> None:
         trial = self._get(number)

@@ -260,13 +260,6 @@ class TestToldFailures:
         (again,) = await study.ask()
         assert (again.number, again.attempt) == (0, 2)
 
-    async def test_a_preempted_attempt_is_never_the_last(self, study: TimedStudy) -> None:
-        await study.create(retry=RetryPolicy(max_attempts=2))
-        for attempt in range(1, 5):
-            (asked,) = await study.ask()
-            assert (asked.number, asked.attempt) == (0, attempt)
-            await study.fail(0, cause=AttemptEnd.PREEMPTED)
-
     async def test_a_failed_one_is_not_unless_listed(self, study: TimedStudy) -> None:
         await study.create()
         await study.ask()
@@ -278,9 +271,9 @@ class TestToldFailures:
     async def test_only_as_often_as_the_policy_has(self, study: TimedStudy) -> None:
         await study.create(retry=RetryPolicy(max_attempts=2))
         await study.ask()
-        await study.fail(0, cause=AttemptEnd.LOST)
+        await study.fail(0, cause=AttemptEnd.PREEMPTED)
         await study.ask()
-        told = await study.fail(0, cause=AttemptEnd.LOST, reason="again")
+        told = await study.fail(0, cause=AttemptEnd.PREEMPTED, reason="again")
         assert (told.state, told.reason) == (TrialState.FAIL, "again")
 
     async def test_a_repeat_does_not_cost_an_attempt(self, study: TimedStudy) -> None:

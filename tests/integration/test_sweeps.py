@@ -249,6 +249,18 @@ class TestObserve:
         with pytest.raises(ClaimLost):
             await see(study, attempt)
 
+    async def test_what_a_worker_had_to_give_up_is_never_the_last_attempt(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(new_sweep(), retry=RetryPolicy(max_attempts=2))
+        for number in range(1, 5):
+            (attempt,) = await take(study)
+            assert (attempt.launch.number, attempt.launch.attempt) == (0, number)
+            await see(study, attempt, ending=Ending(EndingKind.PREEMPTED))
+        (attempt,) = await take(study)
+        told = Outcome(TrialState.FAIL, attempt=5, cause=AttemptEnd.PREEMPTED)
+        assert (await tell(study.actor, 0, told)).state is TrialState.FAIL
+
     async def test_a_failure_is_tried_again_if_the_policy_says_so(self, study: TimedStudy) -> None:
         retry = RetryPolicy(max_attempts=2, on=frozenset({AttemptEnd.FAILED}))
         await study.create(new_sweep(), retry=retry)
