@@ -15,163 +15,25 @@ from service.storage.encoding import encode_time
 from service.storage.journal import Launch, StudyWrite, TrialRecord
 from service.storage.rows import OptunaRows, fold
 from service.storage.specs import settings_to_document
-
-# One row per trial that was created, in number order so that trial ids rise with numbers.
-_INSERT_TRIALS = """
-INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)
-SELECT u.trial_id, u.number, u.study_id, u.state::trialstate, u.started, u.completed
-FROM unnest(%s::int[], %s::int[], %s::int[], %s::text[], %s::timestamp[], %s::timestamp[])
-     AS u (trial_id, number, study_id, state, started, completed)
-"""
-
-# A state changes only from the state the engine saw.
-_UPDATE_STATES = """
-UPDATE trials t
-SET state = u.state::trialstate,
-    datetime_start = coalesce(u.started, t.datetime_start),
-    datetime_complete = coalesce(u.completed, t.datetime_complete)
-FROM unnest(%s::int[], %s::text[], %s::text[], %s::timestamp[], %s::timestamp[])
-     AS u (trial_id, expected, state, started, completed)
-WHERE t.trial_id = u.trial_id AND t.state = u.expected::trialstate
-"""
-
-# A parameter is chosen once: a second choice is an error, not an overwrite.
-_INSERT_PARAMS = """
-INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::float8[], %s::text[])
-"""
-
-_UPSERT_VALUES = """
-INSERT INTO trial_values (trial_id, objective, value, value_type)
-SELECT u.trial_id, u.objective, u.value, u.value_type::trialvaluetype
-FROM unnest(%s::int[], %s::int[], %s::float8[], %s::text[])
-     AS u (trial_id, objective, value, value_type)
-ON CONFLICT (trial_id, objective)
-DO UPDATE SET value = excluded.value, value_type = excluded.value_type
-"""
-
-_UPSERT_INTERMEDIATE_VALUES = """
-INSERT INTO trial_intermediate_values
-    (trial_id, step, intermediate_value, intermediate_value_type)
-SELECT u.trial_id, u.step, u.value, u.value_type::trialintermediatevaluetype
-FROM unnest(%s::int[], %s::int[], %s::float8[], %s::text[])
-     AS u (trial_id, step, value, value_type)
-ON CONFLICT (trial_id, step)
-DO UPDATE SET intermediate_value = excluded.intermediate_value,
-              intermediate_value_type = excluded.intermediate_value_type
-"""
-
-_UPSERT_TRIAL_USER_ATTRS = """
-INSERT INTO trial_user_attributes (trial_id, key, value_json)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
-ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
-"""
-
-_UPSERT_TRIAL_SYSTEM_ATTRS = """
-INSERT INTO trial_system_attributes (trial_id, key, value_json)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
-ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
-"""
-
-_UPSERT_STUDY_USER_ATTRS = """
-INSERT INTO study_user_attributes (study_id, key, value_json)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
-ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
-"""
-
-_UPSERT_STUDY_SYSTEM_ATTRS = """
-INSERT INTO study_system_attributes (study_id, key, value_json)
-SELECT * FROM unnest(%s::int[], %s::text[], %s::text[])
-ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
-"""
-
-# A further attempt of a trial finds nothing that pruners would hold against it.
-_DELETE_REPORTS = """
-DELETE FROM trial_intermediate_values WHERE trial_id = ANY (%s::int[])
-"""
-
-_DELETE_RUNGS = """
-DELETE FROM trial_system_attributes
-WHERE trial_id = ANY (%s::int[]) AND starts_with(key, 'completed_rung_')
-"""
-
-_UPSERT_RECORDS = """
-INSERT INTO asktell.trials
-    (trial_id, study_id, number, attempt, phase, ask_seq, tell_seq, enqueue_seq, client_id,
-     lease_seconds, lease_expires_at, decision_step, should_prune, reason)
-SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::bigint[],
-                     %s::bigint[], %s::bigint[], %s::text[], %s::float8[], %s::timestamptz[],
-                     %s::int[], %s::bool[], %s::text[])
-ON CONFLICT (trial_id)
-DO UPDATE SET attempt = excluded.attempt, phase = excluded.phase, ask_seq = excluded.ask_seq,
-              tell_seq = excluded.tell_seq, client_id = excluded.client_id,
-              lease_seconds = excluded.lease_seconds,
-              lease_expires_at = excluded.lease_expires_at,
-              decision_step = excluded.decision_step, should_prune = excluded.should_prune,
-              reason = excluded.reason
-"""
-
-_UPSERT_LAUNCHES = """
-INSERT INTO asktell.attempts
-    (study_id, number, attempt, state, claim, worker_id, worker_name, host, external_ref, stop,
-     claimed_at, started_at, ended_at, exit_code, signal, reason)
-SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::text[], %s::int[], %s::text[],
-                     %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-                     %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
-ON CONFLICT (study_id, number, attempt)
-DO UPDATE SET state = excluded.state, claim = excluded.claim, worker_id = excluded.worker_id,
-              worker_name = excluded.worker_name, host = excluded.host,
-              external_ref = excluded.external_ref, stop = excluded.stop,
-              started_at = excluded.started_at, ended_at = excluded.ended_at,
-              exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason
-"""
-
-# What a trial's own code declared, and when: needed to draw it again in the same order.
-_INSERT_SUGGESTIONS = """
-INSERT INTO asktell.suggestions (trial_id, seq, names)
-SELECT u.trial_id, u.seq, ARRAY(SELECT json_array_elements_text(u.names::json))
-FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS u (trial_id, seq, names)
-"""
-
-_UPDATE_SETTINGS = """
-UPDATE asktell.studies s SET settings = u.settings::json
-FROM unnest(%s::int[], %s::text[]) AS u (study_id, settings)
-WHERE s.study_id = u.study_id
-"""
-
-# A key that is there already has outlived its time: the engine knows all others.
-_UPSERT_REPLIES = """
-INSERT INTO asktell.idempotency_keys (study_id, operation, key, body_digest, answer, created_at)
-SELECT u.study_id, u.operation, u.key, u.body_digest, u.answer::json, u.created_at
-FROM unnest(%s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::timestamptz[])
-     AS u (study_id, operation, key, body_digest, answer, created_at)
-ON CONFLICT (study_id, operation, key)
-DO UPDATE SET body_digest = excluded.body_digest, answer = excluded.answer,
-              created_at = excluded.created_at
-"""
-
-# The summary row; its revision is also the fence against a second owner of the study. A sweep
-# waits from when it last got a trial started, or began to want one.
-_UPDATE_PROGRESS = """
-UPDATE asktell.studies s
-SET revision = u.revision, last_seq = u.last_seq, state = u.state,
-    is_paused = u.is_paused, stop_reason = u.stop_reason, started = u.started,
-    wake_at = u.wake_at, waiting = u.waiting, running = u.running, complete = u.complete,
-    pruned = u.pruned, fail = u.fail,
-    best_number = u.best_number, best_value = u.best_value, wanted = u.wanted,
-    waiting_since = CASE
-        WHEN u.wanted = 0 THEN NULL
-        WHEN u.wanted = s.wanted AND u.started = s.started
-            THEN coalesce(s.waiting_since, clock_timestamp())
-        ELSE clock_timestamp() END,
-    last_activity_at = clock_timestamp()
-FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::bool[],
-            %s::text[], %s::int[], %s::timestamptz[], %s::int[], %s::int[], %s::int[], %s::int[],
-            %s::int[], %s::int[], %s::float8[], %s::int[])
-     AS u (study_id, revision_before, revision, last_seq, state, is_paused, stop_reason, started,
-           wake_at, waiting, running, complete, pruned, fail, best_number, best_value, wanted)
-WHERE s.study_id = u.study_id AND s.revision = u.revision_before
-"""
+from service.storage.write_statements import (
+    DELETE_REPORTS,
+    DELETE_RUNGS,
+    INSERT_PARAMS,
+    INSERT_SUGGESTIONS,
+    INSERT_TRIALS,
+    UPDATE_PROGRESS,
+    UPDATE_SETTINGS,
+    UPDATE_STATES,
+    UPSERT_INTERMEDIATE_VALUES,
+    UPSERT_LAUNCHES,
+    UPSERT_RECORDS,
+    UPSERT_REPLIES,
+    UPSERT_STUDY_SYSTEM_ATTRS,
+    UPSERT_STUDY_USER_ATTRS,
+    UPSERT_TRIAL_SYSTEM_ATTRS,
+    UPSERT_TRIAL_USER_ATTRS,
+    UPSERT_VALUES,
+)
 
 
 async def write(connection: AsyncConnection[Any], writes: Sequence[StudyWrite]) -> None:
@@ -223,7 +85,7 @@ def _merge_by_study(writes: Iterable[StudyWrite]) -> list[StudyWrite]:
 async def _insert_trials(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
     await _execute(
         connection,
-        _INSERT_TRIALS,
+        INSERT_TRIALS,
         [
             (
                 trial_id,
@@ -243,7 +105,7 @@ async def _update_states(
 ) -> AsyncCursor[Any] | None:
     return await _execute(
         connection,
-        _UPDATE_STATES,
+        UPDATE_STATES,
         [
             (
                 trial_id,
@@ -259,19 +121,19 @@ async def _update_states(
 
 async def _delete_restarted(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
     if rows.restarted:
-        for statement in (_DELETE_REPORTS, _DELETE_RUNGS):
+        for statement in (DELETE_REPORTS, DELETE_RUNGS):
             await connection.execute(statement, [list(rows.restarted)])
 
 
 async def _write_contents(connection: AsyncConnection[Any], rows: OptunaRows) -> None:
     for statement, content in (
-        (_INSERT_PARAMS, rows.params),
-        (_UPSERT_VALUES, rows.values),
-        (_UPSERT_INTERMEDIATE_VALUES, rows.intermediate_values),
-        (_UPSERT_TRIAL_USER_ATTRS, rows.trial_user_attrs),
-        (_UPSERT_TRIAL_SYSTEM_ATTRS, rows.trial_system_attrs),
-        (_UPSERT_STUDY_USER_ATTRS, rows.study_user_attrs),
-        (_UPSERT_STUDY_SYSTEM_ATTRS, rows.study_system_attrs),
+        (INSERT_PARAMS, rows.params),
+        (UPSERT_VALUES, rows.values),
+        (UPSERT_INTERMEDIATE_VALUES, rows.intermediate_values),
+        (UPSERT_TRIAL_USER_ATTRS, rows.trial_user_attrs),
+        (UPSERT_TRIAL_SYSTEM_ATTRS, rows.trial_system_attrs),
+        (UPSERT_STUDY_USER_ATTRS, rows.study_user_attrs),
+        (UPSERT_STUDY_SYSTEM_ATTRS, rows.study_system_attrs),
     ):
         await _execute(connection, statement, [(*key, *rest) for key, rest in content.items()])
 
@@ -279,7 +141,7 @@ async def _write_contents(connection: AsyncConnection[Any], rows: OptunaRows) ->
 async def _upsert_records(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
     await _execute(
         connection,
-        _UPSERT_RECORDS,
+        UPSERT_RECORDS,
         [
             (trial_id, write_.study_id, *_record_columns(record))
             for write_ in merged
@@ -308,7 +170,7 @@ def _record_columns(record: TrialRecord) -> tuple[Any, ...]:
 async def _upsert_launches(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
     await _execute(
         connection,
-        _UPSERT_LAUNCHES,
+        UPSERT_LAUNCHES,
         [
             (write_.study_id, *_launch_columns(launch))
             for write_ in merged
@@ -342,7 +204,7 @@ async def _insert_suggestions(
 ) -> None:
     await _execute(
         connection,
-        _INSERT_SUGGESTIONS,
+        INSERT_SUGGESTIONS,
         [
             # As JSON, because Postgres unnests an array of arrays into single elements.
             (suggestion.trial_id, suggestion.seq, json.dumps(suggestion.names))
@@ -355,7 +217,7 @@ async def _insert_suggestions(
 async def _update_settings(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
     await _execute(
         connection,
-        _UPDATE_SETTINGS,
+        UPDATE_SETTINGS,
         [
             (write_.study_id, json.dumps(settings_to_document(write_.settings), allow_nan=False))
             for write_ in merged
@@ -367,7 +229,7 @@ async def _update_settings(connection: AsyncConnection[Any], merged: Sequence[St
 async def _upsert_replies(connection: AsyncConnection[Any], merged: Sequence[StudyWrite]) -> None:
     await _execute(
         connection,
-        _UPSERT_REPLIES,
+        UPSERT_REPLIES,
         [
             (
                 write_.study_id,
@@ -386,7 +248,7 @@ async def _upsert_replies(connection: AsyncConnection[Any], merged: Sequence[Stu
 async def _update_progress(
     connection: AsyncConnection[Any], merged: Sequence[StudyWrite]
 ) -> AsyncCursor[Any] | None:
-    return await _execute(connection, _UPDATE_PROGRESS, [_progress_columns(w) for w in merged])
+    return await _execute(connection, UPDATE_PROGRESS, [_progress_columns(w) for w in merged])
 
 
 def _progress_columns(write_: StudyWrite) -> tuple[Any, ...]:

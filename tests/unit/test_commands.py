@@ -19,7 +19,7 @@ def build(
     program: str | None = "train.py",
     environment: dict[str, str] | None = None,
 ) -> Command:
-    context = CommandContext(program, "/opt/python", environment or {}, "/work/args.json")
+    context = CommandContext(program, "/opt/python", environment or {}, "/folder/args.json")
     return build_command(command, PARAMS if params is None else params, context)
 
 
@@ -63,7 +63,7 @@ def test_true_is_a_bare_flag_and_one_is_not():
 def test_params_file_is_named_and_its_text_given():
     command = build(["${program}", "--file", "${args_json_file}"])
 
-    assert command.argv == ("train.py", "--file", "/work/args.json")
+    assert command.argv == ("train.py", "--file", "/folder/args.json")
     assert command.args_json is not None
     assert json.loads(command.args_json) == PARAMS
 
