@@ -171,10 +171,13 @@ class SweepWorld:
 
     def stop_worker(self, name: str = "ada") -> None:
         worker = self._workers.pop(name)
-        for _ in range(2):
-            if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
-        worker.wait(30.0)
+        worker.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        # The first signal drains it, a second one ends what it runs; close together they are one.
+        while worker.poll() is None:
+            assert time.monotonic() < deadline, "the worker does not leave"
+            worker.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
 
     def kill_worker(self, name: str = "ada") -> None:
         worker = self._workers.pop(name)

@@ -75,7 +75,7 @@ def test_two_workers_race(world: SweepWorld) -> None:
 def test_a_worker_cut_off_for_longer_than_its_lease(world: SweepWorld) -> None:
     world.start_worker("ada")
     budget = {"max_trials": 2}
-    world.create("cut", budget=budget, lease_seconds=2, pruner=None, parallelism=1)
+    world.create("cut", budget=budget, lease_seconds=4, pruner=None, parallelism=1)
     world.wait_executed("cut", 2)
     world.freeze_worker("ada")
     world.start_worker("bob")
@@ -85,7 +85,7 @@ def test_a_worker_cut_off_for_longer_than_its_lease(world: SweepWorld) -> None:
     world.wait_ended(abandoned)
     states = {each["id"]: each["state"] for each in world.get("/sweeps/cut/attempts")["attempts"]}
     assert states[abandoned.attempt_id] == "lost"
-    assert states[taken_over.attempt_id] == "running"
+    assert states[taken_over.attempt_id] in ("launching", "running")
     assert taken_over.attempt_id == f"{abandoned.attempt_id[:-1]}2"
     world.cancel("cut")
     world.wait_over("cut")
