@@ -7,8 +7,8 @@ from pydantic import ConfigDict, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.api.bodies import Body
-from service.api.fields import Count, FiniteNumber, Number, Reason, Text
-from service.api.sweep_bodies import Label
+from service.api.fields import Count, FiniteNumber, Number, Reason, Text, Url
+from service.api.launch_bodies import Label
 from service.api.trial_bodies import MAX_POINTS, MAX_WAIT_SECONDS, PointBody
 from service.domain.attempts import AttemptState, Ending, EndingKind, Observation
 from service.domain.limits import MAX_NAME_LENGTH
@@ -19,12 +19,14 @@ from service.storage.attempts import MAX_LOG_PART_BYTES, LogPart
 _MAX_SLOTS = 1000
 _MAX_EXECUTORS = 100
 _MAX_REF_LENGTH = 1024
+_MAX_NOTE_LENGTH = 2000
 _MAX_VALUES = 1000
 _MAX_SIGNAL = 127
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _Slots = Annotated[StrictInt, Field(ge=0, le=_MAX_SLOTS)]
 _Executors = Annotated[list[Label], Field(min_length=1, max_length=_MAX_EXECUTORS)]
+_Adopted = Annotated[list[Label], Field(max_length=_MAX_EXECUTORS)]
 _Held = Annotated[list[Label], Field(max_length=_MAX_SLOTS)]
 _Points = Annotated[list[PointBody], Field(max_length=MAX_POINTS)]
 _MetricName = Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]
@@ -100,6 +102,10 @@ class ClaimBody(Body):
     queue: Label = "default"
     executors: _Executors
     count: _Slots = Field(description="How many new attempts to hand out at most")
+    adopts: _Adopted = Field(
+        default_factory=list,
+        description="Executors with which it can go on with what workers launched that are away",
+    )
     held: _Held = Field(
         default_factory=list,
         description="Ids of the attempts that it is at; others that it was given come back",
@@ -114,6 +120,7 @@ class ClaimBody(Body):
             queue=self.queue,
             executors=tuple(self.executors),
             count=self.count,
+            adopts=tuple(self.adopts),
             held=frozenset(self.held),
             wait_seconds=self.wait_seconds,
             is_wanted=is_wanted,
@@ -166,6 +173,10 @@ class ObserveBody(Body):
     external_ref: Annotated[Text, Field(max_length=_MAX_REF_LENGTH)] | None = Field(
         default=None, description="Its id in the outside system, once there is one"
     )
+    url: Url | None = Field(default=None, description="Its page in the outside system")
+    note: Annotated[Text, Field(max_length=_MAX_NOTE_LENGTH)] | None = Field(
+        default=None, description="What people should know of it while it runs"
+    )
     points: _Points = Field(
         default_factory=list, description="Of the only objective; repeats are ignored"
     )
@@ -185,6 +196,8 @@ class ObserveBody(Body):
             self.claim,
             self.state,
             external_ref=self.external_ref,
+            url=self.url,
+            note=self.note,
             points=tuple((point.step, point.value) for point in self.points),
             ending=None if self.ending is None else self.ending.to_ending(),
         )

@@ -144,6 +144,10 @@ Count = Annotated[StrictInt, Field(ge=1, le=_MAX_INTEGER)]
 TrialNumber = Annotated[StrictInt, Field(ge=0, le=_MAX_INTEGER)]
 Step = Annotated[StrictInt, Field(ge=0, le=MAX_STEP)]
 Text = Annotated[str, AfterValidator(refuse_nul)]
+# What becomes a link on a page must lead nowhere else than to another page.
+Url = Annotated[
+    str, Field(max_length=2048, pattern=r"^https?://[^\s]+$"), AfterValidator(refuse_nul)
+]
 Reason = Annotated[str, Field(max_length=MAX_REASON_LENGTH), AfterValidator(refuse_nul)]
 JsonObject = Annotated[dict[str, Any], _storable]
 Attributes = Annotated[dict[str, Any], _storable, AfterValidator(_check_attribute_names)]

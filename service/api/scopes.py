@@ -52,6 +52,8 @@ ADDRESSES: Mapping[str, Mapping[str, Access]] = {
     "/attempts/{attempt_id}/observe": _WORKER_POST,
     "/attempts/{attempt_id}/log": _WORKER_POST,
     "/attempts/claim": _WORKER_POST,
+    "/mirrors/claim": _WORKER_POST,
+    "/sweeps/{study}/mirror": _WORKER_POST,
     "/workers": _READ,
     "/workers/{worker_id}": {"PUT": Access.WORKER, "DELETE": Access.WORKER},
     "/tokens": {"GET": Access.ADMIN, "POST": Access.ADMIN},

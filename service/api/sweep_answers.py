@@ -14,6 +14,8 @@ from service.api.answers import (
     to_timestamp,
 )
 from service.domain.attempts import AttemptState, Instruction, StopCause, build_attempt_id
+from service.domain.mirrors import Mirror, MirrorState
+from service.domain.studies import Direction
 from service.domain.sweeps import LaunchSpec, SweepState
 from service.domain.workers import KnownWorker, WorkerState
 from service.engine.claim import ClaimedAttempt
@@ -36,6 +38,15 @@ class AttemptCountsAnswer(Answer):
     lost: int
 
 
+class MirrorAnswer(Answer):
+    """The sweep that an outside system has for the runs."""
+
+    external_ref: str | None = Field(description="Its name there; null: there is none yet")
+    url: str | None = Field(description="Its page there")
+    state: MirrorState | None = Field(description="Of both, when they were last the same")
+    problem: str | None = Field(description="Why it cannot be made, or kept, for now")
+
+
 class LaunchingAnswer(Answer):
     """What makes a study a sweep, and how its launches stand."""
 
@@ -47,6 +58,7 @@ class LaunchingAnswer(Answer):
         description="Attempts that could start now if workers had slots; null: any number"
     )
     waiting_since: datetime | None = Field(description="null if none are wanted")
+    mirror: MirrorAnswer | None = Field(description="null: none is wanted")
     attempts: AttemptCountsAnswer
 
 
@@ -88,6 +100,8 @@ class AttemptAnswer(Answer):
     worker_id: str
     host: str
     external_ref: str | None = Field(description="Its id in the outside system")
+    url: str | None = Field(description="Its page in the outside system")
+    note: str | None = Field(description="What its worker has to say of it")
     claimed_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -113,7 +127,15 @@ class ClaimedAttemptAnswer(Answer):
     state: AttemptState
     external_ref: str | None
     params: dict[str, Any]
-    metrics: list[str] = Field(description="Names of the values to look for")
+    metrics: list[str] = Field(description="Names of the values to look for, one per objective")
+    directions: list[Direction] = Field(description="Of the objectives")
+    run_id: str = Field(
+        description="Its name in an outside system: its id, or that of the preempted attempt that "
+        "it goes on with"
+    )
+    mirror_ref: str | None = Field(
+        description="The sweep in the outside system that it belongs to, if there is one"
+    )
     launch: dict[str, Any]
     lease_expires_at: datetime | None
     token: str | None = Field(description="For the program; good for this attempt only")
@@ -184,6 +206,8 @@ def to_attempt(sweep_id: str, attempt: StoredAttempt) -> dict[str, Any]:
         "worker_id": launch.worker_id,
         "host": launch.host,
         "external_ref": launch.external_ref,
+        "url": launch.url,
+        "note": launch.note,
         "claimed_at": to_timestamp(launch.claimed_at),
         "started_at": to_timestamp(launch.started_at),
         "ended_at": to_timestamp(launch.ended_at),
@@ -204,7 +228,10 @@ def to_claimed_attempt(claimed: ClaimedAttempt, token: str) -> dict[str, Any]:
         "state": claimed.launch.state,
         "external_ref": claimed.launch.external_ref,
         "params": claimed.asked.params,
-        "metrics": claimed.metrics,
+        "metrics": [objective.name for objective in claimed.objectives],
+        "directions": [objective.direction for objective in claimed.objectives],
+        "run_id": claimed.run_id,
+        "mirror_ref": claimed.mirror_ref,
         "launch": to_launch(claimed.spec),
         "lease_expires_at": to_timestamp(claimed.asked.lease_expires_at),
         "token": token,
@@ -245,5 +272,15 @@ def _to_launching(sweep: SweepSummary, attempts: AttemptCounts) -> dict[str, Any
         "executor": sweep.sweep.launch.executor,
         "wanted": sweep.wanted,
         "waiting_since": to_timestamp(sweep.waiting_since),
+        "mirror": None if sweep.mirror is None else _to_mirror(sweep.mirror),
         "attempts": {state.value: attempts.get(state, 0) for state in AttemptState},
+    }
+
+
+def _to_mirror(mirror: Mirror) -> dict[str, Any]:
+    return {
+        "external_ref": mirror.external_ref,
+        "url": mirror.url,
+        "state": mirror.agreed,
+        "problem": mirror.problem,
     }

@@ -5,7 +5,7 @@ import hashlib
 import secrets
 import string
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope
 from service.api.answers import render_json
 from service.api.strict import StrictRoute
 from service.domain.errors import FieldError, Invalid, InvalidSweepFile
-from service.sweep_files import SweepFile, read_sweep_file
+from service.sweep_files import Defaults, SweepFile, read_sweep_file
 
 SWEEP_FILE_TYPES = ("application/yaml", "text/yaml", "application/x-yaml")
 
@@ -42,7 +42,7 @@ SWEEP_FILE_BODY: dict[str, Any] = {
 """What OpenAPI says of such bodies."""
 
 _FILE = "asktell.sweep_file"
-_QUERIES = ("name", "directory")
+_QUERIES = ("name", "directory", "executor", "project", "entity", "mode")
 _NAME_CHARACTERS = string.digits + string.ascii_lowercase
 _NAME_LENGTH = 8
 
@@ -82,9 +82,25 @@ async def _check_file_queries(
     directory: Annotated[
         str | None, Query(description="Of the program, for a sweep file that gives none")
     ] = None,
+    executor: Annotated[
+        Literal["process", "wandb", "wandb-launch"] | None,
+        Query(description="How trials are launched, for a sweep file that does not say"),
+    ] = None,
+    project: Annotated[
+        str | None, Query(description="Of W&B's runs, for a sweep file that gives none")
+    ] = None,
+    entity: Annotated[
+        str | None, Query(description="Of W&B's runs, for a sweep file that gives none")
+    ] = None,
+    mode: Annotated[
+        Literal["online", "offline"] | None,
+        Query(description="Of W&B's runs, for a sweep file that gives none"),
+    ] = None,
 ) -> None:
-    given = {"name": name, "directory": directory}
-    misplaced = [key for key in _QUERIES if given[key] is not None and _FILE not in request.scope]
+    given = (name, directory, executor, project, entity, mode)
+    in_json = _FILE not in request.scope
+    pairs = zip(_QUERIES, given, strict=True)
+    misplaced = [key for key, value in pairs if value is not None and in_json]
     if misplaced:
         message = "is for sweep files; JSON says it in its body"
         raise RequestValidationError([{"loc": ("query", key), "msg": message} for key in misplaced])
@@ -107,13 +123,10 @@ async def _read_file(request: Request) -> SweepFile:
             f"The sweep file is not UTF-8, at byte {error.start}; save it as UTF-8."
         ) from error
     query = request.query_params
+    given = {key: query[key] for key in _QUERIES if key in query}
+    defaults = Defaults(**given | {"name": given.get("name") or _choose_name(request, body)})
     # A large one takes its time.
-    return await asyncio.to_thread(
-        read_sweep_file,
-        text,
-        name=query.get("name") or _choose_name(request, body),
-        directory=query.get("directory"),
-    )
+    return await asyncio.to_thread(read_sweep_file, text, defaults)
 
 
 def _choose_name(request: Request, body: bytes) -> str:

@@ -40,6 +40,7 @@ from service.api.sweep_file_route import (
     get_notes,
     takes_file_queries,
 )
+from service.domain.mirrors import Mirror
 from service.domain.sweeps import SweepState
 from service.engine import states
 from service.engine.create import create_study
@@ -101,7 +102,8 @@ async def list_sweeps(
     )
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1].study.name) if len(rows) > limit else None
-    query = ("sweeps", state, q, limit, after, next_cursor)
+    mirrors = [word for row in page for word in _list_words(row.mirror)]
+    query = ("sweeps", state, q, limit, after, next_cursor, *mirrors)
     etag = compute_etag(query, [row.study for row in page])
     if (not_modified := build_not_modified(request, etag)) is not None:
         return not_modified
@@ -122,7 +124,7 @@ async def show_sweep(
     request: Request, sweep: SweepDependency, engine: EngineDependency
 ) -> Response:
     """Show a sweep: its study, how its trials are launched, and its attempts by state."""
-    etag = compute_etag(("sweep",), (sweep.study.summary,))
+    etag = compute_etag(("sweep", *_list_words(sweep.summary.mirror)), (sweep.study.summary,))
     return build_not_modified(request, etag) or build_tagged_answer(
         await _describe(sweep, engine), etag
     )
@@ -189,3 +191,10 @@ async def _describe(sweep: StoredSweep, engine: Engine) -> dict[str, object]:
     study_id = sweep.study.summary.study_id
     counts = await engine.sweeps.count_attempts([study_id])
     return to_sweep_detail(sweep.study, sweep.summary, counts[study_id])
+
+
+def _list_words(mirror: Mirror | None) -> tuple[str | None, ...]:
+    """What is shown of a mirror: it changes without a new revision of the study."""
+    return (
+        () if mirror is None else (mirror.external_ref, mirror.url, mirror.agreed, mirror.problem)
+    )

@@ -1,7 +1,7 @@
 """What an attempt is while a worker handles it: its state, what is seen of it, how it ends."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,7 +51,8 @@ class EndingKind(StrEnum):
 
     `EXITED`: by itself or by a signal. `TIMED_OUT`: the worker stopped it at its time limit.
     `PREEMPTED`: the worker stopped it because it had to go itself. `NOT_STARTED`: it can never
-    start. `VANISHED`: it is gone, and nothing tells how it went.
+    start. `VANISHED`: it is gone, and nothing tells how it went. `CANCELLED`: a person ended it in
+    the outside system.
     """
 
     EXITED = "exited"
@@ -59,6 +60,7 @@ class EndingKind(StrEnum):
     PREEMPTED = "preempted"
     NOT_STARTED = "not_started"
     VANISHED = "vanished"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Observation:
         claim: The right by which it speaks.
         state: RUNNING or STOPPING; LAUNCHING before it was seen at work.
         external_ref: Its id in the outside system, once there is one.
+        url: Where people can look at it there.
+        note: What they should know of it while it runs.
         points: (step, value) of the only objective.
         ending: Once it has ended.
     """
@@ -95,6 +99,8 @@ class Observation:
     claim: int
     state: AttemptState
     external_ref: str | None = None
+    url: str | None = None
+    note: str | None = None
     points: tuple[tuple[int, float], ...] = ()
     ending: Ending | None = None
 
@@ -118,6 +124,20 @@ class Instruction:
 def build_attempt_id(sweep_id: str, number: int, attempt: int) -> str:
     """Returns the name of an attempt, the same everywhere outside: `k3v9x2ab-12-1`."""
     return f"{sweep_id}-{number}-{attempt}"
+
+
+def find_run_attempt(attempt: int, preempted: Collection[int]) -> int:
+    """Returns the attempt under whose name `attempt` is known in an outside system.
+
+    What a worker's leaving has ended goes on there under the same name: it is the first of the
+    row of preempted attempts just before this one, or itself.
+
+    Args:
+        preempted: Those attempts of the same trial that ended because their worker had to go.
+    """
+    while attempt - 1 in preempted:
+        attempt -= 1
+    return attempt
 
 
 def parse_attempt_id(attempt_id: str) -> tuple[str, int, int] | None:

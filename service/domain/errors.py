@@ -5,7 +5,7 @@
     │                   AttemptNotFound · TokenNotFound
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
-    │                   ClaimLost · TokenExists · ClientGone
+    │                   ClaimLost · AttemptSuperseded · TokenExists · ClientGone
     ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
@@ -109,9 +109,15 @@ class LeaseLost(Conflict):
 
 
 class ClaimLost(Conflict):
-    """Another worker has the attempt, or nobody has: whoever gets this ends what it runs."""
+    """The attempt was handed out again: whoever gets this ends what only it can see of it."""
 
     code = "claim-lost"
+
+
+class AttemptSuperseded(Conflict):
+    """A newer attempt of the trial has taken over: whoever gets this ends what it runs."""
+
+    code = "attempt-superseded"
 
 
 class TokenExists(Conflict):

@@ -58,6 +58,11 @@ class LaunchSpec:
     arguments: Mapping[str, Any]
     queue: str = DEFAULT_QUEUE
 
+    @property
+    def has_mirror(self) -> bool:
+        """Whether the outside system is to have a sweep of its own for the runs."""
+        return self.arguments.get("sweep") is True
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:

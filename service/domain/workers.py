@@ -1,7 +1,7 @@
 """What a worker is to whoever gives it attempts."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -57,7 +57,12 @@ class KnownWorker:
 
     def is_away(self, now: datetime) -> bool:
         """Whether it has missed several reports."""
-        return (now - self.last_seen_at).total_seconds() > _AWAY_AFTER_SECONDS
+        return self.last_seen_at < compute_away_since(now)
 
 
-_AWAY_AFTER_SECONDS = 30.0
+def compute_away_since(now: datetime) -> datetime:
+    """Returns since when a worker has to be unheard of to count as away."""
+    return now - _AWAY_AFTER
+
+
+_AWAY_AFTER = timedelta(seconds=30)

@@ -1,9 +1,10 @@
 """Claim: a worker takes trials of a sweep to launch them, or takes its attempts up again."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.domain.attempts import build_attempt_id
+from service.domain.studies import Objective
 from service.domain.sweeps import LaunchSpec, Sweep
 from service.domain.trials import AskedTrial
 from service.domain.workers import Worker
@@ -23,7 +24,9 @@ class ClaimedAttempt:
         attempt_id: Its name outside.
         study: The name of its study.
         spec: How to launch it.
-        metrics: Names of the values to look for.
+        objectives: Their names are the values to look for.
+        run_attempt: The attempt whose name it has outside, see `find_run_attempt`.
+        mirror_ref: The sweep outside that it belongs to, if there is one.
     """
 
     attempt_id: str
@@ -32,7 +35,15 @@ class ClaimedAttempt:
     asked: AskedTrial
     launch: Launch
     spec: LaunchSpec
-    metrics: tuple[str, ...]
+    objectives: tuple[Objective, ...]
+    run_attempt: int
+    mirror_ref: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Its name outside."""
+        sweep_id = self.attempt_id.partition("-")[0]
+        return build_attempt_id(sweep_id, self.launch.number, self.run_attempt)
 
 
 async def claim(actor: Actor, worker: Worker, count: int) -> list[ClaimedAttempt]:
@@ -48,17 +59,19 @@ async def claim(actor: Actor, worker: Worker, count: int) -> list[ClaimedAttempt
 
 
 @confirms_refusals
-async def reclaim(actor: Actor, worker: Worker, numbers: Collection[int]) -> list[ClaimedAttempt]:
-    """Hands a worker's attempts out to it once more, committed: those of the trials `numbers`.
+async def reclaim(actor: Actor, worker: Worker, owners: Mapping[int, str]) -> list[ClaimedAttempt]:
+    """Hands attempts out once more, to this worker, committed.
+
+    Args:
+        owners: Ids of the workers that have them, by numbers of their trials. What is another's
+            by now stays that one's.
 
     Raises:
         Unavailable: Nothing is known to have happened; repeat it.
     """
     draft = actor.begin()
     mine = [
-        launch
-        for launch in actor.launches.list()
-        if launch.worker_id == worker.worker_id and launch.number in numbers
+        launch for launch in actor.launches.list() if owners.get(launch.number) == launch.worker_id
     ]
     for launch in mine:
         pass_on(actor, draft, launch, worker)
@@ -83,7 +96,8 @@ def _build(actor: Actor, asked: AskedTrial, launch: Launch) -> ClaimedAttempt:
         asked=asked,
         launch=launch,
         spec=sweep.launch,
-        metrics=tuple(objective.name for objective in actor.spec.objectives),
+        objectives=actor.spec.objectives,
+        run_attempt=launch.attempt,
     )
 
 

@@ -29,6 +29,7 @@ from service.storage.database import Database
 from service.storage.driver_errors import unavailable_when_lost
 from service.storage.launches import LaunchTable
 from service.storage.loader import load_study
+from service.storage.mirrors import MirrorTable
 from service.storage.reads import Reads
 from service.storage.studies import StudyTable
 from service.storage.sweeps import SweepReads
@@ -61,6 +62,7 @@ class Engine:
         attempts: What workers were given, and the logs of it.
         workers: What they say of themselves.
         launches: What there is to launch, and what workers have.
+        mirrors: Sweeps that outside systems have for the runs of ours.
         offers: Tells that there may be more of it; closed, nobody waits for trials any more.
         tokens: Those that administrators made.
         clock: Gives the current time, aware.
@@ -83,6 +85,7 @@ class Engine:
         self.attempts = AttemptTable(pool)
         self.workers = WorkerTable(pool)
         self.launches = LaunchTable(pool)
+        self.mirrors = MirrorTable(pool)
         self.offers = Offers()
         self.tokens = TokenTable(pool)
         self.clock = clock

@@ -16,7 +16,7 @@ from service.domain.attempts import (
     Observation,
     StopCause,
 )
-from service.domain.errors import AttemptNotFound, ClaimLost
+from service.domain.errors import AttemptNotFound, AttemptSuperseded, ClaimLost
 from service.domain.studies import AttemptEnd
 from service.domain.trials import AttemptPhase, Outcome, TrialState
 from service.engine.actor import Actor, Draft
@@ -40,7 +40,8 @@ async def observe(actor: Actor, number: int, seen: Observation) -> Instruction:
     Raises:
         TrialNotFound: The study has no such trial.
         AttemptNotFound: The trial has had no such attempt, or no worker has it.
-        ClaimLost: It was handed out again, or given up for a newer attempt.
+        ClaimLost: It was handed out again.
+        AttemptSuperseded: It was given up for a newer attempt.
         InvalidReport: A step is out of range, or the study has several objectives.
     """
     trial = actor.get_trial(number)
@@ -69,7 +70,7 @@ async def observe(actor: Actor, number: int, seen: Observation) -> Instruction:
 async def _dismiss(actor: Actor, record: TrialRecord, seen: Observation) -> Instruction:
     """Answers for an attempt that no worker has any more."""
     if seen.attempt < record.attempt:
-        raise ClaimLost(
+        raise AttemptSuperseded(
             f"Attempt {seen.attempt} of trial {record.number} was given up and attempt "
             f"{record.attempt} has taken over; end what still runs of it."
         )
@@ -81,8 +82,15 @@ async def _dismiss(actor: Actor, record: TrialRecord, seen: Observation) -> Inst
 
 def _is_news(launch: Launch, seen: Observation) -> bool:
     has_moved = seen.state is not launch.state and seen.state is not AttemptState.LAUNCHING
-    has_name = seen.external_ref is not None and seen.external_ref != launch.external_ref
-    return bool(seen.points) or seen.ending is not None or has_moved or has_name
+    has_words = any(
+        word is not None and word != known
+        for word, known in (
+            (seen.external_ref, launch.external_ref),
+            (seen.url, launch.url),
+            (seen.note, launch.note),
+        )
+    )
+    return bool(seen.points) or seen.ending is not None or has_moved or has_words
 
 
 def _find_stop(record: TrialRecord, launch: Launch) -> StopCause | None:
@@ -116,19 +124,25 @@ def _end(actor: Actor, draft: Draft, record: TrialRecord, launch: Launch, ending
     if record.should_prune:
         end_trial(actor, draft, record, state=TrialState.PRUNED)
     elif launch.stop is StopCause.CANCELLED:
-        reason = "It was cancelled by a person."
-        end_trial(
-            actor,
-            draft,
-            record,
-            state=TrialState.FAIL,
-            reason=reason,
-            attempt_state=AttemptState.CANCELLED,
-        )
+        _cancel(actor, draft, record, "It was cancelled by a person.")
+    elif ending.kind is EndingKind.CANCELLED:
+        _cancel(actor, draft, record, ending.message or "A person ended it outside.")
     else:
         outcome = _judge(actor, draft, record, ending)
         had_to_go = ending.kind is EndingKind.PREEMPTED
         end_attempt(actor, draft, record, outcome, is_workers_doing=had_to_go)
+
+
+def _cancel(actor: Actor, draft: Draft, record: TrialRecord, reason: str) -> None:
+    """Nobody tries again what a person did not want."""
+    end_trial(
+        actor,
+        draft,
+        record,
+        state=TrialState.FAIL,
+        reason=reason,
+        attempt_state=AttemptState.CANCELLED,
+    )
 
 
 def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:
@@ -146,6 +160,8 @@ def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> O
         case EndingKind.VANISHED:
             vanished = "The program vanished, and nothing tells how it ended."
             return _fail(vanished, ending, cause=AttemptEnd.LOST)
+        case EndingKind.CANCELLED:
+            raise AssertionError("an end that nobody judges")
         case _:
             assert_never(ending.kind)
 
@@ -153,16 +169,25 @@ def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> O
 def _judge_result(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:
     found = _Results.of(actor, draft, record, ending)
     if found.missing:
+        advice = _advise(actor, found.missing[0])
         return _fail(
-            f"The program ended without a value of {_quote(found.missing)}: print "
-            f"{found.missing[0]}=… or report it.",
-            ending,
+            f"The program ended without a value of {_quote(found.missing)}: {advice}.", ending
         )
     if found.unusable:
         name = found.unusable[0]
         return _fail(f"{name!r} was {found.values[name]} at the end, which is no result.", ending)
     values = tuple(found.values[objective.name] for objective in actor.spec.objectives)
     return Outcome(TrialState.COMPLETE, values)
+
+
+def _advise(actor: Actor, name: str) -> str:
+    """How a program gives its values."""
+    if actor.sweep is not None and actor.sweep.launch.executor in _RUNS_OF_WANDB:
+        return "log it with wandb.log"
+    return f"print {name}=… or report it"
+
+
+_RUNS_OF_WANDB = ("wandb", "wandb-launch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ KEPT_LOG_BYTES = 1024 * 1024
 
 _SELECT_ATTEMPTS = """
 SELECT a.number, a.attempt, a.state, a.claim, a.worker_id, a.worker_name, a.host, a.external_ref,
-       a.stop, a.claimed_at, a.started_at, a.ended_at, a.exit_code, a.signal, a.reason,
+       a.url, a.note, a.stop, a.claimed_at, a.started_at, a.ended_at, a.exit_code, a.signal,
+       a.reason,
        (SELECT log.first_byte + octet_length(log.content) FROM asktell.attempt_logs AS log
         WHERE log.study_id = a.study_id AND log.number = a.number AND log.attempt = a.attempt
         ORDER BY log.first_byte DESC LIMIT 1) AS log_bytes
@@ -253,6 +254,8 @@ def _build_attempt(row: DictRow) -> StoredAttempt:
             host=row["host"],
             claimed_at=row["claimed_at"].astimezone(UTC),
             external_ref=row["external_ref"],
+            url=row["url"],
+            note=row["note"],
             stop=None if stop is None else StopCause(stop),
             started_at=_to_utc(row["started_at"]),
             ended_at=_to_utc(row["ended_at"]),

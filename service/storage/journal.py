@@ -138,6 +138,8 @@ class Launch:
     Attributes:
         claim: How many times it was handed out; only the worker of the last one is heard.
         external_ref: Its id in the outside system, once there is one.
+        url: Where people can look at it there.
+        note: What they should know of it, from its worker.
         stop: Set when the worker is to end it, for good.
         claimed_at: When it was handed out first; like the other times aware.
     """
@@ -151,6 +153,8 @@ class Launch:
     host: str
     claimed_at: datetime
     external_ref: str | None = None
+    url: str | None = None
+    note: str | None = None
     stop: StopCause | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -88,7 +88,7 @@ SELECT sweep_id, executor, arguments, queue FROM asktell.sweeps WHERE study_id =
 # What has ended is of no use to the engine.
 _SELECT_LAUNCHES = """
 SELECT number, attempt, state, claim, worker_id, worker_name, host, claimed_at, external_ref,
-       stop, started_at
+       url, note, stop, started_at
 FROM asktell.attempts WHERE study_id = %s AND ended_at IS NULL
 """
 

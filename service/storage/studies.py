@@ -47,7 +47,9 @@ VALUES (%s, %s, %s::json, %s::json, 'active', clock_timestamp(), clock_timestamp
 _INSERT_SWEEP = """
 WITH sweep AS (
     INSERT INTO asktell.sweeps (study_id, sweep_id, executor, queue, arguments)
-    VALUES (%(study_id)s, %(sweep_id)s, %(executor)s, %(queue)s, %(arguments)s::json))
+    VALUES (%(study_id)s, %(sweep_id)s, %(executor)s, %(queue)s, %(arguments)s::json)
+), mirror AS (
+    INSERT INTO asktell.mirrors (study_id) SELECT %(study_id)s WHERE %(has_mirror)s)
 UPDATE asktell.studies SET wanted = %(wanted)s, waiting_since = clock_timestamp()
 WHERE study_id = %(study_id)s
 """
@@ -191,6 +193,7 @@ async def _insert_sweep(
         "executor": sweep.launch.executor,
         "queue": sweep.launch.queue,
         "arguments": json.dumps(sweep.launch.arguments, allow_nan=False),
+        "has_mirror": sweep.launch.has_mirror,
         "wanted": min(limit for limit in limits if limit is not None),
     }
     await connection.execute(_INSERT_SWEEP, columns)

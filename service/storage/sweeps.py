@@ -10,9 +10,11 @@ from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
 
 from service.domain.attempts import AttemptState
+from service.domain.mirrors import Mirror
 from service.domain.studies import StopReason, StudyState, StudySummary
 from service.domain.sweeps import LaunchSpec, Sweep, SweepState, get_sweep_state
 from service.storage.journal import ANY_NUMBER
+from service.storage.mirrors import build_mirror
 from service.storage.reads import Reads, StoredStudy, build_summary
 
 # One page of the sweep list, by name. Which states and stop reasons of a study make which state of
@@ -22,8 +24,11 @@ SELECT study_id, name, state, spec -> 'objectives' AS objectives,
        stop_reason, started, settings -> 'budget' ->> 'max_trials' AS max_trials,
        waiting, running, complete, pruned, fail, best_number, best_value,
        revision, created_at, last_activity_at,
-       sweep_id, executor, queue, arguments, wanted, waiting_since
-FROM asktell.sweeps JOIN asktell.studies USING (study_id)
+       sweep_id, executor, queue, arguments, wanted, waiting_since,
+       mirrors.study_id IS NOT NULL AS has_mirror, external_ref, url, agreed, problem
+FROM asktell.sweeps
+JOIN asktell.studies USING (study_id)
+LEFT JOIN asktell.mirrors USING (study_id)
 WHERE name > %(after)s::text
   AND state = ANY (%(states)s::text[])
   AND (stop_reason = ANY (%(stop_reasons)s::text[])
@@ -35,8 +40,11 @@ LIMIT %(limit)s
 
 # What makes one study a sweep, and what it waits for.
 FIND_SWEEP = """
-SELECT sweep_id, executor, queue, arguments, wanted, waiting_since
-FROM asktell.sweeps JOIN asktell.studies USING (study_id)
+SELECT sweep_id, executor, queue, arguments, wanted, waiting_since,
+       mirrors.study_id IS NOT NULL AS has_mirror, external_ref, url, agreed, problem
+FROM asktell.sweeps
+JOIN asktell.studies USING (study_id)
+LEFT JOIN asktell.mirrors USING (study_id)
 WHERE study_id = %(study_id)s
 """
 
@@ -59,12 +67,14 @@ class SweepSummary:
     Attributes:
         wanted: How many attempts could start now if workers had slots; None: any number.
         waiting_since: When it last got one, or began to want one; None: it wants none.
+        mirror: Of the sweep in an outside system; None: it has none, and wants none.
     """
 
     study: StudySummary
     sweep: Sweep
     wanted: int | None
     waiting_since: datetime | None
+    mirror: Mirror | None
 
     @property
     def state(self) -> SweepState:
@@ -142,4 +152,5 @@ def _build_sweep(study: StudySummary, row: DictRow) -> SweepSummary:
         sweep=Sweep(row["sweep_id"], launch),
         wanted=None if row["wanted"] == ANY_NUMBER else row["wanted"],
         waiting_since=None if waiting_since is None else waiting_since.astimezone(UTC),
+        mirror=build_mirror(row) if row["has_mirror"] else None,
     )

@@ -98,16 +98,18 @@ DO UPDATE SET attempt = excluded.attempt, phase = excluded.phase, ask_seq = excl
 UPSERT_LAUNCHES = """
 INSERT INTO asktell.attempts
     (study_id, number, attempt, state, claim, worker_id, worker_name, host, external_ref, stop,
-     claimed_at, started_at, ended_at, exit_code, signal, reason)
+     claimed_at, started_at, ended_at, exit_code, signal, reason, url, note)
 SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::text[], %s::int[], %s::text[],
                      %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-                     %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
+                     %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::text[],
+                     %s::text[], %s::text[])
 ON CONFLICT (study_id, number, attempt)
 DO UPDATE SET state = excluded.state, claim = excluded.claim, worker_id = excluded.worker_id,
               worker_name = excluded.worker_name, host = excluded.host,
               external_ref = excluded.external_ref, stop = excluded.stop,
               started_at = excluded.started_at, ended_at = excluded.ended_at,
-              exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason
+              exit_code = excluded.exit_code, signal = excluded.signal, reason = excluded.reason,
+              url = excluded.url, note = excluded.note
 """
 
 # What a trial's own code declared, and when: needed to draw it again in the same order.

@@ -196,6 +196,8 @@ def _launch_columns(launch: Launch) -> tuple[Any, ...]:
         launch.exit_code,
         launch.signal,
         launch.reason,
+        launch.url,
+        launch.note,
     )
 
 

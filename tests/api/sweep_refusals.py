@@ -6,23 +6,39 @@ from typing import Any
 import httpx
 
 from tests.api.refusals import LONG, NUL, Refusal, X, refuse
-from tests.api.sweep_use import LAUNCH, WORKER, claim, create_sweep, end
+from tests.api.sweep_use import (
+    LAUNCH,
+    WANDB_LAUNCH,
+    WANDB_QUEUE_LAUNCH,
+    WORKER,
+    claim,
+    claim_mirrors,
+    create_sweep,
+    end,
+)
 
 YAML = {"Content-Type": "application/yaml"}
 ATTEMPT = "{sweep_id}-0-1"
 """The attempt that `arrange_sweeps` leaves running; whoever sends a refusal knows the id."""
+SUPERSEDED = "{sweep_id}-1-1"
+"""One whose trial has a newer one."""
 
 
 async def arrange_sweeps(api: httpx.AsyncClient) -> str:
     """Makes the sweeps that the refusals below are about; returns the id of the one that runs."""
     created = await create_sweep(api, "launched")
-    await claim(api, 2)
+    first, second = await claim(api, 2)
+    await end(api, second, kind="preempted", exit_code=None, values=None)
+    assert len(await claim(api, held=[first["id"]])) == 1
     objectives = [{"name": name, "direction": "minimize"} for name in ("loss", "seconds")]
     await create_sweep(api, "launched-two", objectives=objectives)
     spent = LAUNCH | {"queue": "spent"}
     await create_sweep(api, "launched-once", budget={"max_trials": 1}, launch=spent)
     (attempt,) = await claim(api, worker_id="w2", queue="spent")
     await end(api, attempt)
+    mirrored = WANDB_LAUNCH | {"queue": "mirrored"}
+    await create_sweep(api, "mirrored", launch=mirrored)
+    assert len(await claim_mirrors(api, "w2", queue="mirrored")) == 1
     sweep_id: str = created["sweep"]["id"]
     return sweep_id
 
@@ -31,12 +47,14 @@ def list_sweep_refusals() -> Iterator[Refusal]:
     """Of making sweeps, of what people do to them, and of what workers say."""
     yield from _list_creations()
     yield from _list_launches()
+    yield from _list_wandb_launches()
     yield from _list_files()
     yield from _list_states()
     yield from _list_claims()
     yield from _list_observations()
     yield from _list_logs()
     yield from _list_reports()
+    yield from _list_mirrors()
 
 
 def _list_creations() -> Iterator[Refusal]:
@@ -71,6 +89,8 @@ def _list_launches() -> Iterator[Refusal]:
     for change, hint in (
         ({"executor": "rocket"}, "process"),
         ({"executor": None}, "executor"),
+        ({"executor": ["process"]}, "executor"),
+        ({"project": "numbers"}, "unknown"),
         ({"queue": ""}, "queue"),
         ({"queue": "q" * 256}, "queue"),
         ({"program": None}, "program"),
@@ -96,6 +116,56 @@ def _list_launches() -> Iterator[Refusal]:
         yield refuse("POST /sweeps", base | {"launch": LAUNCH | change}, hint)
     yield refuse("POST /sweeps?name=new", base | {"launch": LAUNCH}, "name")
     yield refuse("POST /sweeps?directory=/srv", base | {"launch": LAUNCH}, "directory")
+    yield refuse("POST /sweeps?executor=wandb", base | {"launch": LAUNCH}, "executor")
+
+
+def _list_wandb_launches() -> Iterator[Refusal]:
+    base = {"name": "new", "direction": "minimize"}
+    for change, hint in (
+        ({"program": None}, "launch"),
+        ({"projct": "numbers"}, '"project"'),
+        ({"project": "ada/numbers"}, "launch.project"),
+        ({"project": "p" * 129}, "launch.project"),
+        ({"entity": "a b"}, "launch.entity"),
+        ({"entity": NUL}, "NUL"),
+        ({"mode": "disabled"}, "online"),
+        ({"value": "mean"}, "launch.value"),
+        ({"group": ""}, "launch.group"),
+        ({"job_type": "j" * 256}, "launch.job_type"),
+        ({"tags": "a"}, "launch.tags"),
+        ({"tags": ["a,b"]}, "launch.tags.0"),
+        ({"tags": ["t" * 65]}, "launch.tags.0"),
+        ({"tags": ["t"] * 21}, "launch.tags"),
+        ({"sweep": "yes"}, "launch.sweep"),
+        ({"step_metric": "value"}, "step_metric"),
+    ):
+        yield refuse("POST /sweeps", base | {"launch": WANDB_LAUNCH | change}, hint)
+    for change, hint in (
+        ({"job": None}, "image"),
+        ({"image": "train:1"}, "one of them"),
+        ({"launch_queue": None}, "launch.launch_queue"),
+        ({"launch_queue_project": "a/b"}, "launch.launch_queue_project"),
+        ({"project": None}, "launch.project"),
+        ({"priority": 4}, "launch.priority"),
+        ({"resource_args": [1]}, "launch.resource_args"),
+        ({"template_variables": {"a": NUL}}, "NUL"),
+        ({"template_variables": {"a": 1}, "resource_args": {"b": 1}}, "W&B takes one"),
+        ({"entry_point": "train.py"}, "launch.entry_point"),
+        ({"entry_point": []}, "launch.entry_point"),
+        ({"timeout_seconds": 0}, "launch.timeout_seconds"),
+        ({"program": "train.py"}, "launch.program"),
+    ):
+        yield refuse("POST /sweeps", base | {"launch": WANDB_QUEUE_LAUNCH | change}, hint)
+    launched = base | {"launch": WANDB_LAUNCH}
+    for names in ({"asktell": X}, {"asktell": {"x": X}}, {"asktell.x": X}):
+        yield refuse("POST /sweeps", launched | {"space": names}, "asktell is no parameter")
+    several = {"name": "new", "objectives": [_minimize("a"), _minimize("b")]}
+    best = {"launch": WANDB_LAUNCH | {"value": "best"}}
+    yield refuse("POST /sweeps", several | best, "single objective")
+
+
+def _minimize(name: str) -> dict[str, str]:
+    return {"name": name, "direction": "minimize"}
 
 
 def _list_files() -> Iterator[Refusal]:
@@ -113,6 +183,14 @@ def _list_files() -> Iterator[Refusal]:
         ('name: "\\ud800"\ndirection: minimize\nlaunch: {program: a}\n', "invalid-sweep-file", ""),
     ):
         yield Refusal("POST /sweeps", text, 422, code, YAML, hint)
+    ours = "name: new\ndirection: minimize\nlaunch: {program: a}\n"
+    for query, code, hint in (
+        ("executor=rocket", "invalid-sweep-file", "rocket"),
+        ("project=p", "invalid-sweep-file", "`executor: wandb`"),
+        ("executor=wandb&project=a/b", "invalid-request", "launch.project"),
+        ("executor=wandb&mode=disabled", "invalid-request", "online"),
+    ):
+        yield Refusal(f"POST /sweeps?{query}", ours, 422, code, YAML, hint)
 
 
 def _list_states() -> Iterator[Refusal]:
@@ -136,6 +214,7 @@ def _list_claims() -> Iterator[Refusal]:
         ({"count": 1001}, "count"),
         ({"count": True}, "count"),
         ({"held": "all"}, "held"),
+        ({"adopts": "wandb-launch"}, "adopts"),
         ({"wait_seconds": 61}, "wait_seconds"),
         ({"wait_second": 1}, '"wait_seconds"'),
     ):
@@ -152,6 +231,11 @@ def _list_observations() -> Iterator[Refusal]:
         ({"state": "queued"}, "state"),
         ({"external_ref": "r" * 1025}, "external_ref"),
         ({"external_ref": NUL}, "NUL"),
+        ({"url": "javascript:alert(1)"}, "url"),
+        ({"url": "https://wandb.ai/a b"}, "url"),
+        ({"url": "https://wandb.ai/" + "u" * 2048}, "url"),
+        ({"note": NUL}, "NUL"),
+        ({"note": "n" * 2001}, "note"),
         ({"points": [{"step": -1, "value": 1}]}, "step"),
         ({"points": [{"step": 1, "value": "much"}]}, "value"),
         ({"ending": {}}, "kind"),
@@ -165,6 +249,8 @@ def _list_observations() -> Iterator[Refusal]:
     ):
         yield refuse(call, base | change, hint)
     yield Refusal(call, base | {"claim": 2}, 409, "claim-lost")
+    superseded = f"POST /attempts/{SUPERSEDED}/observe"
+    yield Refusal(superseded, base, 409, "attempt-superseded", hint="attempt 2")
     for attempt_id, code in (
         ("nothing", "attempt-not-found"),
         ("{sweep_id}-0-0", "attempt-not-found"),
@@ -201,3 +287,32 @@ def _list_reports() -> Iterator[Refusal]:
     yield refuse("PUT /workers/w1", base | {"slot": 1}, '"slots"')
     yield refuse("PUT /workers/a%00b", base, "worker_id")
     yield refuse("DELETE /workers/a%00b", None, "worker_id")
+
+
+def _list_mirrors() -> Iterator[Refusal]:
+    claims = {"worker_id": "w1", "executors": ["wandb"]}
+    for change, hint in (
+        ({"worker_id": ""}, "worker_id"),
+        ({"worker_id": NUL}, "NUL"),
+        ({"queue": "q" * 256}, "queue"),
+        ({"executors": []}, "executors"),
+        ({"executors": "wandb"}, "executors"),
+        ({"executor": ["wandb"]}, '"executors"'),
+    ):
+        yield refuse("POST /mirrors/claim", claims | change, hint)
+    call, told = "POST /sweeps/mirrored/mirror", {"worker_id": "w2"}
+    for change, hint in (
+        ({"worker_id": None}, "worker_id"),
+        ({"external_ref": "r" * 1025}, "external_ref"),
+        ({"external_ref": NUL}, "NUL"),
+        ({"url": "ftp://wandb.example"}, "url"),
+        ({"seen": "stopping"}, "seen"),
+        ({"problem": "p" * 2001}, "problem"),
+        ({"problems": ""}, '"problem"'),
+    ):
+        yield refuse(call, told | change, hint)
+    yield Refusal(call, {"worker_id": "w1"}, 409, "claim-lost")
+    for name in ("launched", "launched-two"):
+        yield Refusal(f"POST /sweeps/{name}/mirror", told, 409, "claim-lost")
+    for name in ("gone", "open", "plain", "a%00b", LONG):
+        yield Refusal(f"POST /sweeps/{name}/mirror", told, 404, "sweep-not-found")

@@ -7,6 +7,13 @@ import httpx
 from tests.api.conftest import SPACE
 
 LAUNCH = {"program": "train.py", "directory": "/srv/digits"}
+WANDB_LAUNCH = LAUNCH | {"executor": "wandb", "project": "numbers"}
+WANDB_QUEUE_LAUNCH = {
+    "executor": "wandb-launch",
+    "job": "ada/numbers/train:latest",
+    "launch_queue": "gpus",
+    "project": "numbers",
+}
 WORKER = {
     "worker_id": "w1",
     "worker_name": "gpu-1",
@@ -69,3 +76,21 @@ async def send_log(
     size = len(text.encode())
     body = {"claim": attempt["claim"], "offset": offset, "text": text, "bytes": size}
     return await api.post(f"/attempts/{attempt['id']}/log", json=body | changes)
+
+
+async def claim_mirrors(
+    api: httpx.AsyncClient, worker_id: str = "w1", **changes: Any
+) -> list[dict[str, Any]]:
+    """The sweeps whose mirrors the worker is to keep."""
+    body = {"worker_id": worker_id, "executors": ["wandb"]} | changes
+    response = await api.post("/mirrors/claim", json=body)
+    assert response.status_code == 200, response.text
+    mirrors: list[dict[str, Any]] = response.json()["mirrors"]
+    return mirrors
+
+
+async def tell_mirror(
+    api: httpx.AsyncClient, study: str = "digits", worker_id: str = "w1", **told: Any
+) -> httpx.Response:
+    """The worker says how the sweep outside is."""
+    return await api.post(f"/sweeps/{study}/mirror", json={"worker_id": worker_id} | told)

@@ -62,6 +62,9 @@ async def test_a_claim_says_all_that_a_worker_needs(
         "external_ref": None,
         "params": params,
         "metrics": ["accuracy"],
+        "directions": ["maximize"],
+        "run_id": f"{created['sweep']['id']}-0-1",
+        "mirror_ref": None,
         "launch": created["sweep"]["launch"],
         "lease_expires_at": "2026-01-01T00:02:00Z",
     }
@@ -196,7 +199,7 @@ async def test_a_lost_attempt_is_followed_by_another(
     (second,) = await claim(api, worker_id="w2", worker_name="gpu-2")
 
     assert (second["trial"], second["attempt"], second["claim"]) == (0, 2, 1)
-    assert_problem(await observe(api, attempt), 409, "claim-lost")
+    assert_problem(await observe(api, attempt), 409, "attempt-superseded")
     listed = (await api.get("/sweeps/digits/attempts")).json()["attempts"]
     assert [(each["attempt"], each["state"], each["worker"]) for each in listed] == [
         (2, "launching", "gpu-2"),

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from tests.api.sweep_use import LAUNCH, REPORT, WORKER
+from tests.api.sweep_use import LAUNCH, REPORT, WANDB_LAUNCH, WORKER
 
 Document = dict[str, Any]
 
@@ -84,6 +84,8 @@ def test_has_every_operation(document: Document) -> None:
         "claim_attempts",
         "observe_attempt",
         "add_attempt_log",
+        "claim_mirrors",
+        "tell_mirror",
         "list_workers",
         "put_worker",
         "remove_worker",
@@ -203,9 +205,16 @@ async def test_answers_about_sweeps_fit_their_schemas(
     attempt = claimed.json()["attempts"][0]["id"]
     assert (await api.put("/workers/w1", json=REPORT)).status_code == 204
     seen = {"claim": 1, "state": "running"}
+    mirrored = await api.post("/sweeps", json=SWEEP | {"name": "m", "launch": WANDB_LAUNCH})
+    wanted = await api.post("/mirrors/claim", json={"worker_id": "w1", "executors": ["wandb"]})
+    told = {"worker_id": "w1", "external_ref": "ada/numbers/k1", "seen": "paused"}
+    kept = await api.post("/sweeps/m/mirror", json=told)
     one = "/sweeps/{study}"
     for method, path, answer in [
         ("post", "/sweeps", created),
+        ("post", "/sweeps", mirrored),
+        ("post", "/mirrors/claim", wanted),
+        ("post", f"{one}/mirror", kept),
         ("post", "/attempts/claim", claimed),
         (
             "post",

@@ -93,7 +93,8 @@ async def test_refusals_of_every_route(
         for method, path, code, request in list_general_refusals(writes, rules):
             with subtests.test(method=method, path=path, code=code):
                 client = stranger if code == "not-authenticated" else api
-                address = await fill_in_sweep(api, to_address(path, "open"))
+                study = "launched" if path.startswith("/sweeps") else "open"
+                address = await fill_in_sweep(api, to_address(path, study))
                 response = await client.request(method, address, **request)
 
                 await settle(engine)
@@ -183,6 +184,7 @@ BODIES = {
     "/studies/{study}/enqueue": {"params": {"layers": 1}},
     "/studies/{study}/trials": {"trials": [{"state": "FAIL", "params": PARAMS}]},
     "/studies/{study}/release": {"force": True},
+    "/sweeps/{study}/mirror": {"worker_id": "w2"},
 }
 """Bodies that would be fine at another time; of other routes the empty one is."""
 

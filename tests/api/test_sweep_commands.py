@@ -20,7 +20,15 @@ from service.cli.sweep.snapshots import Snapshot, Snapshots
 from service.cli.sweep.watch import Choice, Watch
 from tests.api.conftest import TOKEN
 from tests.api.served import serve_app
-from tests.api.sweep_use import claim, end, send_log
+from tests.api.sweep_use import (
+    REPORT,
+    claim,
+    claim_mirrors,
+    end,
+    observe,
+    send_log,
+    tell_mirror,
+)
 
 FILE = """
 program: train.py
@@ -227,6 +235,68 @@ async def test_exports(run: Run, api: httpx.AsyncClient, sweep: str, tmp_path: P
     result = await run("export", sweep, "--output", tmp_path / "trials.csv")
     assert (result.exit_code, result.stdout) == (0, "")
     assert await asyncio.to_thread((tmp_path / "trials.csv").read_text) == table
+
+
+WANDB = {"executors": ["wandb"], "queue": "gpu"}
+PAGE = "https://wandb.example/ada/numbers"
+
+
+async def test_one_option_makes_trials_runs_of_wandb(
+    run: Run, api: httpx.AsyncClient, file: Path
+) -> None:
+    options = ["--executor", "wandb", "--project", "numbers", "--name", "w", "--detach"]
+    assert (await run("run", file, *options)).exit_code == 0
+    assert "queue gpu: start" in (await run("show", "w")).output
+    report = REPORT | {"queue": "gpu", "executors": ["process"]}
+    assert (await api.put("/workers/w1", json=report)).status_code == 204
+    assert "queue gpu has the executor wandb: start" in (await run("show", "w")).output
+
+    assert len(await claim_mirrors(api, queue="gpu")) == 1
+    made = {"external_ref": "ada/numbers/k1", "url": f"{PAGE}/sweeps/k1", "seen": "running"}
+    await tell_mirror(api, "w", **made)
+    (attempt,) = await claim(api, **WANDB)
+    await observe(api, attempt, url=f"{PAGE}/runs/{attempt['run_id']}", note="Recorded offline.")
+
+    shown = (await run("show", "w")).output
+    listed = (await run("ls")).output
+    logs = await run("logs", "w")
+
+    assert f"in W&B: {PAGE}/sweeps/k1" in shown
+    assert attempt["launch"]["project"] == "numbers"
+    for words in (f"{PAGE}/runs/{attempt['run_id']}", "Recorded offline."):
+        assert words in shown
+        assert words in logs.stderr
+    assert f"{PAGE}/sweeps/k1" in listed
+
+
+async def test_a_live_view_shows_where_trials_are(
+    url: str, run: Run, api: httpx.AsyncClient, file: Path
+) -> None:
+    options = ["--executor", "wandb", "--mode", "offline", "--name", "w", "--detach"]
+    assert (await run("run", file, *options)).exit_code == 0
+    first, second = await claim(api, 2, **WANDB)
+    await observe(api, second, note="Recorded offline.")
+
+    def look(snapshots: Snapshots) -> str | None:
+        newest = snapshots.take().newest
+        return newest and newest.note
+
+    with asktell.Client(url, TOKEN) as client:
+        snapshots = Snapshots(client, "w")
+        assert await asyncio.to_thread(look, snapshots) == "Recorded offline."
+        await end(api, second)
+        await observe(api, first, note="On its way.")
+        assert await asyncio.to_thread(look, snapshots) == "On its way."
+        await end(api, first)
+        assert await asyncio.to_thread(look, snapshots) is None
+
+
+async def test_options_that_contradict_the_file_are_refused(run: Run, file: Path) -> None:
+    for command in ("run", "check"):
+        result = await run(command, file, "--project", "numbers")
+        assert result.exit_code == 1
+        assert "project: " in result.stderr
+        assert "This needs `executor: wandb`." in result.stderr
 
 
 class Keys:

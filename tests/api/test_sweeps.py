@@ -61,6 +61,7 @@ async def test_a_sweep_is_a_study_that_is_launched(api: httpx.AsyncClient) -> No
             "step_metric": None,
         },
         "wanted": 2,
+        "mirror": None,
         "attempts": NO_ATTEMPTS,
     }
 

@@ -17,6 +17,7 @@ from service.domain.attempts import (
 )
 from service.domain.errors import (
     AttemptNotFound,
+    AttemptSuperseded,
     ClaimLost,
     InvalidReport,
     InvalidSettings,
@@ -87,7 +88,7 @@ class TestClaim:
         await study.create(new_sweep())
         (attempt,) = await take(study)
         assert attempt.spec == LAUNCH
-        assert attempt.metrics == ("value",)
+        assert [objective.name for objective in attempt.objectives] == ["value"]
         assert attempt.asked.params.keys() == {"x", "n", "c"}
         sweep = study.actor.sweep
         assert sweep is not None
@@ -246,7 +247,7 @@ class TestObserve:
         (again,) = await take_any(study, 1, BOB)
         assert (again.launch.number, again.launch.attempt) == (0, 2)
         assert (await study.view(0)).intermediate_values == {}
-        with pytest.raises(ClaimLost):
+        with pytest.raises(AttemptSuperseded):
             await see(study, attempt)
 
     async def test_what_a_worker_had_to_give_up_is_never_the_last_attempt(
@@ -308,7 +309,7 @@ class TestObserve:
         (again,) = await take_any(study, 1, BOB)
         assert again.launch.attempt == 2
         assert [each["state"] for each in rows(study)] == ["lost", "launching"]
-        with pytest.raises(ClaimLost):
+        with pytest.raises(AttemptSuperseded):
             await see_exit(study, attempt, values={"value": 0.1})
         assert await take_any(study, 0, ADA) == []
 

@@ -23,6 +23,7 @@ DOCUMENTED_NAMES = {
     "FrozenTrial",
     "InvalidError",
     "LeaseLostError",
+    "Mirror",
     "NotFoundError",
     "Objective",
     "Study",

@@ -155,6 +155,18 @@ def test_takes_a_sweep_file(client: asktell.Client, name: str) -> None:
     assert sweep.summary().study.max_trials == 3
 
 
+def test_takes_a_sweep_file_whose_trials_are_runs_of_wandb(
+    client: asktell.Client, name: str
+) -> None:
+    text = f"queue: none\n{FILE}"
+    sweep = client.create_sweep_file(text, name=name, executor="wandb", project="p", entity="e")
+    offline = client.create_sweep_file(text, name=f"{name}-2", executor="wandb", mode="offline")
+
+    assert (sweep.launch["project"], sweep.launch["entity"]) == ("p", "e")
+    assert sweep.summary().mirror == asktell.Mirror(None, None, None, None)
+    assert (offline.launch["mode"], offline.summary().mirror) == ("offline", None)
+
+
 def test_a_wrong_sweep_file_is_refused_by_key_and_line(client: asktell.Client, name: str) -> None:
     with pytest.raises(asktell.InvalidError) as caught:
         client.create_sweep_file(FILE.replace("run_cap", "run_cup"), name=name)

@@ -11,7 +11,14 @@ import asktell
 import httpx
 import pytest
 from asktell import workers
-from asktell.workers import GONE_CODES, ClaimedAttempt, Ending, Instruction, WorkerClient
+from asktell.workers import (
+    GONE_CODES,
+    ClaimedAttempt,
+    Ending,
+    Instruction,
+    WantedMirror,
+    WorkerClient,
+)
 
 ATTEMPT_ID = "k3v9x2ab-12-1"
 ME = {"name": "box", "host": "box.example", "queue": "gpu", "executors": ["process"]}
@@ -25,6 +32,9 @@ CLAIMED = {
     "external_ref": None,
     "params": {"optimizer": {"lr": 0.1}},
     "metrics": ["accuracy"],
+    "directions": ["maximize"],
+    "run_id": "k3v9x2ab-12-1",
+    "mirror_ref": None,
     "launch": {"executor": "process", "queue": "gpu", "program": "train.py", "stop_seconds": 15},
     "lease_expires_at": "2026-11-22T10:00:00Z",
     "token": "a-secret-token",
@@ -80,7 +90,7 @@ def test_leaves() -> None:
 def test_claims() -> None:
     server = Recorder(200, {"attempts": [CLAIMED], "unreachable": ["c"]})
     with server.open_client() as client:
-        answer = client.claim("w1", **ME, count=2, held=["b", "a"], wait_seconds=20)
+        answer = client.claim("w1", **ME, count=2, held=["b", "a"], adopts=["x"], wait_seconds=20)
     assert answer.unreachable == {"c"}
     (claimed,) = answer.attempts
     assert server.address == "POST /attempts/claim"
@@ -92,6 +102,7 @@ def test_claims() -> None:
         "executors": ["process"],
         "count": 2,
         "held": ["a", "b"],
+        "adopts": ["x"],
         "wait_seconds": 20,
     }
     assert server.requests[0].extensions["timeout"]["read"] > 20
@@ -105,6 +116,9 @@ def test_claims() -> None:
         external_ref=None,
         params={"optimizer": {"lr": 0.1}},
         metrics=("accuracy",),
+        directions=("maximize",),
+        run_id=ATTEMPT_ID,
+        mirror_ref=None,
         executor="process",
         arguments={"queue": "gpu", "program": "train.py", "stop_seconds": 15},
         lease_expires_at=datetime(2026, 11, 22, 10, tzinfo=UTC),
@@ -175,6 +189,8 @@ def test_a_refusal_is_an_error_with_its_code(code: str) -> None:
         lambda client: client.leave("w1"),
         lambda client: client.claim("w1", **ME, count=1),
         lambda client: client.observe(ATTEMPT_ID, claim=1, state="running"),
+        lambda client: client.claim_mirrors("w1", queue="gpu", executors=["wandb"]),
+        lambda client: client.tell_mirror("w1", "digits", seen="running"),
     ],
 )
 def test_every_call_is_one_try(call: Callable[[WorkerClient], Any]) -> None:
@@ -184,6 +200,51 @@ def test_every_call_is_one_try(call: Callable[[WorkerClient], Any]) -> None:
     with unavailable.open_client() as client, pytest.raises(asktell.UnavailableError):
         call(client)
     assert len(away.requests) == len(unavailable.requests) == 1
+
+
+def test_claims_mirrors() -> None:
+    wanted = {
+        "study": "digits",
+        "sweep_id": "k3v9x2ab",
+        "executor": "wandb",
+        "launch": {"program": "train.py"},
+        "description": "A wider net.",
+        "objectives": [{"name": "accuracy", "direction": "maximize"}],
+        "space": {"lr": {"type": "float", "low": 0, "high": 1}},
+        "external_ref": None,
+    }
+    server = Recorder(200, {"mirrors": [wanted]})
+    with server.open_client() as client:
+        (mirror,) = client.claim_mirrors("w1", queue="gpu", executors=("wandb",))
+    assert server.address == "POST /mirrors/claim"
+    assert server.body == {"worker_id": "w1", "queue": "gpu", "executors": ["wandb"]}
+    assert mirror == WantedMirror(
+        study="digits",
+        sweep_id="k3v9x2ab",
+        executor="wandb",
+        arguments={"program": "train.py"},
+        description="A wider net.",
+        objectives=(("accuracy", "maximize"),),
+        space=wanted["space"],
+        external_ref=None,
+    )
+
+
+def test_tells_of_a_mirror() -> None:
+    server = Recorder(200, {"set": None})
+    told = {"external_ref": "acme/vision/x1", "url": "https://wandb.example/x1", "seen": "running"}
+    with server.open_client() as client:
+        assert client.tell_mirror("w1", "digits 2", **told) is None
+    assert server.address == "POST /sweeps/digits%202/mirror"
+    assert server.body == told | {"worker_id": "w1", "is_deleted": False, "problem": None}
+
+
+def test_hears_what_a_mirror_is_to_be() -> None:
+    server = Recorder(200, {"set": "paused"})
+    with server.open_client() as client:
+        assert client.tell_mirror("w1", "digits", problem="W&B is away.") == "paused"
+    problem = {"seen": None, "is_deleted": False, "problem": "W&B is away."}
+    assert server.body == {"worker_id": "w1"} | problem
 
 
 def test_everything_public_is_documented() -> None:

@@ -24,7 +24,7 @@ from asktell._optuna import StudyDirection, TrialState
 from asktell._records import BestTrial, FrozenTrial, Objective, StudySummary, TrialCounts
 from asktell._study import Study
 from asktell._sweep import Sweep
-from asktell._sweep_records import Attempt, AttemptLog, SweepSummary, Worker
+from asktell._sweep_records import Attempt, AttemptLog, Mirror, SweepSummary, Worker
 from asktell._trial import Trial
 
 __version__ = _version("asktell")
@@ -44,6 +44,7 @@ __all__ = [
     "FrozenTrial",
     "InvalidError",
     "LeaseLostError",
+    "Mirror",
     "NotFoundError",
     "Objective",
     "Study",

@@ -196,7 +196,15 @@ class Client:
         return self._open_sweep(self._connection.call(_protocol.create_sweep(document)))
 
     def create_sweep_file(
-        self, text: str, directory: str | None = None, name: str | None = None
+        self,
+        text: str,
+        directory: str | None = None,
+        name: str | None = None,
+        *,
+        executor: str | None = None,
+        project: str | None = None,
+        entity: str | None = None,
+        mode: str | None = None,
     ) -> Sweep:
         """Creates a sweep from the text of a sweep file, W&B's or our own.
 
@@ -205,12 +213,25 @@ class Client:
             directory: Absolute path of the programs' working directory on the workers' machines,
                 where the file names none.
             name: Name of the sweep, where the file names none; the server makes one up else.
+            executor: How trials are launched, where the file does not say: `process` or `wandb`,
+                as runs of W&B.
+            project: Of those runs, where the file names none.
+            entity: Whose they are, likewise.
+            mode: `online` or `offline`, likewise.
 
         Raises:
             ConflictError: `study-exists`.
             InvalidError: `invalid-sweep-file`: `errors` has keys and lines.
         """
-        request = _protocol.create_sweep_file(text, directory=directory, name=name)
+        request = _protocol.create_sweep_file(
+            text,
+            directory=directory,
+            name=name,
+            executor=executor,
+            project=project,
+            entity=entity,
+            mode=mode,
+        )
         return self._open_sweep(self._connection.call(request))
 
     def get_sweep(self, name: str) -> Sweep:

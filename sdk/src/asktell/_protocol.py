@@ -134,10 +134,10 @@ def create_sweep(document: Mapping[str, Any]) -> Request:
     return _add("/sweeps", to_plain(document))
 
 
-def create_sweep_file(text: str, *, directory: str | None, name: str | None) -> Request:
-    query: dict[str, str | list[str]] = {}
-    query |= {} if directory is None else {"directory": directory}
-    query |= {} if name is None else {"name": name}
+def create_sweep_file(text: str, **open_parts: str | None) -> Request:
+    query: dict[str, str | list[str]] = {
+        name: value for name, value in open_parts.items() if value is not None
+    }
     key = uuid.uuid4().hex
     return Request("POST", "/sweeps", yaml=text, query=query, idempotency_key=key)
 

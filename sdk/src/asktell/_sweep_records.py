@@ -18,6 +18,24 @@ OPEN_ATTEMPTS = frozenset({"launching", "running", "stopping"})
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """The sweep that an outside system has for the runs of one of ours.
+
+    Attributes:
+        external_ref: Its name there; None as long as there is none.
+        url: Its page there.
+        state: What both were when they were last the same: `running`, `paused`, `finished` or
+            `cancelled`.
+        problem: Why it cannot be made, or kept, for now.
+    """
+
+    external_ref: str | None
+    url: str | None
+    state: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SweepSummary:
     """A sweep at one moment.
 
@@ -30,6 +48,7 @@ class SweepSummary:
         executor: How its trials are launched.
         wanted: How many trials could start now if a worker had room; None: any number.
         waiting_since: Since when one could, and none did.
+        mirror: The sweep that an outside system has for its runs; None: none is wanted.
         attempts: How many of its attempts are in which state; without those that are in none.
         study: Its study at that moment: counts of trials, progress, the best one.
     """
@@ -41,6 +60,7 @@ class SweepSummary:
     executor: str
     wanted: int | None
     waiting_since: datetime | None
+    mirror: Mirror | None
     attempts: dict[str, int]
     study: StudySummary
 
@@ -67,6 +87,8 @@ class Attempt:
             `cancelled`, `preempted` or `lost`.
         worker: Name of the worker that has or had it.
         external_ref: What the outside calls it.
+        url: Its page there.
+        note: What its worker has to say of it.
         exit_code: None while it runs, and where a signal ended it.
         signal: Number of that signal.
         reason: Why it failed, in words.
@@ -81,6 +103,8 @@ class Attempt:
     worker_id: str | None
     host: str | None
     external_ref: str | None
+    url: str | None
+    note: str | None
     claimed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -144,6 +168,7 @@ def read_sweep_summary(document: Mapping[str, Any]) -> SweepSummary:
         executor=sweep["executor"],
         wanted=sweep["wanted"],
         waiting_since=read_optional_time(sweep["waiting_since"]),
+        mirror=_read_mirror(sweep["mirror"]),
         attempts={state: count for state, count in sweep["attempts"].items() if count},
         study=read_summary(document),
     )
@@ -159,6 +184,8 @@ def read_attempt(document: Mapping[str, Any]) -> Attempt:
         worker_id=document["worker_id"],
         host=document["host"],
         external_ref=document["external_ref"],
+        url=document["url"],
+        note=document["note"],
         claimed_at=read_optional_time(document["claimed_at"]),
         started_at=read_optional_time(document["started_at"]),
         ended_at=read_optional_time(document["ended_at"]),
@@ -186,4 +213,15 @@ def read_worker(document: Mapping[str, Any]) -> Worker:
         is_away=document["is_away"],
         started_at=read_time(document["started_at"]),
         last_seen_at=read_time(document["last_seen_at"]),
+    )
+
+
+def _read_mirror(document: Mapping[str, Any] | None) -> Mirror | None:
+    if document is None:
+        return None
+    return Mirror(
+        external_ref=document["external_ref"],
+        url=document["url"],
+        state=document["state"],
+        problem=document["problem"],
     )

@@ -11,124 +11,61 @@ own. A worker
 5. ends the program of an attempt at once when one of `GONE_CODES` refuses an observation;
 6. claims every few seconds, with a count of 0 if need be, while an answer names attempts as
    unreachable, and ends the programs of those that it neither gets back nor finds named again.
+
+One that knows how to make a sweep in an outside system, for people to see there, also
+
+7. claims mirrors about every second, makes the sweeps that do not exist yet, and tells about every
+   ten seconds what each of them is; it sets what the answer says and tells that at once.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from asktell._attempt_records import (
+    Claimed,
+    ClaimedAttempt,
+    Ending,
+    Instruction,
+    describe_ending,
+    read_claimed,
+)
 from asktell._connection import Connection, Request
 from asktell._json import encode_number
+from asktell._mirror_records import WantedMirror, read_wanted_mirror
 from asktell._records import read_optional_time
 from asktell._retries import Clock
 from asktell._settings import find_token, find_url
 
-__all__ = ["GONE_CODES", "Claimed", "ClaimedAttempt", "Ending", "Instruction", "WorkerClient"]
+__all__ = [
+    "GONE_CODES",
+    "Claimed",
+    "ClaimedAttempt",
+    "Ending",
+    "Instruction",
+    "WantedMirror",
+    "WorkerClient",
+]
 
 LONGEST_WAIT_SECONDS = 60.0
 
 GONE_CODES = frozenset(
     {
         "claim-lost",
+        "attempt-superseded",
         "attempt-not-found",
         "trial-not-found",
         "study-not-found",
         "sweep-not-found",
     }
 )
-"""Codes of refusals after which an attempt is not this worker's any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedAttempt:
-    """An attempt that a worker was given.
-
-    Attributes:
-        attempt_id: Its name, unlike that of any other attempt anywhere.
-        trial: Number of its trial.
-        attempt: Which execution of the trial it is, from 1.
-        claim: The right by which the worker speaks for it; a later one ends this one.
-        state: `launching`, or `running` or `stopping` if an earlier life of the worker has seen
-            it at work: it must not be launched a second time.
-        external_ref: Its id in an outside system, if one was told.
-        params: As the program gets them, nested.
-        metrics: Names of the values to look for, one per objective.
-        executor: What is to launch it.
-        arguments: What that executor wants to know.
-        token: Opens its own trial for the program, and nothing else; None if there is none.
-    """
-
-    attempt_id: str
-    study: str
-    trial: int
-    attempt: int
-    claim: int
-    state: str
-    external_ref: str | None
-    params: Mapping[str, Any]
-    metrics: tuple[str, ...]
-    executor: str
-    arguments: Mapping[str, Any]
-    lease_expires_at: datetime | None
-    token: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The answer to a claim.
-
-    Attributes:
-        unreachable: Ids of attempts that the worker has and does not hold, and that it cannot be
-            given just now: their programs are to be left alone and keep their slots. What a later
-            answer neither names nor gives back is not this worker's any more.
-    """
-
-    attempts: Sequence[ClaimedAttempt]
-    unreachable: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the execution of an attempt ended.
-
-    Attributes:
-        kind: `exited`, `timed_out`, `preempted` (the worker had to go), `not_started` (it can
-            never start) or `vanished` (nothing tells how it ended).
-        exit_code: None if a signal ended it, or it never started.
-        signal: Number of the signal that ended it.
-        message: What there is to say beyond that, for people.
-        values: The last value of each metric that was seen, by name.
-    """
-
-    kind: str
-    exit_code: int | None = None
-    signal: int | None = None
-    message: str | None = None
-    values: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """What to do with an attempt.
-
-    Attributes:
-        stop: `pruned` or `cancelled`: end it; `over`: its trial has ended, let it finish what it
-            is at, for a moment; None: let it run.
-        is_over: Nothing more needs to be said of it.
-        lease_expires_at: It counts as lost without another observation until then.
-    """
-
-    stop: str | None
-    is_over: bool
-    lease_expires_at: datetime | None
+"""Codes of refusals after which an attempt or a mirror is not this worker's any more."""
 
 
 class WorkerClient:
@@ -228,6 +165,7 @@ class WorkerClient:
         executors: Iterable[str],
         count: int,
         held: Iterable[str] = (),
+        adopts: Iterable[str] = (),
         wait_seconds: float = 0.0,
     ) -> Claimed:
         """Attempts for this worker: what it has but does not hold, and up to `count` new ones.
@@ -244,6 +182,8 @@ class WorkerClient:
             executors: Its ways to launch attempts.
             count: For how many new ones there is room.
             held: Ids of the attempts that this process handles.
+            adopts: Executors with which it can go on with what workers have launched that are
+                away now; their attempts count as new ones.
             wait_seconds: How long to wait for the first one, at most 60.
 
         Raises:
@@ -258,12 +198,13 @@ class WorkerClient:
             "executors": list(executors),
             "count": count,
             "held": sorted(held),
+            "adopts": list(adopts),
             "wait_seconds": min(wait_seconds, LONGEST_WAIT_SECONDS),
         }
         request = Request("POST", "/attempts/claim", body=body, wait_seconds=wait_seconds)
         answer = self._call(request)
         return Claimed(
-            attempts=[_read_claimed(document) for document in answer["attempts"]],
+            attempts=[read_claimed(document) for document in answer["attempts"]],
             unreachable=frozenset(answer["unreachable"]),
         )
 
@@ -274,6 +215,8 @@ class WorkerClient:
         claim: int,
         state: str,
         external_ref: str | None = None,
+        url: str | None = None,
+        note: str | None = None,
         points: Sequence[tuple[int, float]] = (),
         ending: Ending | None = None,
     ) -> Instruction:
@@ -284,6 +227,8 @@ class WorkerClient:
             claim: As claimed.
             state: `launching`, `running` or `stopping`.
             external_ref: Its id in an outside system, once there is one.
+            url: Its page there.
+            note: What people should know of it while it runs.
             points: (step, value) of the only objective; a step that is known already is ignored.
             ending: Once it has ended.
 
@@ -296,10 +241,10 @@ class WorkerClient:
             "state": state,
             "points": [{"step": step, "value": encode_number(value)} for step, value in points],
         }
-        if external_ref is not None:
-            body["external_ref"] = external_ref
+        words = {"external_ref": external_ref, "url": url, "note": note}
+        body |= {key: word for key, word in words.items() if word is not None}
         if ending is not None:
-            body["ending"] = _describe_ending(ending)
+            body["ending"] = describe_ending(ending)
         answer = self._call(Request("POST", f"{_attempt_path(attempt_id)}/observe", body=body))
         return Instruction(
             stop=answer["stop"],
@@ -327,6 +272,67 @@ class WorkerClient:
             "bytes": len(data),
         }
         self._call(Request("POST", f"{_attempt_path(attempt_id)}/log", body=body))
+
+    def claim_mirrors(
+        self, worker_id: str, *, queue: str, executors: Iterable[str]
+    ) -> list[WantedMirror]:
+        """Sweeps outside that this worker is to make or to keep, for a minute from now on.
+
+        One that is in an earlier answer and not in this one is over, or another worker's.
+
+        Args:
+            worker_id: As registered.
+            queue: The one whose sweeps it keeps.
+            executors: Those of its ways to launch attempts that know an outside system.
+
+        Raises:
+            ApiError: The server refused.
+            ApiConnectionError: No answer came.
+        """
+        body = {"worker_id": worker_id, "queue": queue, "executors": list(executors)}
+        answer = self._call(Request("POST", "/mirrors/claim", body=body))
+        return [read_wanted_mirror(document) for document in answer["mirrors"]]
+
+    def tell_mirror(
+        self,
+        worker_id: str,
+        study: str,
+        *,
+        external_ref: str | None = None,
+        url: str | None = None,
+        seen: str | None = None,
+        is_deleted: bool = False,
+        problem: str | None = None,
+    ) -> str | None:
+        """Says what is known of a sweep outside, and keeps it for another minute.
+
+        Args:
+            worker_id: As registered.
+            study: The sweep's name.
+            external_ref: Its name outside, once it exists.
+            url: Where people find it.
+            seen: What it is outside: `running`, `paused`, `finished` or `cancelled`.
+            is_deleted: A person has deleted it; ours starts no new trials then.
+            problem: Why it cannot be made or seen for now, for people; None: nothing is wrong.
+
+        Returns:
+            What it is to be set to outside; None: it may stay as it is.
+
+        Raises:
+            ApiError: The server refused; by one of `GONE_CODES` it is not this worker's any more.
+            ApiConnectionError: No answer came.
+        """
+        body: dict[str, Any] = {
+            "worker_id": worker_id,
+            "seen": seen,
+            "is_deleted": is_deleted,
+            "problem": problem,
+        }
+        if external_ref is not None:
+            body |= {"external_ref": external_ref, "url": url}
+        path = f"/sweeps/{quote(study, safe='')}/mirror"
+        answer: str | None = self._call(Request("POST", path, body=body))["set"]
+        return answer
 
     def close(self) -> None:
         """Closes the connections; a later call opens new ones."""
@@ -357,33 +363,3 @@ def _worker_path(worker_id: str) -> str:
 
 def _attempt_path(attempt_id: str) -> str:
     return f"/attempts/{quote(attempt_id, safe='')}"
-
-
-def _read_claimed(document: Mapping[str, Any]) -> ClaimedAttempt:
-    arguments = dict(document["launch"])
-    return ClaimedAttempt(
-        attempt_id=document["id"],
-        study=document["study"],
-        trial=document["trial"],
-        attempt=document["attempt"],
-        claim=document["claim"],
-        state=document["state"],
-        external_ref=document["external_ref"],
-        params=document["params"],
-        metrics=tuple(document["metrics"]),
-        executor=arguments.pop("executor"),
-        arguments=arguments,
-        lease_expires_at=read_optional_time(document["lease_expires_at"]),
-        token=document["token"],
-    )
-
-
-def _describe_ending(ending: Ending) -> dict[str, Any]:
-    values = ending.values
-    return {
-        "kind": ending.kind,
-        "exit_code": ending.exit_code,
-        "signal": ending.signal,
-        "message": ending.message,
-        "values": values and {name: encode_number(value) for name, value in values.items()},
-    }
