@@ -72,7 +72,7 @@ async def end_at_once(
     """
     await insist(
         executor,
-        lambda: executor.stop(launch.attempt_id, StopKind.AT_ONCE),
+        lambda: executor.stop(launch, StopKind.AT_ONCE),
         pace,
         patience_seconds=patience_seconds,
     )
@@ -99,6 +99,6 @@ async def clear_left_over(
         StillRunning: It does not go.
         Exception: It cannot be killed, or not be removed.
     """
-    nameless = Launch(attempt_id, params={}, metrics=(), arguments={}, environment={})
-    await end_at_once(executor, lookout, nameless, pace)
-    await insist(executor, lambda: executor.forget(attempt_id), pace)
+    launch = Launch(attempt_id)
+    await end_at_once(executor, lookout, launch, pace)
+    await insist(executor, lambda: executor.forget(launch), pace)

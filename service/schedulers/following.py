@@ -101,9 +101,11 @@ class Follower:
         """Returns when nothing is left to do for the attempt here, in this life of the worker.
 
         Raises:
-            AttemptGone: It is not this worker's any more; what ran of it is gone.
+            AttemptGone: It is not this worker's any more; what ran of it is gone, unless another
+                worker goes on with it.
             StillRunning: What was to be killed does not go.
             ServerAway: The worker has to go, and nobody can be told how the attempt ended.
+            LeftToOthers: The worker has to go, and others can go on with the attempt.
         """
         try:
             ending = await self._get_launched()
@@ -111,9 +113,10 @@ class Follower:
                 await self._observe_until_ended()
             else:
                 await self._tell_end(ending)
-        except AttemptGone:
+        except AttemptGone as gone:
             self._stop_looking()
-            await end_at_once(self._executor, self._lookout, self._launch, self._pace)
+            if not (gone.is_passed_on and self._executor.is_shared):
+                await end_at_once(self._executor, self._lookout, self._launch, self._pace)
             await self._forget()
             raise
         await self._forget()
@@ -136,6 +139,7 @@ class Follower:
 
     async def _launch_patiently(self) -> Ending | None:
         if self._around.must_go.is_set():
+            self._leave_to_others()
             # An earlier life of the worker may have launched it without having told.
             self._preempt()
             return await self._take_back()
@@ -159,6 +163,7 @@ class Follower:
                 return None
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_unwanted.wait(), pause)
+        self._leave_to_others()
         return await self._take_back()
 
     async def _give_up(self, error: Exception) -> Ending:
@@ -184,7 +189,9 @@ class Follower:
     async def _hear_while_launching(self) -> None:
         """Renews the lease of an attempt that takes long to launch."""
         if self._around.must_go.is_set():
-            self._preempt()
+            if not self._executor.is_shared:
+                self._preempt()
+            self._is_unwanted.set()
         elif self._speaker.is_due(is_urgent=False):
             self._obey(await self._speaker.observe(state=self._state))
         if self._stop_at is not None:
@@ -235,7 +242,8 @@ class Follower:
         if self._is_stopped or (seen is not None and seen.ending is not None):
             return
         now = self._clock()
-        if self._around.must_go.is_set() and not self._is_to_stop(now):
+        has_to_go = self._around.must_go.is_set() and not self._executor.is_shared
+        if has_to_go and not self._is_to_stop(now):
             self._preempt()
         if self._is_to_stop(now) and now >= self._may_stop_from:
             await self._stop()
@@ -247,7 +255,7 @@ class Follower:
 
     async def _stop(self) -> None:
         try:
-            await self._executor.stop(self._launch.attempt_id, StopKind.GRACEFUL)
+            await self._executor.stop(self._launch, StopKind.GRACEFUL)
         except Exception as error:
             if self._executor.classify(error) is ErrorKind.TRANSIENT:
                 # Not insisted on here: meanwhile the lease has to be renewed.
@@ -273,6 +281,8 @@ class Follower:
         instruction = await self._speaker.observe(
             state=self._state,
             external_ref=self._external_ref,
+            url=self._find_url(),
+            note=None if seen is None else seen.note,
             points=self._find_points(rows),
             ending=self._describe(ending),
         )
@@ -294,6 +304,9 @@ class Follower:
             offset = seen.log_offset + len(data)
             self._watch = replace(self._watch, log_offset=offset)
         return not has_more
+
+    def _find_url(self) -> str | None:
+        return None if self._external_ref is None else self._executor.url(self._external_ref)
 
     def _find_points(self, rows: Sequence[MetricRow]) -> list[tuple[int, float]]:
         """What may be pruned by: the only objective's values, or nothing if there are several."""
@@ -324,22 +337,30 @@ class Follower:
         told = _to_told(ending)
         while True:
             if self._speaker.is_due(is_urgent=True) and await self._speaker.observe(
-                state=self._state, external_ref=self._external_ref, ending=told
+                state=self._state,
+                external_ref=self._external_ref,
+                url=self._find_url(),
+                ending=told,
             ):
                 return
             self._leave_if_time()
             await asyncio.sleep(self._pace.look_seconds)
 
     def _leave_if_time(self) -> None:
+        if self._ended_at is None:
+            self._leave_to_others()
         if self._ended_at is None or not self._around.must_go.is_set():
             return
         if self._clock() > self._ended_at + self._pace.leave_seconds:
             raise ServerAway(f"Nobody could be told how {self._launch.attempt_id} ended.")
 
+    def _leave_to_others(self) -> None:
+        if self._executor.is_shared and self._around.must_go.is_set():
+            raise LeftToOthers
+
     async def _forget(self) -> None:
-        attempt_id = self._launch.attempt_id
-        await insist(self._executor, lambda: self._executor.forget(attempt_id), self._pace)
-        self._around.workdir.forget(attempt_id)
+        await insist(self._executor, lambda: self._executor.forget(self._launch), self._pace)
+        self._around.workdir.forget(self._launch.attempt_id)
 
     def _note_end(self, ending: Ending) -> None:
         self._note(
@@ -353,6 +374,10 @@ class Follower:
     def _note(self, event: str, **fields: object) -> None:
         claimed = self._speaker.claimed
         _log.info(event, attempt_id=claimed.attempt_id, study=claimed.study, **fields)
+
+
+class LeftToOthers(Exception):
+    """The worker leaves, and another one goes on with the attempt."""
 
 
 class ServerAway(Exception):

@@ -56,8 +56,14 @@ def build_launch(claimed: ClaimedAttempt, url: str) -> Launch:
         environment["ASKTELL_TOKEN"] = claimed.token
     return Launch(
         claimed.attempt_id,
+        run_id=claimed.run_id,
+        study=claimed.study,
+        trial=claimed.trial,
+        attempt=claimed.attempt,
         params=claimed.params,
         metrics=claimed.metrics,
+        directions=claimed.directions,
         arguments=claimed.arguments,
+        mirror_ref=claimed.mirror_ref,
         environment=environment,
     )

@@ -22,6 +22,9 @@ class Pace:
         longest_pause_seconds: After any of them; well below the time of a lease.
         refused_pause_seconds: After a refusal that only a person can help against.
         leave_seconds: For how long a worker that has to go tries to say so.
+        claim_mirrors_seconds: From one question for sweeps outside to the next. The attempts of a
+            sweep wait for its mirror, and the question costs no more than one about an attempt.
+        look_at_mirrors_seconds: From one look at the sweeps outside to the next.
         chance: From 0 up to 1, so that workers that fail together do not come back together.
     """
 
@@ -36,6 +39,8 @@ class Pace:
     longest_pause_seconds: float = 15.0
     refused_pause_seconds: float = 30.0
     leave_seconds: float = 10.0
+    claim_mirrors_seconds: float = 1.0
+    look_at_mirrors_seconds: float = 10.0
     chance: Callable[[], float] = random.random
 
 

@@ -17,7 +17,15 @@ from asktell import (
     TooManyRequestsError,
     UnavailableError,
 )
-from asktell.workers import GONE_CODES, Claimed, ClaimedAttempt, Ending, Instruction, WorkerClient
+from asktell.workers import (
+    GONE_CODES,
+    Claimed,
+    ClaimedAttempt,
+    Ending,
+    Instruction,
+    WantedMirror,
+    WorkerClient,
+)
 
 from service.schedulers.pace import Backoff, Pace
 
@@ -37,6 +45,7 @@ class WorkerIdentity:
     Attributes:
         worker_id: The same each time that this worker starts.
         executors: Names of its ways to launch attempts.
+        adopts: Those of them with which it can go on with what other workers have launched.
         slots: How many attempts it handles at a time.
     """
 
@@ -47,6 +56,7 @@ class WorkerIdentity:
     executors: tuple[str, ...]
     slots: int
     version: str
+    adopts: tuple[str, ...] = ()
 
 
 class ServerCalls:
@@ -99,6 +109,7 @@ class ServerCalls:
                 executors=me.executors,
                 count=count,
                 held=tuple(held),
+                adopts=me.adopts,
                 wait_seconds=wait_seconds,
             )
         )
@@ -109,6 +120,8 @@ class ServerCalls:
         *,
         state: str,
         external_ref: str | None,
+        url: str | None,
+        note: str | None,
         points: list[tuple[int, float]],
         ending: Ending | None,
     ) -> Instruction:
@@ -121,6 +134,8 @@ class ServerCalls:
                     claim=claimed.claim,
                     state=state,
                     external_ref=external_ref,
+                    url=url,
+                    note=note,
                     points=points,
                     ending=ending,
                 )
@@ -136,6 +151,43 @@ class ServerCalls:
                     claim=claimed.claim,
                     offset=offset,
                     data=data,
+                )
+            )
+
+    async def claim_mirrors(self, executors: Iterable[str]) -> list[WantedMirror]:
+        """Sweeps outside that this worker is to keep, of those executors that know of any."""
+        me = self._identity
+        return await self._call(
+            partial(
+                self._client.claim_mirrors,
+                me.worker_id,
+                queue=me.queue,
+                executors=tuple(executors),
+            )
+        )
+
+    async def tell_mirror(
+        self,
+        study: str,
+        *,
+        external_ref: str | None = None,
+        url: str | None = None,
+        seen: str | None = None,
+        is_deleted: bool = False,
+        problem: str | None = None,
+    ) -> str | None:
+        """Says what is known of a sweep outside; returns what it is to be set to, if anything."""
+        async with self._room:
+            return await self._call(
+                partial(
+                    self._client.tell_mirror,
+                    self._identity.worker_id,
+                    study,
+                    external_ref=external_ref,
+                    url=url,
+                    seen=seen,
+                    is_deleted=is_deleted,
+                    problem=problem,
                 )
             )
 
@@ -172,7 +224,7 @@ class ServerCalls:
 
 
 def is_gone(error: AsktellError) -> bool:
-    """Whether the attempt is not this worker's any more."""
+    """Whether the attempt, or the mirror, is not this worker's any more."""
     return isinstance(error, ApiError) and error.code in GONE_CODES
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from asktell import AsktellError, InvalidError
+from asktell import ApiError, AsktellError, InvalidError
 from asktell.workers import ClaimedAttempt, Ending, Instruction
 
 from service.schedulers.pace import Backoff, Pace
@@ -14,7 +14,15 @@ _log = structlog.get_logger(__name__)
 
 
 class AttemptGone(Exception):
-    """The attempt is not this worker's any more; the message is the server's."""
+    """The attempt is not this worker's any more; the message is the server's.
+
+    Attributes:
+        is_passed_on: Another worker has it, and goes on with what was launched if it can.
+    """
+
+    def __init__(self, message: str, *, is_passed_on: bool) -> None:
+        super().__init__(message)
+        self.is_passed_on = is_passed_on
 
 
 class Speaker:
@@ -46,6 +54,8 @@ class Speaker:
         *,
         state: str,
         external_ref: str | None = None,
+        url: str | None = None,
+        note: str | None = None,
         points: Sequence[tuple[int, float]] = (),
         ending: Ending | None = None,
     ) -> Instruction | None:
@@ -59,6 +69,8 @@ class Speaker:
                 self.claimed,
                 state=state,
                 external_ref=external_ref,
+                url=url,
+                note=note,
                 points=list(points),
                 ending=ending,
             )
@@ -67,7 +79,9 @@ class Speaker:
                 self._put_off(error)
                 return None
             _log.warning("points.refused", **self._names, reason=str(error))
-            return await self.observe(state=state, external_ref=external_ref, ending=ending)
+            return await self.observe(
+                state=state, external_ref=external_ref, url=url, note=note, ending=ending
+            )
         except AsktellError as error:
             self._put_off(error)
             return None
@@ -111,4 +125,5 @@ class Speaker:
 
 def _raise_if_gone(error: AsktellError) -> None:
     if is_gone(error):
-        raise AttemptGone(str(error)) from error
+        is_passed_on = isinstance(error, ApiError) and error.code == "claim-lost"
+        raise AttemptGone(str(error), is_passed_on=is_passed_on) from error

@@ -6,7 +6,7 @@ one had.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,9 +19,11 @@ from asktell.workers import Claimed, ClaimedAttempt, Ending, WorkerClient
 from service.domain.attempts import AttemptState, EndingKind
 from service.schedulers.clearing import clear_left_over, insist
 from service.schedulers.executors.base import Executor, StillRunning
-from service.schedulers.following import Follower, ServerAway, Surroundings
+from service.schedulers.executors.mirrors import SweepMirror
+from service.schedulers.following import Follower, LeftToOthers, ServerAway, Surroundings
 from service.schedulers.launches import Launches
 from service.schedulers.lookout import Lookout
+from service.schedulers.mirroring import Mirroring
 from service.schedulers.pace import Backoff, Pace
 from service.schedulers.server_calls import ServerCalls, WorkerIdentity, choose_pause, may_pass
 from service.schedulers.speaking import AttemptGone, Speaker
@@ -37,6 +39,8 @@ class Worker:
         client: The way to the server.
         identity: How it presents itself; its executors are the names of `executors`.
         workdir: Where its executors keep what they have to.
+        mirrors: Outside systems that have sweeps of their own, by the names of the executors that
+            know them.
         drain_seconds: How long a draining worker waits for what runs; None for as long as it
             takes.
     """
@@ -48,11 +52,14 @@ class Worker:
         workdir: Workdir,
         executors: Sequence[Executor],
         *,
+        mirrors: Mapping[str, SweepMirror] | None = None,
         drain_seconds: float | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._identity = identity
         self._executors = {executor.name: executor for executor in executors}
+        # What others can go on with is not ended because this worker does not have it any more.
+        self._own_executors = {each.name: each for each in executors if not each.is_shared}
         self._drain_seconds = drain_seconds
         self._pace = pace or Pace()
         self._calls = ServerCalls(client, identity)
@@ -62,6 +69,7 @@ class Worker:
         self._launches = Launches(self._pace)
         self._around = Surroundings(self._calls, workdir, self._pace, self._must_go, self._launches)
         self._returning = replace(self._around, must_go=_at_once())
+        self._mirroring = Mirroring(self._calls, mirrors or {}, self._pace)
         self._lookouts = {executor.name: Lookout(executor, self._pace) for executor in executors}
         self._followers: dict[str, Follower] = {}
         self._lost_claims: set[str] = set()
@@ -88,12 +96,15 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             registering = tasks.create_task(self._keep_registered())
-            looking = [tasks.create_task(lookout.run()) for lookout in self._lookouts.values()]
+            beside: list[asyncio.Task[Any]]
+            beside = [tasks.create_task(lookout.run()) for lookout in self._lookouts.values()]
+            beside += [tasks.create_task(each.tend()) for each in self._executors.values()]
+            beside.append(tasks.create_task(self._mirroring.run()))
             if await self._take_over():
                 while not self._is_draining.is_set():
                     await self._fill_slots()
                 await self._finish()
-            for task in looking:
+            for task in beside:
                 task.cancel()
             # Not cancelled: what it is saying must not arrive after the farewell.
             self._is_finished.set()
@@ -193,9 +204,13 @@ class Worker:
     def _follow(self, claimed: ClaimedAttempt, around: Surroundings) -> None:
         attempt_id = claimed.attempt_id
         was_seen = claimed.state != AttemptState.LAUNCHING or attempt_id in self._lost_claims
+        executor = self._executors[claimed.executor]
+        if executor.is_shared:
+            # Others go on with it: there is nothing to wait for.
+            around = replace(around, must_go=self._is_draining)
         follower = Follower(
             claimed,
-            self._executors[claimed.executor],
+            executor,
             self._lookouts[claimed.executor],
             around,
             was_launched=was_seen,
@@ -212,6 +227,8 @@ class Worker:
         except AttemptGone as refusal:
             self._lost_claims.add(attempt_id)
             _log.warning("attempt.gone", attempt_id=attempt_id, reason=str(refusal))
+        except LeftToOthers:
+            _log.info("attempt.left", attempt_id=attempt_id)
         except ServerAway as error:
             _log.warning("attempt.untold", attempt_id=attempt_id, reason=str(error))
         except Exception as error:
@@ -241,7 +258,7 @@ class Worker:
 
     async def _clear(self, attempt_id: str) -> None:
         try:
-            for name, executor in self._executors.items():
+            for name, executor in self._own_executors.items():
                 await clear_left_over(executor, self._lookouts[name], attempt_id, self._pace)
             self._around.workdir.forget(attempt_id)
             _log.info("attempt.cleared", attempt_id=attempt_id)

@@ -195,8 +195,8 @@ class ExecutorContract:
     ):
         launch = await _launch(stage, executor)
 
-        await executor.stop(launch.attempt_id, kind)
-        await executor.stop(launch.attempt_id, kind)
+        await executor.stop(launch, kind)
+        await executor.stop(launch, kind)
         ending = await _see_ending(executor, launch)
 
         assert ending.kind is EndingKind.EXITED
@@ -206,15 +206,15 @@ class ExecutorContract:
         launch = await _launch(stage, executor)
         ending = await _end(stage, executor, launch)
 
-        await executor.stop(launch.attempt_id, StopKind.GRACEFUL)
-        await executor.stop(launch.attempt_id, StopKind.AT_ONCE)
+        await executor.stop(launch, StopKind.GRACEFUL)
+        await executor.stop(launch, StopKind.AT_ONCE)
 
         assert (await _look(executor, launch)).ending == ending
 
     async def test_stop_before_the_launch_prevents_it(self, stage: Stage, executor: Executor):
         launch = stage.build_launch(_name())
 
-        await executor.stop(launch.attempt_id, StopKind.GRACEFUL)
+        await executor.stop(launch, StopKind.GRACEFUL)
         await stage.open().launch(launch)
         ending = await _see_ending(executor, launch)
 
@@ -226,7 +226,7 @@ class ExecutorContract:
         launch = await _launch(stage, executor)
 
         later = stage.open()
-        await later.stop(launch.attempt_id, StopKind.AT_ONCE)
+        await later.stop(launch, StopKind.AT_ONCE)
 
         assert (await _see_ending(later, launch)).signal == 9
 
@@ -253,8 +253,8 @@ class ExecutorContract:
         kept, gone = [await _launch(stage, executor, number) for number in range(2)]
         await _end(stage, executor, gone)
 
-        await executor.forget(gone.attempt_id)
-        await executor.forget(gone.attempt_id)
+        await executor.forget(gone)
+        await executor.forget(gone)
 
         assert await executor.list_left_over(()) == [kept.attempt_id]
         assert (await _see_ending(executor, gone)).kind is EndingKind.VANISHED
@@ -263,7 +263,7 @@ class ExecutorContract:
         launch = await _launch(stage, executor)
 
         with pytest.raises(StillRunning) as refusal:
-            await executor.forget(launch.attempt_id)
+            await executor.forget(launch)
 
         assert executor.classify(refusal.value) is ErrorKind.TRANSIENT
         assert (await _look(executor, launch)).is_running

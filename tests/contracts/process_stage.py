@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from service.schedulers.executors.base import Launch
+from service.schedulers.executors.base import Executor, Launch
 from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
 from service.schedulers.executors.process.marks import kill_marked
 
@@ -27,11 +27,12 @@ class ProcessStage:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._attempts = folder / "attempts"
         self._script = folder / "program.sh"
         self._script.write_text(_SCRIPT)
         self._script.chmod(0o755)
 
-    def open(self) -> ProcessExecutor:
+    def open(self) -> Executor:
         return ProcessExecutor(
             ProcessSettings(
                 workdir=self._folder,
@@ -60,7 +61,7 @@ class ProcessStage:
         self._order(attempt_id, f"exit {exit_code}")
 
     def vanish(self, attempt_id: str) -> None:
-        started = json.loads((self._folder / "attempts" / attempt_id / "started").read_text())
+        started = json.loads((self._attempts / attempt_id / "started").read_text())
         os.kill(started["session"], signal.SIGKILL)
 
     def count_executions(self, attempt_id: str) -> int:
@@ -69,12 +70,17 @@ class ProcessStage:
 
     def close(self) -> None:
         """Ends whatever a test has left."""
-        for attempt in self._folder.glob("attempts/*"):
+        for attempt in self._attempts.glob("*"):
             kill_marked(str(attempt))
 
     def _build(self, attempt_id: str, program: str) -> Launch:
         environment = {"ASKTELL_ATTEMPT_ID": attempt_id, "STAGE": str(self._folder)}
-        return Launch(attempt_id, {}, ("accuracy",), {"command": [program]}, environment)
+        return Launch(
+            attempt_id,
+            metrics=("accuracy",),
+            arguments={"command": [program]},
+            environment=environment,
+        )
 
     def _order(self, attempt_id: str, order: str) -> None:
         with open(self._folder / f"{attempt_id}.orders", "r+b", buffering=0) as orders:

@@ -9,6 +9,7 @@ from service.schedulers.executors.base import Executor, Launch
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
 from tests.contracts.executor_contract import ExecutorContract, Stage
 from tests.contracts.process_stage import ProcessStage
+from tests.contracts.wandb_stage import WandbStage
 
 
 class FakeStage:
@@ -19,7 +20,7 @@ class FakeStage:
         return FakeExecutor(self._world)
 
     def build_launch(self, attempt_id: str) -> Launch:
-        return Launch(attempt_id, {}, ("accuracy",), {}, {})
+        return Launch(attempt_id, metrics=("accuracy",))
 
     def build_refused(self, attempt_id: str) -> Launch:
         self._world.refuse(attempt_id, "Not here.")
@@ -51,5 +52,13 @@ class TestProcess(ExecutorContract):
     @pytest.fixture
     def stage(self, tmp_path: Path) -> Iterator[Stage]:
         stage = ProcessStage(tmp_path)
+        yield stage
+        stage.close()
+
+
+class TestWandb(ExecutorContract):
+    @pytest.fixture
+    def stage(self, tmp_path: Path) -> Iterator[Stage]:
+        stage = WandbStage(tmp_path)
         yield stage
         stage.close()

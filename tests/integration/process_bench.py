@@ -31,7 +31,7 @@ class ProcessBench:
         self.attempt = folder / "attempts" / ATTEMPT_ID
         self.executions = folder / "executions"
         self.executor = self.open()
-        self.launch = Launch(ATTEMPT_ID, {}, (), {}, {})
+        self.launch = Launch(ATTEMPT_ID)
 
     def open(
         self,
@@ -75,7 +75,13 @@ class ProcessBench:
         **arguments: Any,
     ) -> None:
         arguments = {"command": command, **arguments}
-        self.launch = Launch(ATTEMPT_ID, params or {}, metrics, arguments, environment or {})
+        self.launch = Launch(
+            ATTEMPT_ID,
+            params=params or {},
+            metrics=metrics,
+            arguments=arguments,
+            environment=environment or {},
+        )
         await self.executor.launch(self.launch)
 
     async def see(self, condition: Callable[[Sighting], bool]) -> Sighting:
@@ -94,7 +100,7 @@ class ProcessBench:
         return (await self.see(lambda seen: seen.ending is not None)).log.decode()
 
     async def stop(self, kind: StopKind = StopKind.GRACEFUL) -> None:
-        await self.executor.stop(ATTEMPT_ID, kind)
+        await self.executor.stop(Launch(ATTEMPT_ID), kind)
 
     def read_record(self, name: str) -> dict[str, Any]:
         record = json.loads((self.attempt / name).read_text())

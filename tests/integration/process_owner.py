@@ -22,7 +22,7 @@ NEVER = "never"
 
 
 def build_launch() -> Launch:
-    return Launch(ATTEMPT_ID, {}, ("accuracy",), {"command": ["./program.sh"]}, {})
+    return Launch(ATTEMPT_ID, metrics=("accuracy",), arguments={"command": ["./program.sh"]})
 
 
 def build_settings(folder: Path) -> ProcessSettings:
@@ -48,7 +48,7 @@ async def _live(executor: ProcessExecutor, probe: Probe) -> None:
     probe("running")
     await watch_until(executor, Watch(launch), lambda seen: seen.ending is not None)
     probe("ended")
-    await executor.forget(ATTEMPT_ID)
+    await executor.forget(Launch(ATTEMPT_ID))
     probe("forgotten")
 
 

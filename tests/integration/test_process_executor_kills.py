@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.domain.attempts import EndingKind
-from service.schedulers.executors.base import StillRunning, StopKind
+from service.schedulers.executors.base import Launch, StillRunning, StopKind
 from service.schedulers.executors.process import folders, supervisor
 from service.schedulers.executors.process.processes import (
     kill_program,
@@ -121,8 +121,8 @@ async def test_worker_killed_at_the_end_leaves_one_execution(bench: ProcessBench
     assert bench.attempt.exists() == (point == "ended")
     left_over = await bench.executor.list_left_over(())
     for attempt_id in left_over:
-        await bench.executor.stop(attempt_id, StopKind.AT_ONCE)
-        await bench.executor.forget(attempt_id)
+        await bench.executor.stop(Launch(attempt_id), StopKind.AT_ONCE)
+        await bench.executor.forget(Launch(attempt_id))
 
     assert left_over == ([ATTEMPT_ID] if point == "ended" else [])
     assert list((bench.folder / "attempts").rglob("*.json")) == []
@@ -196,8 +196,8 @@ async def test_process_that_has_got_the_number_of_a_dead_one_lives_on(
     (bench.attempt / folders.PROGRAM).write_text(json.dumps({"pid": stranger.pid}))
 
     ending = await bench.see_end()
-    await bench.executor.stop(ATTEMPT_ID, StopKind.AT_ONCE)
-    await bench.executor.forget(ATTEMPT_ID)
+    await bench.executor.stop(Launch(ATTEMPT_ID), StopKind.AT_ONCE)
+    await bench.executor.forget(Launch(ATTEMPT_ID))
 
     assert ending.message == message
     assert stranger.poll() is None
@@ -298,7 +298,7 @@ async def test_forgotten_attempt_leaves_no_process(bench: ProcessBench):
     os.kill(bench.read_record(folders.STARTED)["session"], signal.SIGSTOP)
     folders.write_lasting_record(str(bench.attempt), folders.EXIT, NEVER_ENDED)
 
-    await bench.executor.forget(ATTEMPT_ID)
+    await bench.executor.forget(Launch(ATTEMPT_ID))
 
     await wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
@@ -314,9 +314,9 @@ async def test_supervisor_that_is_starting_counts_as_running(bench: ProcessBench
 
     with folders.try_lock(str(bench.attempt)):
         with pytest.raises(StillRunning):
-            await bench.executor.forget(ATTEMPT_ID)
+            await bench.executor.forget(Launch(ATTEMPT_ID))
         # It will find the order once it has started its program.
-        await bench.executor.stop(ATTEMPT_ID, StopKind.AT_ONCE)
+        await bench.executor.stop(Launch(ATTEMPT_ID), StopKind.AT_ONCE)
 
     assert (bench.attempt / folders.KILL).exists()
 

@@ -208,7 +208,7 @@ def build_executor(workdir: Path) -> ProcessExecutor:
 
 
 async def poll(executor: ProcessExecutor) -> Mapping[str, Sighting]:
-    return await executor.poll([Watch(Launch(name, {}, (), {}, {})) for name in (ONE, OTHER)])
+    return await executor.poll([Watch(Launch(name)) for name in (ONE, OTHER)])
 
 
 async def test_broken_folder_hides_no_other_attempt(workdir: Path):
@@ -297,7 +297,7 @@ async def test_launch_that_cannot_write_says_where(tmp_path: Path):
     executor = build_executor(tmp_path)
 
     with pytest.raises(OSError, match=f"cannot write to {tmp_path}"):
-        await executor.launch(Launch(ONE, {}, (), {"program": "train.py"}, {}))
+        await executor.launch(Launch(ONE, arguments={"program": "train.py"}))
 
 
 def test_lock_has_one_holder(folder: str):

@@ -8,7 +8,7 @@ from service.domain.attempts import EndingKind
 from service.schedulers.executors.base import ErrorKind, Launch, StopKind, Watch
 from service.schedulers.executors.fake import FakeExecutor, FakeFailure, FakeWorld
 
-LAUNCH = Launch("k3v9x2ab-0-1", {}, ("accuracy",), {}, {})
+LAUNCH = Launch("k3v9x2ab-0-1", metrics=("accuracy",))
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ async def test_operation_fails_as_often_as_it_is_told(
     calls = {
         "launch": lambda: executor.launch(LAUNCH),
         "poll": lambda: executor.poll([Watch(LAUNCH)]),
-        "stop": lambda: executor.stop(LAUNCH.attempt_id, StopKind.GRACEFUL),
-        "forget": lambda: executor.forget(LAUNCH.attempt_id),
+        "stop": lambda: executor.stop(LAUNCH, StopKind.GRACEFUL),
+        "forget": lambda: executor.forget(LAUNCH),
     }
     world.fail_next(operation)
     world.fail_next(operation, TypeError())
@@ -68,9 +68,9 @@ async def test_stubborn_program_has_to_be_killed(world: FakeWorld, executor: Fak
     program.is_stubborn = True
     await executor.launch(LAUNCH)
 
-    await executor.stop(LAUNCH.attempt_id, StopKind.GRACEFUL)
+    await executor.stop(LAUNCH, StopKind.GRACEFUL)
     assert (await executor.poll([Watch(LAUNCH)]))[LAUNCH.attempt_id].is_running
-    await executor.stop(LAUNCH.attempt_id, StopKind.AT_ONCE)
+    await executor.stop(LAUNCH, StopKind.AT_ONCE)
 
     assert program.ending is not None
     assert program.ending.signal == 9

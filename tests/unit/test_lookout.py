@@ -44,7 +44,7 @@ async def lookout(executor: WatchedExecutor) -> AsyncIterator[Lookout]:
 
 
 def launch(world: FakeWorld, attempt_id: str) -> Watch:
-    launched = Launch(attempt_id, params={}, metrics=(), arguments={}, environment={})
+    launched = Launch(attempt_id)
     world.launch(launched)
     return Watch(launched)
 

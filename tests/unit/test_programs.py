@@ -30,7 +30,7 @@ def check(folder: Path, command: Sequence[str], *allowed: str) -> None:
         directory=folder,
         search_path=f"{folder}/nothing{os.pathsep}bin",
         allowed=AllowedPrograms.from_patterns(allowed or [f"{folder}/*"]),
-        attempts=folder / "attempts",
+        outputs=[folder / "attempts", folder / "wandb"],
     )
 
 
@@ -95,13 +95,14 @@ def test_only_the_single_star_allows_what_is_no_file(folder: Path):
 
 
 @pytest.mark.parametrize("pattern", ["{folder}/*", "*"])
-def test_what_programs_have_printed_is_no_program(folder: Path, pattern: str):
-    attempt = folder / "attempts" / "k3v9x2ab-0-1"
-    attempt.mkdir(parents=True)
-    (attempt / "log.0").write_text("print('hello')")
-    (folder / "link.py").symlink_to(attempt / "log.0")
+@pytest.mark.parametrize("output", ["attempts/k3v9x2ab-0-1/log.0", "wandb/run-1/output.log"])
+def test_what_programs_have_printed_is_no_program(folder: Path, pattern: str, output: str):
+    log = folder / output
+    log.parent.mkdir(parents=True)
+    log.write_text("print('hello')")
+    (folder / "link.py").symlink_to(log)
 
-    for program in ("attempts/k3v9x2ab-0-1/log.0", "link.py"):
+    for program in (output, "link.py"):
         with pytest.raises(LaunchRefused, match="folder of an attempt"):
             check(folder, ["${interpreter}", program], pattern.format(folder=folder))
 

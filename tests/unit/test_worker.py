@@ -61,8 +61,13 @@ async def test_a_program_is_told_who_it_is(stage: Stage) -> None:
     first, second = stage.world.launched
     assert first == Launch(
         ONE,
+        run_id=ONE,
+        study="digits",
+        trial=0,
+        attempt=1,
         params={"lr": 0.1},
         metrics=("accuracy",),
+        directions=("maximize",),
         arguments={"program": "train.py"},
         environment={
             "ASKTELL_URL": URL,

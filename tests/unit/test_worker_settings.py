@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from service.cli.failures import CannotStart
 from service.cli.inner_worker import decide
 from service.cli.main import app
-from service.cli.worker_process import find_interpreter, run_worker
+from service.cli.worker_executors import check_executors, find_interpreter, open_executors
+from service.cli.worker_process import run_worker
 from service.schedulers.workdir import open_workdir
 from service.settings import Settings, WorkerSettings
 from tests.log_lines import open_log
@@ -43,7 +44,7 @@ def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.slots == 3
     assert settings.allow_programs == ("/srv/*/train.py", "/opt/tune")
     assert settings.pass_env == ("WANDB_API_KEY",)
-    assert settings.executors == ("process",)
+    assert settings.executors == ("process", "wandb", "wandb-launch")
     assert settings.queue == "default"
 
 
@@ -96,6 +97,21 @@ def test_an_unknown_executor_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(CannotStart, match="'procces'"):
         run_worker(settings, build_client(), workdir=tmp_path)
+
+
+def test_an_executor_without_its_package_says_how_to_get_it() -> None:
+    check_executors(["process"], available=["process"])
+
+    with pytest.raises(CannotStart, match=r"pip install 'asktell-server\[wandb\]'"):
+        check_executors(["process", "wandb"], available=["process"])
+
+
+async def test_a_worker_has_all_executors_that_are_installed(tmp_path: Path) -> None:
+    with open_workdir(tmp_path) as workdir:
+        async with open_executors(WorkerSettings(), workdir) as opened:
+            named = {executor.name: executor.is_shared for executor in opened.executors}
+
+    assert named == {"process": False, "wandb": False, "wandb-launch": True}
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

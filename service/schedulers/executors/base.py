@@ -1,9 +1,9 @@
 """What a worker needs of whatever launches attempts.
 
 An executor belongs to one worker and to its event loop; its methods may be called at the same
-time for different attempts, never for the same one. Everything is addressed by the attempt's id,
-which is also its name outside: whoever takes over from a worker that died finds what that one
-left by the same names.
+time for different attempts, never for the same one. Everything is addressed by names that the
+server gives: whoever takes over from a worker that died finds what that one left by the same
+names.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,21 +16,39 @@ from service.domain.attempts import Ending
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """An attempt to be launched.
+    """An attempt to be launched; of one that nobody wants any more only the id is known.
 
     Attributes:
         attempt_id: Its name, which no other attempt anywhere has.
+        run_id: Its name outside: its own, or, of an attempt that goes on where a preempted one
+            had to leave off, that one's.
+        study: The name of its study.
+        trial: Number of its trial.
+        attempt: Which execution of the trial it is, from 1.
         params: As the program gets them, nested.
-        metrics: Names of the values that the program is to produce.
+        metrics: Names of the values that the program is to produce, one per objective.
+        directions: Of the objectives, "minimize" or "maximize".
         arguments: The executor's own, from the sweep.
+        mirror_ref: The sweep in the outside system that it belongs to, if there is one.
         environment: ASKTELL_* variables for the program; one of them is a secret.
     """
 
     attempt_id: str
-    params: Mapping[str, Any]
-    metrics: tuple[str, ...]
-    arguments: Mapping[str, Any]
-    environment: Mapping[str, str] = field(repr=False)
+    run_id: str = ""
+    study: str = ""
+    trial: int = 0
+    attempt: int = 0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    mirror_ref: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on where a preempted attempt had to leave off."""
+        return self.run_id not in ("", self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,7 @@ class Sighting:
         log: What it has printed from there on, as much of it as is sent at a time.
         ending: Once it has ended and `rows` holds the last one, be there more of the log or not.
             `values` is filled.
+        note: What people should know of it while it runs.
     """
 
     is_running: bool
@@ -73,6 +92,7 @@ class Sighting:
     log_offset: int = 0
     log: bytes = b""
     ending: Ending | None = None
+    note: str | None = None
 
 
 class StopKind(StrEnum):
@@ -105,9 +125,12 @@ class Executor(Protocol):
 
     Attributes:
         name: As sweeps name it.
+        is_shared: Whether a worker can follow and stop what another one has launched. If not, an
+            attempt is bound to its worker.
     """
 
     name: str
+    is_shared: bool
 
     async def launch(self, launch: Launch) -> str:
         """Starts the attempt unless it was started before, and returns its outside reference.
@@ -127,18 +150,20 @@ class Executor(Protocol):
         could not be looked at this time; what nothing is known of has vanished.
         """
 
-    async def stop(self, attempt_id: str, kind: StopKind) -> None:
+    async def stop(self, launch: Launch, kind: StopKind) -> None:
         """Has an attempt ended; returns before it is. Idempotent, also for what has ended.
 
         A graceful stop becomes harder by itself as time goes by. What was never launched is never
         going to be.
         """
 
-    async def forget(self, attempt_id: str) -> None:
+    async def forget(self, launch: Launch) -> None:
         """Removes what is kept of an attempt that has ended; idempotent.
 
+        A shared executor removes what it keeps of any attempt: another worker may go on with it.
+
         Raises:
-            StillRunning: It has not; nothing was removed.
+            StillRunning: It has not ended; nothing was removed.
         """
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
@@ -149,3 +174,9 @@ class Executor(Protocol):
 
     def classify(self, error: Exception) -> ErrorKind:
         """Tells whether an operation that failed like this may be tried again."""
+
+    async def tend(self) -> None:
+        """Does what there is to do on the side, as long as the worker runs; then it is cancelled.
+
+        It returns if there is nothing of the kind.
+        """

@@ -58,12 +58,14 @@ class FakeWorld:
     Attributes:
         executions: How often each attempt was started, by its id.
         launched: All launches as they came, repeated ones too.
+        tending: How many executors do what there is to do on the side.
         is_open: Cleared, it holds up every operation until it is set.
     """
 
     def __init__(self) -> None:
         self.executions: Counter[str] = Counter()
         self.launched: list[Launch] = []
+        self.tending = 0
         self.is_open = asyncio.Event()
         self.is_open.set()
         self._programs: defaultdict[str, FakeProgram] = defaultdict(FakeProgram)
@@ -179,7 +181,8 @@ class FakeExecutor:
 
     name = "fake"
 
-    def __init__(self, world: FakeWorld) -> None:
+    def __init__(self, world: FakeWorld, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
         self._world = world
 
     async def launch(self, launch: Launch) -> str:
@@ -191,16 +194,24 @@ class FakeExecutor:
         await self._world.enter("poll")
         return {watch.launch.attempt_id: self._world.look(watch) for watch in watches}
 
-    async def stop(self, attempt_id: str, kind: StopKind) -> None:
+    async def stop(self, launch: Launch, kind: StopKind) -> None:
         await self._world.enter("stop")
-        self._world.stop(attempt_id, kind)
+        self._world.stop(launch.attempt_id, kind)
 
-    async def forget(self, attempt_id: str) -> None:
+    async def forget(self, launch: Launch) -> None:
         await self._world.enter("forget")
-        self._world.forget(attempt_id)
+        if not self.is_shared or self._world.program(launch.attempt_id).ending is not None:
+            self._world.forget(launch.attempt_id)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         return [attempt_id for attempt_id in self._world.list_known() if attempt_id not in known]
+
+    async def tend(self) -> None:
+        self._world.tending += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._world.tending -= 1
 
     def url(self, external_ref: str) -> str | None:
         return f"https://example.org/{external_ref}"

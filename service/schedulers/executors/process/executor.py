@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,13 @@ from service.schedulers.executors.process.marks import MARK, build_mark
 from service.schedulers.executors.process.metric_files import FIRST, Position
 from service.schedulers.executors.process.programs import AllowedPrograms, check_program
 
+ATTEMPTS = "attempts"
+"""Below a workdir."""
+
+KEPT_RUNS = "wandb"
+"""Below a workdir: what is kept of attempts that were runs of W&B. Programs that are processes
+only may leave theirs there too."""
+
 _FORGOTTEN = ".forgotten"
 _DEFAULT_STOP_SECONDS = 15.0
 _MOST_BLIND_LOOKS = 100
@@ -52,13 +59,16 @@ def no_probe(point: str) -> None:
     """The probe of production: nothing happens."""
 
 
+def furnish_nothing(folder: str) -> None:
+    """Programs that are only programs need nothing more in their attempts' folders."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSettings:
     """What a worker's operator decides.
 
     Attributes:
-        workdir: Folders of attempts are in `attempts` below it; programs run in it unless their
-            sweep names a folder.
+        workdir: Programs run in it unless their sweep names a folder.
         host: Name of the machine.
         allowed: Patterns of programs, see `AllowedPrograms`.
         interpreter: What `${interpreter}` is.
@@ -66,6 +76,8 @@ class ProcessSettings:
         passed: Names and patterns of variables that programs get besides the usual ones.
         kill_seconds: Between SIGTERM and SIGKILL.
         start_seconds: How long it may take until a supervisor is at work.
+        attempts: Folder of attempts, `attempts` below the workdir or a folder in it. Each executor
+            has one of its own.
     """
 
     workdir: Path
@@ -76,26 +88,36 @@ class ProcessSettings:
     passed: Sequence[str] = ()
     kill_seconds: float = 5.0
     start_seconds: float = 20.0
+    attempts: str = ATTEMPTS
 
 
 class ProcessExecutor:
     """Each attempt has a folder and a supervisor, which both outlive the worker."""
 
     name = "process"
+    is_shared = False
 
     def __init__(self, settings: ProcessSettings, *, probe: Probe = no_probe) -> None:
         self._settings = settings
         self._workdir = settings.workdir.resolve()
-        self._attempts = self._workdir / "attempts"
+        self._attempts = self._workdir / settings.attempts
         self._allowed = AllowedPrograms.from_patterns(settings.allowed)
         self._probe = probe
         self._positions: dict[str, Position] = {}
         self._blind_looks: dict[str, int] = {}
         self._children: set[int] = set()
 
-    async def launch(self, launch: Launch) -> str:
+    async def launch(
+        self, launch: Launch, *, furnish: Callable[[str], None] = furnish_nothing
+    ) -> str:
+        """As any executor.
+
+        Args:
+            furnish: Puts what the program needs besides into the attempt's folder, which it is
+                given. Called before the program is started, perhaps more than once.
+        """
         try:
-            await asyncio.to_thread(self._launch, launch)
+            await asyncio.to_thread(self._launch, launch, furnish)
         except OSError as error:
             explanation = explain(error, str(self._workdir))
             if explanation is None:
@@ -106,14 +128,17 @@ class ProcessExecutor:
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
         return await asyncio.to_thread(self._poll, watches)
 
-    async def stop(self, attempt_id: str, kind: StopKind) -> None:
-        await asyncio.to_thread(self._stop, attempt_id, kind)
+    async def stop(self, launch: Launch, kind: StopKind) -> None:
+        await asyncio.to_thread(self._stop, launch.attempt_id, kind)
 
-    async def forget(self, attempt_id: str) -> None:
-        await asyncio.to_thread(self._forget, attempt_id)
+    async def forget(self, launch: Launch) -> None:
+        await asyncio.to_thread(self._forget, launch.attempt_id)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         return await asyncio.to_thread(self._list_left_over, frozenset(known))
+
+    async def tend(self) -> None:
+        return None
 
     def url(self, external_ref: str) -> str | None:  # noqa: ARG002 (processes have no page)
         return None
@@ -122,8 +147,18 @@ class ProcessExecutor:
         is_transient = isinstance(error, OSError | StillRunning)
         return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
 
-    def _launch(self, launch: Launch) -> None:
-        folder = self._find_folder(launch.attempt_id)
+    def find_folder(self, attempt_id: str) -> str:
+        """Returns where the folder of an attempt is, or would be.
+
+        Raises:
+            LaunchRefused: No attempt is named like that.
+        """
+        if parse_attempt_id(attempt_id) is None:
+            raise LaunchRefused(f"{attempt_id!r} is no attempt's name.")
+        return str(self._attempts / attempt_id)
+
+    def _launch(self, launch: Launch, furnish: Callable[[str], None]) -> None:
+        folder = self.find_folder(launch.attempt_id)
         if is_settled(folder):
             return
         environment = build_environment(
@@ -134,6 +169,7 @@ class ProcessExecutor:
         command, directory = self._prepare(launch, folder, environment)
         folders.make_folder(folder)
         self._probe("folder-made")
+        furnish(folder)
         if command.args_json is not None:
             folders.write_text(folder, folders.ARGS, command.args_json)
         folders.write_record(folder, folders.PLAN, self._build_plan(launch, command, directory))
@@ -164,7 +200,7 @@ class ProcessExecutor:
             directory=directory,
             search_path=environment.get("PATH", os.defpath),
             allowed=self._allowed,
-            attempts=self._attempts,
+            outputs=[self._workdir / ATTEMPTS, self._workdir / KEPT_RUNS],
         )
         return command, directory
 
@@ -194,7 +230,7 @@ class ProcessExecutor:
         attempt_id = watch.launch.attempt_id
         near = self._positions.get(attempt_id, FIRST)
         try:
-            sighting, position = look(self._find_folder(attempt_id), watch, near)
+            sighting, position = look(self.find_folder(attempt_id), watch, near)
         except Exception as error:
             return self._look_blindly(watch, error)
         self._positions[attempt_id] = position
@@ -211,11 +247,11 @@ class ProcessExecutor:
         # Most troubles pass: the machine may be short of descriptors, here too.
         with suppress(Exception):
             if looks >= _MOST_BLIND_LOOKS:
-                return give_up(self._find_folder(attempt_id), watch, error)
+                return give_up(self.find_folder(attempt_id), watch, error)
         return None
 
     def _stop(self, attempt_id: str, kind: StopKind) -> None:
-        folder = self._find_folder(attempt_id)
+        folder = self.find_folder(attempt_id)
         folders.make_folder(folder)
         if folders.has(folder, folders.EXIT):
             return
@@ -228,7 +264,7 @@ class ProcessExecutor:
         folders.ring(folder)
 
     def _forget(self, attempt_id: str) -> None:
-        folder = self._find_folder(attempt_id)
+        folder = self.find_folder(attempt_id)
         if not os.path.isdir(folder):
             return
         if is_at_work(folder):
@@ -264,11 +300,6 @@ class ProcessExecutor:
                 if os.waitpid(pid, os.WNOHANG)[0] == 0:
                     continue
             self._children.discard(pid)
-
-    def _find_folder(self, attempt_id: str) -> str:
-        if parse_attempt_id(attempt_id) is None:
-            raise LaunchRefused(f"{attempt_id!r} is no attempt's name.")
-        return str(self._attempts / attempt_id)
 
 
 _NEVER_STARTED: dict[str, Any] = {

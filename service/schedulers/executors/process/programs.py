@@ -46,12 +46,12 @@ def check_program(
     directory: Path,
     search_path: str,
     allowed: AllowedPrograms,
-    attempts: Path,
+    outputs: Sequence[Path],
 ) -> None:
     """Makes sure that the command can be executed here, and may be.
 
     Args:
-        attempts: The folder of all attempts, from which nothing is executed.
+        outputs: Folders of what programs have printed, from which nothing is executed.
 
     Raises:
         LaunchRefused: No.
@@ -63,10 +63,10 @@ def check_program(
             raise LaunchRefused(_explain_no_file(command))
         return
     program = _find_program(command, directory, search_path)
-    if program.is_relative_to(attempts.resolve()):
+    if any(program.is_relative_to(folder.resolve()) for folder in outputs):
         raise LaunchRefused(
-            f"{command.program} ({program}) is in the folder of an attempt. What is there was "
-            "printed by a program, and is none; have a program in another folder."
+            f"{command.program} ({program}) is in the folder of an attempt or a run. What is there "
+            "was printed by a program, and is none; have a program in another folder."
         )
     if not allowed.include(program):
         raise LaunchRefused(_explain_refusal(command, program))

@@ -1,0 +1,117 @@
+"""A worker with an executor whose attempts other workers can go on with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.domain.attempts import EndingKind
+from service.schedulers.executors.base import StopKind
+from service.schedulers.executors.fake import FakeExecutor
+from tests.unit.worker_use import QUICK, Stage, until
+
+ONE = "k3v9x2ab-0-1"
+
+pytestmark = pytest.mark.timeout(20)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path / "worker")
+
+
+def build_shared(stage: Stage) -> list[FakeExecutor]:
+    return [FakeExecutor(stage.world, is_shared=True)]
+
+
+async def test_a_leaving_worker_lets_them_go_on(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working(executors=build_shared(stage)) as worker:
+        await until(lambda: "running" in attempt.states)
+        worker.drain()
+        await stage.has_left()
+    assert attempt.endings == []
+    assert stage.world.program(ONE).stops == []
+
+    async with stage.working(executors=build_shared(stage)):
+        stage.world.report(ONE, {"accuracy": 0.9})
+        stage.world.end(ONE)
+        await stage.is_over(ONE)
+    assert attempt.endings[0]["kind"] == "exited"
+    assert stage.world.executions[ONE] == 1
+
+
+async def test_a_worker_that_leaves_while_it_launches_takes_nothing_back(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    for _ in range(1000):
+        stage.world.fail_next("launch")
+    async with stage.working(executors=build_shared(stage)) as worker:
+        await until(lambda: "launching" in attempt.states)
+        worker.drain()
+        await stage.has_left()
+    assert attempt.endings == []
+    assert stage.world.program(ONE).stops == []
+
+
+async def test_what_was_passed_on_is_left_alone(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working(executors=build_shared(stage)):
+        await until(lambda: "running" in attempt.states)
+        attempt.refusal = (409, "claim-lost")
+        await until(lambda: stage.server.held == [] and stage.server.calls["observe"] > 1)
+    assert stage.world.program(ONE).stops == []
+    assert stage.world.list_known() == [ONE]
+
+
+@pytest.mark.parametrize("code", ["attempt-superseded", "attempt-not-found"])
+async def test_what_nobody_wants_any_more_is_ended(stage: Stage, code: str) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working(executors=build_shared(stage)):
+        await until(lambda: "running" in attempt.states)
+        attempt.refusal = (409 if code.endswith("superseded") else 404, code)
+        await until(lambda: stage.world.list_known() == [])
+    assert stage.world.executions[ONE] == 1
+
+
+async def test_what_it_has_no_more_is_not_cleared(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    pace = replace(QUICK, longest_pause_seconds=0.01)
+    async with stage.working(executors=build_shared(stage), pace=pace) as worker:
+        await until(lambda: "running" in attempt.states)
+        stage.server.unreachable.add(ONE)
+        attempt.worker_id = "another"
+        attempt.refusal = (409, "claim-lost")
+        await until(lambda: stage.server.held == [])
+        claims = stage.server.calls["claim"]
+        await until(lambda: stage.server.calls["claim"] > claims + 3)
+        worker.drain()
+        await stage.has_left()
+    assert stage.world.program(ONE).stops == []
+
+
+async def test_they_are_stopped_when_the_server_says_so(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working(executors=build_shared(stage)):
+        await until(lambda: "running" in attempt.states)
+        stops = stage.world.program(ONE).stops
+        attempt.stop = "cancelled"
+        await stage.is_over(ONE)
+    assert stops == [StopKind.GRACEFUL]
+    assert attempt.endings[0]["kind"] == EndingKind.EXITED
+
+
+async def test_an_executor_does_its_work_on_the_side(stage: Stage) -> None:
+    async with stage.working() as worker:
+        await until(lambda: stage.world.tending == 1)
+        worker.drain()
+        await stage.has_left()
+        await until(lambda: stage.world.tending == 0)
+
+
+async def test_people_learn_where_to_look(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working():
+        await until(lambda: "running" in attempt.states)
+        stage.world.end(ONE)
+        await stage.is_over(ONE)
+    assert attempt.told[-1]["url"] == f"https://example.org/fake:{ONE}"
