@@ -2,6 +2,7 @@
 
 import os
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,18 @@ def find_default_data_dir() -> Path:
         return Path("/var/lib/asktell")
     data_home = os.environ.get("XDG_DATA_HOME")
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "asktell"
+
+
+EXECUTORS = ("process", "wandb", "wandb-launch")
+"""All ways to launch trials."""
+
+
+def list_available_executors() -> tuple[str, ...]:
+    """Those of them that need nothing, and those whose package is installed."""
+    # A folder `wandb`, as its runs leave everywhere, is a package without an origin.
+    spec = find_spec("wandb")
+    has_wandb = spec is not None and spec.origin is not None
+    return tuple(name for name in EXECUTORS if has_wandb or not name.startswith("wandb"))
 
 
 class Settings(BaseSettings):
@@ -109,7 +122,9 @@ class WorkerSettings(BaseSettings):
         description="Trials at a time; as many as there are cores by default.",
     )
     executors: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("process",), description="Ways to launch trials, separated by commas."
+        default_factory=list_available_executors,
+        description="Ways to launch trials, separated by commas; all that are installed by "
+        "default.",
     )
     workdir: Path | None = Field(
         default=None,

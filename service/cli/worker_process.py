@@ -2,19 +2,17 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from asktell.workers import WorkerClient
 
 from service import __version__
 from service.cli.failures import CannotStart
+from service.cli.worker_executors import open_executors
 from service.schedulers.executors.base import Executor
-from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
 from service.schedulers.server_calls import WorkerIdentity
 from service.schedulers.workdir import Workdir, WorkdirUnusable, open_workdir
 from service.schedulers.worker import Worker
@@ -37,18 +35,19 @@ def run_worker(settings: WorkerSettings, client: WorkerClient, *, workdir: Path)
 
 
 async def _work(settings: WorkerSettings, client: WorkerClient, workdir: Workdir) -> None:
-    executors = [_build_executor(name, settings, workdir) for name in settings.executors]
-    worker = Worker(
-        client,
-        _build_identity(settings, workdir, executors),
-        workdir,
-        executors,
-        drain_seconds=settings.drain_seconds,
-    )
-    loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, worker.drain)
-    await worker.run()
+    async with open_executors(settings, workdir) as opened:
+        worker = Worker(
+            client,
+            _build_identity(settings, workdir, opened.executors),
+            workdir,
+            opened.executors,
+            mirrors=opened.mirrors,
+            drain_seconds=settings.drain_seconds,
+        )
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, worker.drain)
+        await worker.run()
 
 
 def _build_identity(
@@ -62,29 +61,8 @@ def _build_identity(
         executors=tuple(executor.name for executor in executors),
         slots=settings.slots or count_cores(),
         version=__version__,
+        adopts=tuple(executor.name for executor in executors if executor.is_shared),
     )
-
-
-def _build_executor(name: str, settings: WorkerSettings, workdir: Workdir) -> Executor:
-    if name != ProcessExecutor.name:
-        raise CannotStart(f"There is no executor {name!r}; what there is: process.")
-    return ProcessExecutor(
-        ProcessSettings(
-            workdir=workdir.path,
-            host=socket.gethostname(),
-            allowed=settings.allow_programs or (f"{workdir.path}/*",),
-            environment=os.environ,
-            interpreter=settings.python or find_interpreter(os.environ),
-            passed=settings.pass_env,
-        )
-    )
-
-
-def find_interpreter(environ: Mapping[str, str]) -> str:
-    """Python of the environment that the worker was started in, else the worker's own."""
-    if environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX"):
-        return shutil.which("python", path=environ.get("PATH")) or sys.executable
-    return sys.executable
 
 
 def count_cores() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sweeps import RunState, SweepRun, stop_runs
+from sweeps.config import schema_violations_from_proposed_config
 from sweeps.params import HyperParameter, HyperParameterSet
 
 METRIC = "metric"
@@ -52,6 +53,13 @@ def _draw(parameter: HyperParameter, shares: Any) -> list[Any]:
     return np.asarray(parameter.ppf(shares), dtype=object).tolist()
 
 
+def list_violations(configs: list[dict[str, Any]]) -> list[list[str]]:
+    """Returns for each configuration of a sweep what is wrong with it."""
+    return [schema_violations_from_proposed_config(config) for config in configs]
+
+
+QUESTIONS = {"stopped": list_stopped, "values": draw_values, "violations": list_violations}
+
 if __name__ == "__main__":
-    answer = {"stopped": list_stopped, "values": draw_values}[sys.argv[1]]
+    answer = QUESTIONS[sys.argv[1]]
     json.dump(answer(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,163 @@
+"""The executors of a worker, made by name."""
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.cli.failures import CannotStart
+from service.schedulers.executors.base import Executor
+from service.schedulers.executors.mirrors import SweepMirror
+from service.schedulers.executors.process.executor import (
+    ATTEMPTS,
+    ProcessExecutor,
+    ProcessSettings,
+)
+from service.schedulers.workdir import Workdir
+from service.settings import EXECUTORS, WorkerSettings, list_available_executors
+
+if TYPE_CHECKING:
+    from service.schedulers.executors.wandb.connection.connection import WandbConnection
+
+_MIRRORED = ("wandb", "wandb-launch")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExecutors:
+    """The executors of a worker.
+
+    Attributes:
+        mirrors: Outside systems that have sweeps of their own, by the names of the executors that
+            know them.
+    """
+
+    executors: Sequence[Executor]
+    mirrors: Mapping[str, SweepMirror]
+
+
+@asynccontextmanager
+async def open_executors(
+    settings: WorkerSettings, workdir: Workdir
+) -> AsyncIterator[OpenExecutors]:
+    """Those that the settings name; what they have open is closed at the end.
+
+    Raises:
+        CannotStart: There is no such executor, or its package is missing.
+    """
+    check_executors(settings.executors, list_available_executors())
+    making = _Making(settings, workdir)
+    try:
+        yield OpenExecutors(
+            [making.make(name) for name in settings.executors],
+            making.make_mirrors(settings.executors),
+        )
+    finally:
+        await making.close()
+
+
+def check_executors(names: Sequence[str], available: Collection[str]) -> None:
+    """Makes sure that a worker can have executors of these names.
+
+    Raises:
+        CannotStart: There is none of that name, or its package is missing.
+    """
+    for name in names:
+        if name not in EXECUTORS:
+            known = ", ".join(EXECUTORS)
+            raise CannotStart(f"There is no executor {name!r}; what there is: {known}.")
+        if name not in available:
+            raise CannotStart(
+                f"The executor {name!r} needs the package wandb beside the worker: "
+                "pip install 'asktell-server[wandb]'."
+            )
+
+
+def find_interpreter(environ: Mapping[str, str]) -> str:
+    """Python of the environment that the worker was started in, else the worker's own."""
+    if environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX"):
+        return shutil.which("python", path=environ.get("PATH")) or sys.executable
+    return sys.executable
+
+
+class _Making:
+    """What concerns W&B is imported only where it is wanted, and shares one connection."""
+
+    def __init__(self, settings: WorkerSettings, workdir: Workdir) -> None:
+        self._settings = settings
+        self._workdir = workdir
+        self._connection: WandbConnection | None = None
+
+    def make(self, name: str) -> Executor:
+        match name:
+            case "wandb":
+                return self._make_wandb()
+            case "wandb-launch":
+                return self._make_wandb_launch()
+            case _:
+                return self._make_process()
+
+    def make_mirrors(self, names: Sequence[str]) -> dict[str, SweepMirror]:
+        mirrored = [name for name in names if name in _MIRRORED]
+        if not mirrored:
+            return {}
+        from service.schedulers.executors.wandb.sweeps.mirror import WandbMirror
+
+        return dict.fromkeys(mirrored, WandbMirror(self._connect(), os.environ))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    def _make_process(self, attempts: str = ATTEMPTS) -> ProcessExecutor:
+        settings = self._settings
+        return ProcessExecutor(
+            ProcessSettings(
+                workdir=self._workdir.path,
+                host=socket.gethostname(),
+                allowed=settings.allow_programs or (f"{self._workdir.path}/*",),
+                environment=os.environ,
+                interpreter=settings.python or find_interpreter(os.environ),
+                passed=settings.pass_env,
+                attempts=attempts,
+            )
+        )
+
+    def _make_wandb(self) -> Executor:
+        from service.schedulers.executors.wandb.local.executor import (
+            ATTEMPTS_OF_RUNS,
+            WandbExecutor,
+            WandbSettings,
+        )
+        from service.schedulers.executors.wandb.runs.run_api import WandbApi
+
+        return WandbExecutor(
+            self._make_process(ATTEMPTS_OF_RUNS),
+            WandbApi(self._connect()),
+            WandbSettings(
+                self._workdir.path, os.environ, was_preempted=self._workdir.was_preempted
+            ),
+        )
+
+    def _make_wandb_launch(self) -> Executor:
+        from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
+        from service.schedulers.executors.wandb.queue.launch_executor import (
+            LaunchSettings,
+            WandbLaunchExecutor,
+        )
+        from service.schedulers.executors.wandb.runs.run_api import WandbApi
+
+        connection = self._connect()
+        return WandbLaunchExecutor(
+            WandbApi(connection), LaunchQueueApi(connection), LaunchSettings(os.environ)
+        )
+
+    def _connect(self) -> "WandbConnection":
+        from service.schedulers.executors.wandb.connection.connection import WandbConnection
+
+        if self._connection is None:
+            self._connection = WandbConnection(os.environ)
+        return self._connection

@@ -1,0 +1,1 @@
+"""Launches attempts as runs of Weights & Biases."""

@@ -1,0 +1,256 @@
+"""A worker's connection to W&B: calls to the process that has wandb, no more than W&B bears.
+
+There is one per worker, and so one per server of W&B and API key. `wandb.Api` may retry for
+minutes and keeps its state per process: it lives in a process of its own, and every call has a
+deadline here.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from service.schedulers.executors.wandb.connection.child import (
+    CHILD_COMMAND,
+    Answer,
+    ChildGone,
+    ChildRefused,
+    ConnectionChild,
+    build_child_environment,
+)
+from service.schedulers.executors.wandb.connection.limits import Clock
+from service.schedulers.executors.wandb.connection.reachability import Reachability
+
+
+class WandbAway(Exception):
+    """W&B does not answer, or not now; the same call may succeed later. The message says why."""
+
+
+class WandbRefused(Exception):
+    """W&B does not take the call, and would not the next time. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPace:
+    """How fast a connection does things; tests have faster ones.
+
+    Attributes:
+        calls_per_second: On the whole; a burst of ten may be faster.
+        start_seconds: How long the process may take to start.
+        late_seconds: How long after its deadline an answer may still come; then the process is
+            killed, and started again for the next call.
+        farewell_seconds: How long it may take to end by itself.
+    """
+
+    calls_per_second: float = 2.0
+    start_seconds: float = 60.0
+    late_seconds: float = 5.0
+    farewell_seconds: float = 2.0
+
+
+class WandbConnection:
+    """Calls W&B, one call at a time. All methods belong to one event loop.
+
+    The process is started by the first call, and ends with the worker, however that ends.
+
+    Args:
+        environment: The worker's; what wandb needs of it is passed on.
+        command: Of the process.
+        now: Tells the time of day, aware.
+        chance: From 0 up to 1, so that workers that fail together do not come back together.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        command: Sequence[str] = CHILD_COMMAND,
+        pace: ConnectionPace | None = None,
+        clock: Clock = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._environment = build_child_environment(environment)
+        self._secret = environment.get("WANDB_API_KEY", "")
+        self._command = command
+        self._pace = pace or ConnectionPace()
+        self._clock = clock
+        self._sleep = sleep
+        host = urlsplit(environment.get("WANDB_BASE_URL", "")).netloc.rpartition("@")[2]
+        self._wandb = Reachability(
+            host or "wandb.ai",
+            calls_per_second=self._pace.calls_per_second,
+            clock=clock,
+            now=now,
+            chance=chance,
+        )
+        self._turn = asyncio.Lock()
+        self._child: ConnectionChild | None = None
+        self._starting: asyncio.Task[ConnectionChild] | None = None
+        self._settling: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether W&B has not answered for so long that calls fail at once."""
+        return self._wandb.is_away
+
+    @property
+    def has_just_answered(self) -> bool:
+        """Whether W&B did something within the last seconds, and nothing failed since."""
+        return self._wandb.has_just_answered
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
+    ) -> Any:
+        """Has an operation done, and returns its result.
+
+        Args:
+            deadline_seconds: Waiting for other calls and for pauses counts. The start of the
+                process does not: it says nothing about W&B.
+
+        Raises:
+            WandbAway: Not done in time, or not tried because W&B is away; it may have been done.
+            WandbRefused: It was not done.
+        """
+        self._check_worth_trying()
+        await self._ensure_child()
+        due_at = self._clock() + deadline_seconds
+        await self._take_turn(deadline_seconds)
+        try:
+            await self._hold_back(due_at)
+            seconds = due_at - self._clock()
+            # The call before may have been the end of it.
+            child = await self._ensure_child()
+        except BaseException:
+            self._turn.release()
+            raise
+        self._wandb.note_call()
+        asking = asyncio.create_task(child.ask(operation, arguments))
+        await self._wait_for_answer(child, asking, seconds)
+        return self._judge(asking)
+
+    async def close(self) -> None:
+        """Ends the process; calls fail from now on. Idempotent."""
+        self._is_closed = True
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        if self._child is not None:
+            await self._child.end(self._pace.farewell_seconds)
+        if self._settling:
+            await asyncio.wait(self._settling)
+
+    def _check_worth_trying(self) -> None:
+        self._check_not_closed()
+        # The one call per pause may be under way already.
+        if self.is_away and (self._wandb.get_pause() > 0.0 or self._turn.locked()):
+            raise WandbAway(self._wandb.describe())
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise WandbAway("The worker ends, and does not call W&B any more.")
+
+    async def _ensure_child(self) -> ConnectionChild:
+        self._check_not_closed()
+        if self._child is not None and not self._child.has_ended:
+            return self._child
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = asyncio.create_task(self._start_child())
+            starting.add_done_callback(_take_exception)
+        # Who does not want to wait any longer does not end it for the others.
+        await asyncio.wait([starting])
+        self._check_not_closed()
+        return starting.result()
+
+    async def _start_child(self) -> ConnectionChild:
+        try:
+            self._child = await ConnectionChild.start(
+                self._command, self._environment, start_seconds=self._pace.start_seconds
+            )
+        except ChildGone as error:
+            raise self._fail(f"The process that calls W&B did not start: {error}") from error
+        except ChildRefused as error:
+            raise WandbRefused(str(error)) from error
+        finally:
+            self._starting = None
+        return self._child
+
+    async def _take_turn(self, deadline_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            host, waited = self._wandb.host, f"{deadline_seconds:g} s"
+            message = f"Other calls to W&B at {host} took so long that this one waited {waited}."
+            raise WandbAway(message) from None
+
+    async def _hold_back(self, due_at: float) -> None:
+        """Waits for as long as W&B is to be left alone, if that leaves it half of the time."""
+        pause = self._wandb.get_pause()
+        if pause > 0.0:
+            if self.is_away or pause > (due_at - self._clock()) / 2:
+                raise WandbAway(self._wandb.describe())
+            await self._sleep(pause)
+
+    async def _wait_for_answer(
+        self, child: ConnectionChild, asking: "asyncio.Task[Answer]", seconds: float
+    ) -> None:
+        """Ends with the turn given back, or in the hands of whoever waits for a late answer."""
+        try:
+            await asyncio.wait([asking], timeout=seconds)
+        finally:
+            if asking.done():
+                self._turn.release()
+            else:
+                settling = asyncio.create_task(self._settle(child, asking))
+                self._settling.add(settling)
+                settling.add_done_callback(self._settling.discard)
+        if not asking.done():
+            raise self._fail(f"W&B at {self._wandb.host} did not answer within {seconds:.1f} s.")
+
+    async def _settle(self, child: ConnectionChild, asking: "asyncio.Task[Answer]") -> None:
+        await asyncio.wait([asking], timeout=self._pace.late_seconds)
+        if not asking.done():
+            await child.kill()
+            await asyncio.wait([asking])
+        _take_exception(asking)
+        self._turn.release()
+
+    def _judge(self, asking: "asyncio.Task[Answer]") -> Any:
+        try:
+            answer = asking.result()
+        except ChildGone as error:
+            raise self._fail(f"The process that calls W&B is gone: {error}") from error
+        match answer.kind:
+            case "done":
+                self._wandb.note_answer(answer.seconds, is_refusal=False)
+                return answer.value
+            case "refused":
+                self._wandb.note_answer(answer.seconds, is_refusal=True)
+                raise WandbRefused(self._redact(str(answer.value)))
+            case "away":
+                host = self._wandb.host
+                raise self._fail(f"W&B at {host} cannot be asked now: {answer.value}")
+            case _:
+                assert_never(answer.kind)
+
+    def _fail(self, message: str) -> WandbAway:
+        message = self._redact(message)
+        self._wandb.note_failure(message)
+        return WandbAway(message)
+
+    def _redact(self, message: str) -> str:
+        return message.replace(self._secret, "…") if self._secret else message
+
+
+def _take_exception(task: "asyncio.Task[Any]") -> None:
+    """Nobody may be waiting for it any more, and asyncio would complain."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,109 @@
+"""What errors of the wandb SDK mean: whether W&B is away, or refuses.
+
+Measured with wandb 0.31: wandb-core's errors come as a `WandbApiFailedError`, wrapped once or
+twice. Its status is 0 where core has given up after retries, and also for errors that GraphQL
+answers; these begin with "input:". It has no response at all where core itself was silent.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+_PASSING_STATUSES = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+# W&B answers some of its own troubles like this, with status 200.
+_PASSING_WORDS = re.compile(
+    r"internal (server )?error|timed? ?out|deadline exceeded|temporar|try again|rate limit",
+    re.IGNORECASE,
+)
+_GRAPHQL = "input:"
+_RETRIED = "while retrying: "
+_SERVICE_GONE = "the service process is not running"
+_NO_KEY = "No API key configured"
+_LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
+_MAX_LENGTH = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an operation's error says.
+
+    Attributes:
+        message: For people.
+        is_about_key: W&B does not know who asks.
+        is_service_gone: wandb-core has ended; this process is of no use without it.
+    """
+
+    kind: Literal["refused", "away"]
+    message: str
+    is_about_key: bool = False
+    is_service_gone: bool = False
+
+
+def explain_error(error: Exception) -> Failure:
+    """Reads an error of the SDK, of the HTTP clients below it, or of an operation's own."""
+    causes = list(_list_causes(error))
+    message = _shorten(str(causes[-1]) or type(causes[-1]).__name__)
+    is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
+    if is_away:
+        return Failure("away", message, is_service_gone=_SERVICE_GONE in str(causes[-1]))
+    if _is_about_key(causes):
+        advice = "" if _NO_KEY in message else f" {_LOG_IN}"
+        return Failure("refused", message + advice, is_about_key=True)
+    return Failure("refused", message)
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        wrapped = getattr(seen, "exc", None)
+        seen = seen.__cause__ or (wrapped if isinstance(wrapped, BaseException) else None)
+
+
+def _is_away(error: BaseException) -> bool | None:
+    """None if this error alone does not tell."""
+    status = _find_status(error)
+    if status:
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING_STATUSES
+    if _is_from_core(error):
+        text = str(error)
+        return not text.startswith(_GRAPHQL) or _PASSING_WORDS.search(text) is not None
+    return True if _is_transport(error) else None
+
+
+def _find_status(error: BaseException) -> int:
+    """Of core's errors, and of those of requests and httpx; 0 without one."""
+    response: Any = getattr(error, "response", None)
+    return getattr(response, "http_status", 0) or getattr(response, "status_code", 0)
+
+
+def _is_from_core(error: BaseException) -> bool:
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    return isinstance(error, WandbApiFailedError)
+
+
+def _is_transport(error: BaseException) -> bool:
+    import httpx
+
+    return isinstance(error, OSError | httpx.TransportError)
+
+
+def _is_about_key(causes: list[BaseException]) -> bool:
+    from wandb.errors import AuthenticationError
+
+    if any(isinstance(each, AuthenticationError) or _NO_KEY in str(each) for each in causes):
+        return True
+    return any(_find_status(each) == HTTPStatus.UNAUTHORIZED for each in causes)
+
+
+def _shorten(text: str) -> str:
+    """Leaves out what core tells of its attempts where it also tells why they failed."""
+    text = text.rpartition(_RETRIED)[2].removeprefix(_GRAPHQL).strip()
+    return " ".join(text.split())[:_MAX_LENGTH]

@@ -1,0 +1,90 @@
+"""Whether W&B answers, since when not, and how soon it may be asked again."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from service.schedulers.executors.wandb.connection.limits import Breaker, Clock, TokenBucket
+
+_BURST = 10
+_SLOW_SECONDS = 2.0
+_JUST_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Reachability:
+    """What is known of one server of W&B.
+
+    Args:
+        host: As people know it.
+        now: Tells the time of day, aware.
+        chance: From 0 up to 1.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        calls_per_second: float,
+        clock: Clock,
+        now: Callable[[], datetime],
+        chance: Callable[[], float],
+    ) -> None:
+        self.host = host
+        self._clock = clock
+        self._now = now
+        self._bucket = TokenBucket(per_second=calls_per_second, burst=_BURST, clock=clock)
+        self._breaker = Breaker(clock=clock, chance=chance)
+        self._silent_since: datetime | None = None
+        self._reason = ""
+        self._answered_at: float | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls are to fail at once, but for one now and then."""
+        return self._breaker.is_open
+
+    @property
+    def has_just_answered(self) -> bool:
+        """Whether it did something within the last seconds, and nothing failed since."""
+        answered_at = self._answered_at
+        return answered_at is not None and self._clock() - answered_at < _JUST_SECONDS
+
+    def get_pause(self) -> float:
+        """Seconds until the next call."""
+        return max(self._breaker.get_pause(), self._bucket.get_pause())
+
+    def note_call(self) -> None:
+        """A call is made."""
+        self._bucket.take()
+
+    def note_answer(self, seconds: float, *, is_refusal: bool) -> None:
+        """It answered after so long."""
+        was_away = self.is_away
+        # The SDK does not show whether W&B asked it to slow down, only that it took its time.
+        self._breaker.note_success(was_slow=seconds > _SLOW_SECONDS)
+        self._silent_since = None
+        self._answered_at = None if is_refusal else self._clock()
+        if was_away:
+            _log.info("wandb.back", host=self.host)
+
+    def note_failure(self, reason: str) -> None:
+        """It did not answer, or said that it could not."""
+        was_away = self.is_away
+        self._breaker.note_failure()
+        self._silent_since = self._silent_since or self._now()
+        self._reason = reason
+        self._answered_at = None
+        if self.is_away and not was_away:
+            _log.warning("wandb.away", host=self.host, reason=reason)
+
+    def describe(self) -> str:
+        """Says why a call is not made, for people."""
+        next_try = f"next try in {max(1, math.ceil(self.get_pause()))} s"
+        if self._silent_since is None:
+            return f"W&B at {self.host} is asked too often; {next_try}."
+        since = f"{self._silent_since:%Y-%m-%d %H:%M:%S} UTC"
+        return f"W&B at {self.host} has not answered since {since}; {next_try}. {self._reason}"

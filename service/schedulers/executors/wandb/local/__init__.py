@@ -1,0 +1,1 @@
+"""Runs of W&B that a worker starts on its own machine."""

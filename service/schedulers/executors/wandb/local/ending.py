@@ -1,0 +1,81 @@
+"""How an attempt that is a W&B run ended: by its process, and by what its run says."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from service.domain.attempts import Ending, EndingKind
+
+_INTERRUPTED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """What a run tells of its end.
+
+    Attributes:
+        exit_code: Of its exit record; None without one.
+        is_cut_short: It had its end, and its process was not let upload any longer.
+    """
+
+    has_run: bool
+    exit_code: int | None
+    is_preempting: bool
+    is_cut_short: bool
+    values: Mapping[str, float]
+
+
+def judge(ending: Ending, run: RunEnd, *, was_told: bool) -> Ending:
+    """Returns how the attempt ended.
+
+    Args:
+        ending: Of its process.
+        was_told: The worker had it stopped.
+    """
+    ending = replace(ending, values=dict(run.values))
+    if ending.kind is not EndingKind.EXITED or not run.has_run:
+        return ending
+    if run.is_cut_short and run.exit_code is not None:
+        ending = replace(ending, exit_code=0, signal=None, message=None)
+    if ending.exit_code == 0:
+        ending = _believe_run(ending, run.exit_code)
+    if run.is_preempting and ending.exit_code != 0 and not was_told:
+        return replace(ending, kind=EndingKind.PREEMPTED)
+    return ending
+
+
+def may_be_a_persons_doing(ending: Ending) -> bool:
+    """Tells whether a process ended as one does that W&B has interrupted.
+
+    W&B has its run's program raise KeyboardInterrupt, and what that does is up to the program.
+    """
+    return ending.kind is EndingKind.EXITED and ending.exit_code != 0
+
+
+def blame_person(ending: Ending) -> Ending:
+    """Returns the same end, seen as what it is."""
+    message = "A person stopped the run in W&B."
+    return replace(ending, kind=EndingKind.CANCELLED, message=message)
+
+
+def choose_final_exit_code(*, was_told: bool) -> int:
+    """Returns what is said in place of a process that could not tell its run's end itself."""
+    return _INTERRUPTED if was_told else 1
+
+
+def had_to_leave(number: int | None) -> bool:
+    """Tells whether a process that this signal ended had no time to upload what it recorded."""
+    return number not in (None, signal.SIGINT)
+
+
+def _believe_run(ending: Ending, exit_code: int | None) -> Ending:
+    if exit_code is None:
+        message = (
+            "Its W&B run has no end: wandb was killed, or the program left by os._exit. What it "
+            "logged last may be missing."
+        )
+        return replace(ending, exit_code=1, message=message)
+    if exit_code != 0:
+        message = f"Its W&B run ended with exit code {exit_code}, the program with 0."
+        return replace(ending, exit_code=exit_code, message=message)
+    return ending

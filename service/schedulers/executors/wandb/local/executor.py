@@ -1,0 +1,327 @@
+"""Launches attempts as processes that are W&B runs.
+
+The process executor does all that concerns the process. Metrics come from the transaction log that
+wandb writes for each run, so they are there as soon without W&B as with it; W&B itself is asked and
+told as little as can be, and nothing waits for it for long.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from service.schedulers.executors.base import (
+    ErrorKind,
+    Launch,
+    LaunchRefused,
+    Sighting,
+    StillRunning,
+    StopKind,
+    Watch,
+)
+from service.schedulers.executors.process import folders
+from service.schedulers.executors.process.executor import (
+    ATTEMPTS,
+    KEPT_RUNS,
+    ProcessExecutor,
+    no_probe,
+)
+from service.schedulers.executors.process.launching import Probe, is_settled
+from service.schedulers.executors.process.looking import is_at_work
+from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.local.attempt_files import (
+    CUT_SHORT,
+    FLAGGED,
+    STOPPING,
+    Recording,
+    find_runs_folder,
+    read_recording,
+    write_recording,
+)
+from service.schedulers.executors.wandb.local.ending import blame_person, may_be_a_persons_doing
+from service.schedulers.executors.wandb.local.environment import build_run_environment
+from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
+from service.schedulers.executors.wandb.local.leaving import Leaving
+from service.schedulers.executors.wandb.local.looking import RunLooks, RunSighting
+from service.schedulers.executors.wandb.local.repairs import Repairs
+from service.schedulers.executors.wandb.local.uploads import Uploads
+from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.runs import (
+    RunPath,
+    build_offline_ref,
+    build_run_url,
+    find_entity,
+    find_project,
+)
+from service.schedulers.pace import Pace
+
+ATTEMPTS_OF_RUNS = f"{ATTEMPTS}/wandb"
+"""Where the process executor is to have its attempts; the plain one has others."""
+
+_LAUNCH_SECONDS = 10.0
+_STOP_SECONDS = 3.0
+_QUESTION_SECONDS = 3.0
+_KILLED = "killed"
+
+_log = structlog.get_logger(__name__)
+
+
+def read_clock() -> datetime:
+    """The time of production."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class WandbSettings:
+    """What the executor needs of its worker.
+
+    Attributes:
+        workdir: Runs that W&B does not have are kept in `wandb` below it, what is left to say on
+            W&B in `wandb-repairs`.
+        environment: The worker's own.
+        was_preempted: Tells whether the worker itself is why an attempt ends: the next one goes on
+            with the same run.
+        upload_seconds: How long a program whose run has its end may try to reach a W&B that does
+            not answer.
+        clock: The time, aware.
+    """
+
+    workdir: Path
+    environment: Mapping[str, str] = field(repr=False)
+    was_preempted: Callable[[str], bool]
+    upload_seconds: float = 60.0
+    pace: Pace = field(default_factory=Pace)
+    clock: Callable[[], datetime] = read_clock
+
+
+class WandbExecutor:
+    """Each attempt is a process and a run.
+
+    Args:
+        processes: An executor of its own, for attempts in `ATTEMPTS_OF_RUNS`.
+    """
+
+    name = "wandb"
+    is_shared = False
+
+    def __init__(
+        self,
+        processes: ProcessExecutor,
+        api: WandbApi,
+        settings: WandbSettings,
+        *,
+        probe: Probe = no_probe,
+    ) -> None:
+        workdir = settings.workdir.resolve()
+        self._processes = processes
+        self._api = api
+        self._settings = settings
+        self._probe = probe
+        self._kept_runs = KeptRuns(workdir / KEPT_RUNS)
+        self._repairs = Repairs(
+            workdir / "wandb-repairs", api, clock=settings.clock, pace=settings.pace
+        )
+        self._leaving = Leaving(
+            self._kept_runs, self._repairs, was_preempted=settings.was_preempted, probe=probe
+        )
+        self._uploads = Uploads(
+            api,
+            self._cut_short,
+            upload_seconds=settings.upload_seconds,
+            clock=time.monotonic,
+        )
+        self._looks = RunLooks(processes.find_folder)
+        self._entity: str | None = None
+        self._persons_doing: dict[str, bool] = {}
+
+    async def launch(self, launch: Launch) -> str:
+        folder = self._processes.find_folder(launch.attempt_id)
+        recording = read_recording(folder)
+        if recording is None:
+            recording = await self._decide(launch, folder)
+        environment = build_run_environment(
+            _settle_project(launch, recording),
+            self._settings.environment,
+            folder=find_runs_folder(folder),
+            is_online=recording.is_online,
+        )
+        await self._processes.launch(
+            replace(launch, metrics=(), environment=environment),
+            furnish=lambda folder: self._furnish(folder, recording),
+        )
+        return _build_reference(recording)
+
+    async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
+        processes = await self._processes.poll([replace(watch, cursor=0) for watch in watches])
+        found = await asyncio.to_thread(self._look, watches, processes)
+        sightings = [self._complete(attempt_id, each) for attempt_id, each in found.items()]
+        return dict(zip(found, await asyncio.gather(*sightings), strict=True))
+
+    async def stop(self, launch: Launch, kind: StopKind) -> None:
+        if kind is StopKind.GRACEFUL:
+            await self._flag_stop(launch.attempt_id)
+        await self._processes.stop(launch, kind)
+
+    async def forget(self, launch: Launch) -> None:
+        attempt_id = launch.attempt_id
+        folder = self._processes.find_folder(attempt_id)
+        await asyncio.to_thread(self._leaving.leave, attempt_id, folder)
+        self._repairs.wake()
+        await self._processes.forget(launch)
+        self._looks.forget(attempt_id)
+        self._uploads.note(attempt_id, is_finishing=False)
+        self._persons_doing.pop(attempt_id, None)
+
+    async def list_left_over(self, known: Collection[str]) -> list[str]:
+        return await self._processes.list_left_over(known)
+
+    def url(self, external_ref: str) -> str | None:
+        path = RunPath.from_external_ref(external_ref)
+        if path is None:
+            return None
+        return build_run_url(self._settings.environment.get("WANDB_BASE_URL"), path)
+
+    def classify(self, error: Exception) -> ErrorKind:
+        is_transient = isinstance(error, WandbAway | OSError | StillRunning)
+        return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
+
+    async def tend(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repairs.run())
+            tasks.create_task(self._uploads.run())
+
+    async def _decide(self, launch: Launch, folder: str) -> Recording:
+        environment = self._settings.environment
+        offline = Recording(
+            find_project(launch.arguments, environment),
+            launch.run_id or launch.attempt_id,
+            is_online=False,
+        )
+        if launch.arguments.get("mode") == "offline" or is_settled(folder):
+            return offline
+        try:
+            entity = await self._find_entity(launch)
+        except WandbAway as error:
+            _log.warning("run.offline", attempt_id=launch.attempt_id, reason=str(error))
+            return replace(offline, reason=str(error))
+        except WandbRefused as error:
+            raise LaunchRefused(
+                f"W&B refuses this worker: {error} Set its WANDB_API_KEY, or run `wandb login` "
+                "there; `mode: offline` needs neither."
+            ) from error
+        return replace(offline, is_online=True, entity=entity)
+
+    async def _find_entity(self, launch: Launch) -> str:
+        """W&B is asked even if it is known: a run must not begin when it does not answer."""
+        if self._entity is None:
+            self._entity = (await self._api.find_account(deadline_seconds=_LAUNCH_SECONDS)).entity
+        elif not await self._api.is_reachable(deadline_seconds=_LAUNCH_SECONDS):
+            raise WandbAway("W&B does not answer.")
+        return find_entity(launch.arguments, self._settings.environment) or self._entity
+
+    def _furnish(self, folder: str, recording: Recording) -> None:
+        write_recording(folder, recording)
+        self._probe("recording-decided")
+
+    def _look(
+        self, watches: Sequence[Watch], processes: Mapping[str, Sighting]
+    ) -> dict[str, RunSighting | Sighting]:
+        found = {}
+        for watch in watches:
+            process = processes.get(watch.launch.attempt_id)
+            sighting = None if process is None else self._looks.look(watch, process)
+            if sighting is not None:
+                found[watch.launch.attempt_id] = sighting
+        return found
+
+    async def _complete(self, attempt_id: str, found: RunSighting | Sighting) -> Sighting:
+        """Adds what has to do with W&B itself."""
+        if isinstance(found, Sighting):
+            return found
+        self._uploads.note(attempt_id, is_finishing=found.is_finishing)
+        seen = replace(found.seen, note=self._build_note(found))
+        if seen.ending is not None and await self._is_persons_doing(attempt_id, found):
+            return replace(seen, ending=blame_person(seen.ending))
+        return seen
+
+    def _build_note(self, found: RunSighting) -> str | None:
+        recording = found.recording
+        upload = self._kept_runs.describe_sync(recording.run_id)
+        if found.is_cut_short:
+            return f"W&B did not answer when it was to be uploaded. What is missing there: {upload}"
+        if recording.is_online:
+            return None
+        reason = "" if recording.reason is None else f" {recording.reason}"
+        return f"Recorded offline.{reason} To upload it once it has ended: {upload}"
+
+    async def _is_persons_doing(self, attempt_id: str, found: RunSighting) -> bool:
+        ending = found.seen.ending
+        is_askable = found.recording.is_online and found.has_run and not found.was_told
+        if ending is None or not is_askable or not may_be_a_persons_doing(ending):
+            return False
+        if attempt_id not in self._persons_doing:
+            # One answer for all looks to come: an end does not change any more.
+            self._persons_doing[attempt_id] = await self._was_stopped_on_wandb(found.recording)
+        return self._persons_doing[attempt_id]
+
+    async def _was_stopped_on_wandb(self, recording: Recording) -> bool:
+        with suppress(WandbAway, WandbRefused, TimeoutError):
+            async with asyncio.timeout(_QUESTION_SECONDS):
+                run_id = recording.run_id
+                runs = await self._api.find_runs(
+                    recording.entity or "", recording.project, [run_id]
+                )
+                return run_id in runs and (runs[run_id].is_stopped or runs[run_id].state == _KILLED)
+        return False
+
+    async def _flag_stop(self, attempt_id: str) -> None:
+        """Has W&B show the run as killed, if it can be told that quickly."""
+        folder = self._processes.find_folder(attempt_id)
+        path = await asyncio.to_thread(self._find_run_to_flag, attempt_id, folder)
+        if path is None:
+            return
+        # Before W&B is told: it then interrupts the program, which must not look like a person's
+        # doing.
+        folders.mark(folder, STOPPING)
+        self._probe("stopping")
+        with suppress(WandbAway, WandbRefused, TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._api.flag_stop(path)
+            folders.mark(folder, FLAGGED)
+        self._probe("flagged")
+
+    def _find_run_to_flag(self, attempt_id: str, folder: str) -> RunPath | None:
+        """None also for what the worker preempts: the next attempt would find the flag."""
+        recording = read_recording(folder)
+        if recording is None or not recording.is_online or self._settings.was_preempted(attempt_id):
+            return None
+        if folders.has(folder, FLAGGED) or not is_at_work(folder):
+            return None
+        return RunPath(recording.entity or "", recording.project, recording.run_id)
+
+    async def _cut_short(self, attempt_id: str) -> None:
+        folder = self._processes.find_folder(attempt_id)
+        if folders.has(folder, folders.STOP):
+            return
+        _log.warning("run.cut_short", attempt_id=attempt_id)
+        with suppress(OSError):
+            folders.mark(folder, CUT_SHORT)
+            await self._processes.stop(Launch(attempt_id), StopKind.GRACEFUL)
+
+
+def _settle_project(launch: Launch, recording: Recording) -> Launch:
+    """The same launch, where it was once decided that its run is."""
+    settled = {"project": recording.project, "entity": recording.entity}
+    known = {name: value for name, value in settled.items() if value is not None}
+    return replace(launch, arguments={**launch.arguments, **known})
+
+
+def _build_reference(recording: Recording) -> str:
+    if not recording.is_online:
+        return build_offline_ref(recording.project, recording.run_id)
+    return RunPath(recording.entity or "", recording.project, recording.run_id).external_ref

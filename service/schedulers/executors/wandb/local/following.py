@@ -1,0 +1,182 @@
+"""Follows a run by what wandb leaves on disk: its metrics while it runs, and how it ended."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from service.schedulers.executors.base import MetricRow
+from service.schedulers.executors.process.metric_files import MAX_ROWS
+from service.schedulers.executors.wandb.local.run_log import RunLogReader
+from service.schedulers.executors.wandb.local.run_records import History, Record
+from service.schedulers.executors.wandb.local.run_rows import RowReader
+from service.schedulers.executors.wandb.runs.metric_values import MetricValues
+from service.schedulers.executors.wandb.runs.run_summary import RunSummary
+
+MAX_LOOK_BYTES = 2 * 1024 * 1024
+"""Read at a look; some thousand small rows, which take a fraction of a second."""
+
+# Those of one second are numbered.
+_FOLDER = r"(?:offline-)?run-(?P<second>\d{{8}}_\d{{6}})-{run_id}(?:-(?P<number>\d+))?"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """What a run has left so far.
+
+    Attributes:
+        rows: All rows with at least one of the metrics, in the order in which they were logged, up
+            to a limit. Not to be changed.
+        values: Of each metric, as the sweep wants it: the last, the best, or that of the summary.
+        exit_code: None as long as the run has no end.
+        is_preempting: Its program said that it has to go.
+        has_run: wandb has begun one, if only its folder.
+        entity: As its log names it; None if it does not.
+        project: As its log names it.
+        is_offline: The last folder is of a run that W&B does not get.
+        folders: Of the run; more than one if the program began it again.
+        is_behind: There is more to read at once; until then nothing can be said of its end.
+        trouble: What of it could not be read, for people.
+    """
+
+    rows: Sequence[MetricRow]
+    values: Mapping[str, float]
+    exit_code: int | None
+    is_preempting: bool
+    has_run: bool
+    entity: str | None
+    project: str | None
+    is_offline: bool
+    folders: list[str]
+    is_behind: bool
+    trouble: str | None
+
+
+class RunFollower:
+    """Reads a run from its beginning on, a bounded part of it at a look.
+
+    Args:
+        folder: What WANDB_DIR is for its program.
+        metrics: Names as they are logged; those of nested values are joined by dots.
+        directions: Of each metric, "minimize" or "maximize".
+        step_metric: Whose values are the steps, instead of wandb's own.
+        value: Which value of a metric counts: "last", "best" or "summary".
+        max_rows: Of later ones only the values count.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        run_id: str,
+        *,
+        metrics: Sequence[str],
+        directions: Sequence[str],
+        step_metric: str | None = None,
+        value: str = "last",
+        max_rows: int = MAX_ROWS,
+        max_look_bytes: int = MAX_LOOK_BYTES,
+    ) -> None:
+        self._folder = os.path.join(folder, "wandb")
+        self._run_id = run_id
+        self._rows: list[MetricRow] = []
+        self._row_reader = RowReader(metrics, step_metric)
+        self._values = MetricValues(metrics, directions)
+        self._summary = RunSummary(metrics, directions)
+        self._value = value
+        self._max_rows = max_rows
+        self._max_look_bytes = max_look_bytes
+        self._runs: dict[str, _Run] = {}
+
+    def look(self) -> RunSeen:
+        """Reads on; returns all that is known by now.
+
+        Raises:
+            OSError: The log cannot be read this time.
+        """
+        names = _list_run_folders(self._folder, self._run_id)
+        for name in names:
+            if name not in self._runs:
+                path = os.path.join(self._folder, name, f"run-{self._run_id}.wandb")
+                self._runs[name] = _Run(RunLogReader(path))
+        self._read()
+        return self._build_seen(names)
+
+    def _read(self) -> None:
+        room = self._max_look_bytes
+        for run in self._runs.values():
+            before = run.log.position
+            for record in run.log.read(limit_bytes=room):
+                self._take(run, record)
+            room -= run.log.position - before
+            if run.log.is_behind:
+                return
+
+    def _take(self, run: "_Run", record: Record) -> None:
+        match record.WhichOneof("record_type"):
+            case "history":
+                self._take_row(record.history)
+            case "summary" if self._value == "summary":
+                self._summary.update(record.summary)
+            case "run":
+                run.entity, run.project = record.run.entity, record.run.project
+            case "preempting":
+                run.is_preempting = True
+            case "exit" if run.exit_code is None:
+                # Another one follows if the program is interrupted while it uploads.
+                run.exit_code = record.exit.exit_code
+
+    def _take_row(self, history: History) -> None:
+        row = self._row_reader.read(history)
+        if row is None:
+            return
+        self._values.add(row.values)
+        if len(self._rows) < self._max_rows:
+            self._rows.append(row)
+
+    def _build_seen(self, names: Sequence[str]) -> RunSeen:
+        last = self._runs[names[-1]] if names else _Run(RunLogReader(""))
+        return RunSeen(
+            rows=self._rows,
+            values=self._list_values(),
+            exit_code=last.exit_code,
+            is_preempting=last.is_preempting,
+            has_run=bool(names),
+            entity=last.entity or None,
+            project=last.project or None,
+            is_offline=bool(names) and names[-1].startswith("offline-"),
+            folders=[os.path.join(self._folder, name) for name in names],
+            is_behind=any(run.log.is_behind for run in self._runs.values()),
+            trouble=next(filter(None, (run.log.trouble for run in self._runs.values())), None),
+        )
+
+    def _list_values(self) -> Mapping[str, float]:
+        match self._value:
+            case "summary":
+                return self._summary.list_values()
+            case "best":
+                return dict(self._values.best)
+            case _:
+                return dict(self._values.last)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one folder tells."""
+
+    log: RunLogReader
+    entity: str = ""
+    project: str = ""
+    is_preempting: bool = False
+    exit_code: int | None = None
+
+
+def _list_run_folders(folder: str, run_id: str) -> list[str]:
+    """In the order in which they were begun; `latest-run` beside them is a link to one."""
+    pattern = re.compile(_FOLDER.format(run_id=re.escape(run_id)))
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    matches = [match for name in names if (match := pattern.fullmatch(name)) is not None]
+    matches.sort(key=lambda match: (match["second"], int(match["number"] or 0)))
+    return [match[0] for match in matches]

@@ -1,0 +1,38 @@
+"""Runs that W&B does not have, or not all of: kept for `wandb sync`."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+class KeptRuns:
+    """The folder of a worker that such runs are moved to, under the names that wandb gave them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, attempt_id: str, run_folders: Sequence[str]) -> None:
+        """Moves the folders of runs; one that is moved already is passed over.
+
+        Raises:
+            OSError: Not all of them could be; the others are where they were.
+        """
+        for run_folder in run_folders:
+            with suppress(FileNotFoundError):
+                self._move(attempt_id, run_folder)
+
+    def describe_sync(self, run_id: str) -> str:
+        """Returns the command that uploads what is kept of a run."""
+        folder = shlex.quote(str(self._folder))
+        # Without the option it passes over runs that began online.
+        return f"wandb sync --no-skip-online {folder}/*run-*-{run_id}"
+
+    def _move(self, attempt_id: str, run_folder: str) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        target = self._folder / os.path.basename(run_folder)
+        if target.exists():
+            # The names tell seconds apart, and two attempts of one run have the same id.
+            target = target.with_name(f"{attempt_id}-{target.name}")
+        os.rename(run_folder, target)

@@ -1,0 +1,148 @@
+"""Looking at the runs of attempts: what the folder of each tells, without asking W&B."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service.domain.attempts import Ending, EndingKind
+from service.schedulers.executors.base import Launch, Sighting, Watch
+from service.schedulers.executors.process import folders
+from service.schedulers.executors.wandb.local.attempt_files import (
+    CUT_SHORT,
+    Recording,
+    find_runs_folder,
+    read_recording,
+    was_told_to_end,
+)
+from service.schedulers.executors.wandb.local.ending import RunEnd, judge
+from service.schedulers.executors.wandb.local.uploads import has_uploaded
+
+if TYPE_CHECKING:
+    from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
+
+# While it runs. An ended attempt is seen to its last row at once.
+_MAX_ROWS = 1_000
+_MOST_BLIND_LOOKS = 100
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSighting:
+    """An attempt that has a run, or will have one.
+
+    Attributes:
+        seen: With the rows and the end that its run tells.
+        was_told: The worker had it stopped.
+        has_run: wandb has begun one.
+        is_finishing: Its run has its end, and is being uploaded.
+        is_cut_short: It was finishing for too long.
+    """
+
+    seen: Sighting
+    recording: Recording
+    was_told: bool
+    has_run: bool
+    is_finishing: bool
+    is_cut_short: bool
+
+
+class RunLooks:
+    """Follows the runs of attempts from look to look, one thread at a time for each of them."""
+
+    def __init__(self, find_folder: Callable[[str], str]) -> None:
+        self._find_folder = find_folder
+        self._followers: dict[str, tuple[tuple[str, ...], RunFollower]] = {}
+        self._blind_looks: dict[str, int] = {}
+
+    def look(self, watch: Watch, process: Sighting) -> RunSighting | Sighting | None:
+        """Adds what its run tells to what was just seen of an attempt's process.
+
+        Returns:
+            The process alone if there will be no run; None if the run cannot be looked at now.
+        """
+        attempt_id = watch.launch.attempt_id
+        folder = self._find_folder(attempt_id)
+        try:
+            recording = read_recording(folder)
+            if recording is None:
+                return process
+            run = self._get_follower(watch.launch, folder, recording).look()
+            sighting = _combine(watch, process, folder, recording, run)
+        except Exception as error:
+            return self._look_blindly(attempt_id, process, error)
+        if attempt_id in self._blind_looks:
+            self._blind_looks[attempt_id] = 0
+        return sighting
+
+    def forget(self, attempt_id: str) -> None:
+        self._followers.pop(attempt_id, None)
+        self._blind_looks.pop(attempt_id, None)
+
+    def _get_follower(self, launch: Launch, folder: str, recording: Recording) -> "RunFollower":
+        """Of what is nobody's only the name is known at first."""
+        known = self._followers.get(launch.attempt_id)
+        if known is None or known[0] != launch.metrics:
+            known = (launch.metrics, build_follower(launch, folder, recording))
+            self._followers[launch.attempt_id] = known
+        return known[1]
+
+    def _look_blindly(
+        self, attempt_id: str, process: Sighting, error: Exception
+    ) -> Sighting | None:
+        if attempt_id not in self._blind_looks:
+            _log.warning("run.unreadable", attempt_id=attempt_id, reason=str(error))
+        looks = self._blind_looks.get(attempt_id, 0) + 1
+        self._blind_looks[attempt_id] = looks
+        if looks < _MOST_BLIND_LOOKS or process.ending is None:
+            return None
+        message = f"What its W&B run has logged on this machine cannot be read: {error}"
+        return replace(process, ending=Ending(EndingKind.VANISHED, message=message, values={}))
+
+
+def build_follower(launch: Launch, folder: str, recording: Recording) -> "RunFollower":
+    """Returns what reads the log of the attempt's run from its beginning on."""
+    # It takes most of a second to import wandb, which a worker without runs need not.
+    from service.schedulers.executors.wandb.local.following import RunFollower
+
+    return RunFollower(
+        find_runs_folder(folder),
+        recording.run_id,
+        metrics=launch.metrics,
+        directions=launch.directions,
+        step_metric=launch.arguments.get("step_metric"),
+        value=launch.arguments.get("value") or "last",
+    )
+
+
+def _combine(
+    watch: Watch, process: Sighting, folder: str, recording: Recording, run: "RunSeen"
+) -> RunSighting:
+    is_cut_short = folders.has(folder, CUT_SHORT)
+    was_told = was_told_to_end(folder)
+    end = RunEnd(
+        has_run=run.has_run,
+        exit_code=run.exit_code,
+        is_preempting=run.is_preempting,
+        is_cut_short=is_cut_short,
+        values=run.values,
+    )
+    ending = None
+    if process.ending is not None and not run.is_behind:
+        ending = judge(process.ending, end, was_told=was_told)
+    last = None if ending is not None else watch.cursor + _MAX_ROWS
+    return RunSighting(
+        replace(process, rows=run.rows[watch.cursor : last], ending=ending),
+        recording,
+        was_told=was_told,
+        has_run=run.has_run,
+        is_finishing=ending is None and _is_finishing(recording, run),
+        is_cut_short=is_cut_short,
+    )
+
+
+def _is_finishing(recording: Recording, run: "RunSeen") -> bool:
+    has_end = recording.is_online and run.exit_code is not None
+    return has_end and not has_uploaded(run.folders[-1])

@@ -1,0 +1,136 @@
+"""What is left to say on W&B of runs whose processes could not say it themselves.
+
+A run whose process was killed has no end: W&B shows it as running until its heartbeat has been
+missing for minutes. What is to be said instead is kept in a file until W&B takes it.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from service.domain.attempts import parse_attempt_id
+from service.schedulers.executors.process import folders
+from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.runs import RunPath
+from service.schedulers.pace import Backoff, Pace
+
+_KEPT_FOR = timedelta(days=7)
+_SUFFIX = ".json"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One of them.
+
+    Attributes:
+        exit_code: That its process would have had.
+        is_stopped: The worker had it stopped: W&B is to show it as killed.
+        noted_at: When that was.
+    """
+
+    attempt_id: str
+    path: RunPath
+    exit_code: int
+    is_stopped: bool
+    noted_at: datetime
+
+
+class Repairs:
+    """Repairs not done yet, one file each. They survive the worker.
+
+    Args:
+        clock: Tells the time, aware.
+    """
+
+    def __init__(
+        self, folder: Path, api: WandbApi, *, clock: Callable[[], datetime], pace: Pace
+    ) -> None:
+        self._folder = folder
+        self._api = api
+        self._clock = clock
+        self._backoff = Backoff(pace)
+        self._are_due = asyncio.Event()
+
+    def note(self, attempt_id: str, path: RunPath, *, exit_code: int, is_stopped: bool) -> None:
+        """Keeps a repair; idempotent, also for one that is done: W&B changes no end."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        record = {
+            "external_ref": path.external_ref,
+            "exit_code": exit_code,
+            "is_stopped": is_stopped,
+            "noted_at": self._clock().isoformat(),
+        }
+        folders.write_lasting_record(str(self._folder), attempt_id + _SUFFIX, record)
+
+    def wake(self) -> None:
+        """Has what was noted done soon."""
+        self._are_due.set()
+
+    async def run(self) -> NoReturn:
+        """Does what there is to do, now and whenever there is more."""
+        while True:
+            self._are_due.clear()
+            if await self.work_off():
+                self._backoff.reset()
+                await self._are_due.wait()
+            else:
+                await asyncio.sleep(self._backoff.next_pause())
+
+    async def work_off(self) -> bool:
+        """Does each once; False if W&B did not take them all just now."""
+        pending = await asyncio.to_thread(lambda: list(self._read_all()))
+        return all([await self._try(repair) for repair in pending])
+
+    async def _try(self, repair: Repair) -> bool:
+        try:
+            await self._do(repair)
+        except WandbAway as error:
+            if self._clock() - repair.noted_at < _KEPT_FOR:
+                return False
+            self._give_up(repair, error)
+        except WandbRefused as error:
+            self._give_up(repair, error)
+        else:
+            _log.info("run.repaired", run=repair.path.external_ref)
+        (self._folder / (repair.attempt_id + _SUFFIX)).unlink(missing_ok=True)
+        return True
+
+    async def _do(self, repair: Repair) -> None:
+        if repair.is_stopped:
+            await self._api.flag_stop(repair.path)
+        await self._api.end_run(repair.path, exit_code=repair.exit_code)
+
+    def _give_up(self, repair: Repair, error: Exception) -> None:
+        _log.warning("run.not_repaired", run=repair.path.external_ref, reason=str(error))
+
+    def _read_all(self) -> Iterator[Repair]:
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._folder)):
+                repair = self._read(name)
+                if repair is not None:
+                    yield repair
+
+    def _read(self, name: str) -> Repair | None:
+        attempt_id = name.removesuffix(_SUFFIX)
+        if parse_attempt_id(attempt_id) is None:
+            return None
+        match folders.read_record(str(self._folder), name):
+            case {
+                "external_ref": str(external_ref),
+                "exit_code": int(exit_code),
+                "is_stopped": bool(is_stopped),
+                "noted_at": str(noted_at),
+            } if path := RunPath.from_external_ref(external_ref):
+                when = datetime.fromisoformat(noted_at)
+                return Repair(attempt_id, path, exit_code, is_stopped, when)
+        return None

@@ -1,0 +1,1 @@
+"""Runs of W&B that agents of W&B Launch start."""

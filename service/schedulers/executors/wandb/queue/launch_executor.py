@@ -1,0 +1,302 @@
+"""Launches attempts by W&B Launch: pushed to a queue, run by whichever agent takes them.
+
+Nothing is kept on the worker's machine. Everything is found by outside names, the run's id above
+all, so a worker that takes over from another one sees what that one saw.
+
+W&B promises nothing for a push that is repeated, so an attempt is executed at least once: the queue
+and the project are searched before a push, and what waits twice is taken out after it. Two agents
+can still get the same run if both took it at once: an answer was lost, or a worker was frozen in
+the middle of its push.
+"""
+
+import asyncio
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from service.schedulers.executors.base import (
+    ErrorKind,
+    Launch,
+    LaunchRefused,
+    Sighting,
+    StillRunning,
+    StopKind,
+    Watch,
+)
+from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi, Queue, QueueView
+from service.schedulers.executors.wandb.queue.launch_queue import (
+    build_push,
+    choose_extras,
+    choose_item,
+    choose_own,
+    find_queue,
+    is_waiting,
+)
+from service.schedulers.executors.wandb.queue.launched_runs import LaunchedRun, Look, is_over
+from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi
+from service.schedulers.executors.wandb.runs.runs import (
+    RunPath,
+    build_run_url,
+    find_entity,
+    find_project,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    """What the executor needs of its worker.
+
+    Attributes:
+        environment: The worker's own.
+        tick_seconds: From one look at W&B to the next.
+        soonest_seconds: The same where something is expected: an attempt that nothing is known of
+            yet, or one that was told to end.
+        clock: Seconds that only go up.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+    tick_seconds: float = 10.0
+    soonest_seconds: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+
+
+class WandbLaunchExecutor:
+    """Each attempt is an item of a launch queue, then a run.
+
+    Its attempts are looked at together: one request for the runs of a project, one for the items
+    of a queue, and none for a queue whose runs are all there. In between `poll` answers from what
+    was seen last.
+    """
+
+    name = "wandb-launch"
+    is_shared = True
+
+    def __init__(self, api: WandbApi, queues: LaunchQueueApi, settings: LaunchSettings) -> None:
+        self._api = api
+        self._queues = queues
+        self._settings = settings
+        self._runs: dict[str, LaunchedRun] = {}
+        self._wanted: dict[str, Launch] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = -math.inf
+        self._entity: str | None = None
+        self._known_jobs: set[str] = set()
+        self._has_trouble = False
+        self._trouble = ""
+
+    async def launch(self, launch: Launch) -> str:
+        run = await self._find_run(launch)
+        look = await self._search(run)
+        is_there = run.has_run(look.view) or look.item is not None
+        if not is_there and not run.is_stop_wanted:
+            await self._push(run, look)
+        run.is_found = True
+        return run.path.external_ref
+
+    async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
+        self._wanted |= {watch.launch.attempt_id: watch.launch for watch in watches}
+        self._look_if_due()
+        known = ((watch, self._runs.get(watch.launch.attempt_id)) for watch in watches)
+        return {
+            watch.launch.attempt_id: run.build_sighting(watch.cursor)
+            for watch, run in known
+            if run is not None and run.is_found
+        }
+
+    async def stop(self, launch: Launch, kind: StopKind) -> None:  # noqa: ARG002 (there is one way)
+        """Takes it out of the queue, or has W&B tell it to end, which takes up to a minute.
+
+        What an agent has taken and not begun yet is told once its run is there.
+        """
+        run = await self._find_run(launch)
+        run.is_stop_wanted = True
+        if run.ending is None:
+            await self._obey(run, await self._search(run))
+
+    async def forget(self, launch: Launch) -> None:
+        """Nothing is kept outside; what still runs there goes on."""
+        self._runs.pop(launch.attempt_id, None)
+        self._wanted.pop(launch.attempt_id, None)
+
+    async def list_left_over(self, known: Collection[str]) -> list[str]:  # noqa: ARG002 (see above)
+        return []
+
+    def url(self, external_ref: str) -> str | None:
+        path = RunPath.from_external_ref(external_ref)
+        if path is None:
+            return None
+        return build_run_url(self._settings.environment.get("WANDB_BASE_URL"), path)
+
+    def classify(self, error: Exception) -> ErrorKind:
+        is_transient = isinstance(error, WandbAway | OSError | StillRunning)
+        return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
+
+    async def tend(self) -> None:
+        return None
+
+    async def _find_run(self, launch: Launch) -> LaunchedRun:
+        run = self._runs.get(launch.attempt_id)
+        if run is None:
+            entity = await self._find_entity(launch)
+            # Launch agents write it like this, whatever they were told.
+            project = find_project(launch.arguments, self._settings.environment).lower()
+            path = RunPath(entity, project, launch.run_id or launch.attempt_id)
+            named = replace(launch, run_id=path.run_id)
+            run = LaunchedRun(named, path, find_queue(launch, entity))
+            run = self._runs.setdefault(launch.attempt_id, run)
+        return run
+
+    async def _find_entity(self, launch: Launch) -> str:
+        entity = find_entity(launch.arguments, self._settings.environment) or self._entity
+        if entity is None:
+            entity = self._entity = (await self._api.find_account()).entity
+        return entity
+
+    async def _push(self, run: LaunchedRun, look: Look) -> None:
+        push = build_push(run.launch, run.path)
+        if not look.has_queue:
+            raise LaunchRefused(
+                f"There is no launch queue {run.queue} in W&B, or this worker may not see it. "
+                "Correct the sweep's `launch_queue`, or create the queue."
+            )
+        await self._check_job(run.launch.arguments.get("job"))
+        if not await self._queues.push(run.queue, push):
+            raise LaunchRefused(f"W&B took no run for the launch queue {run.queue}.")
+        # Whoever pushed the same at the same time sees the same, and keeps the same one of them.
+        await self._choose(run, None, await self._queues.find_items(run.queue, [run.path.run_id]))
+
+    async def _check_job(self, job: str | None) -> None:
+        """An agent would find out too, but only when it is the attempt's turn."""
+        if job is None or job in self._known_jobs:
+            return
+        problem = await self._queues.find_job_problem(job)
+        if problem is not None:
+            raise LaunchRefused(f"W&B has no job {job}: {problem}. Correct the sweep's `job`.")
+        self._known_jobs.add(job)
+
+    async def _search(self, run: LaunchedRun) -> Look:
+        """Looks for one attempt wherever it can be."""
+        path = run.path
+        view = (await self._api.find_runs(path.entity, path.project, [path.run_id])).get(
+            path.run_id
+        )
+        if run.has_run(view):
+            return Look(view)
+        queue = await self._queues.find_items(run.queue, [path.run_id])
+        return await self._choose(run, view, queue)
+
+    async def _choose(
+        self, run: LaunchedRun, view: RunView | None, queue: QueueView | None
+    ) -> Look:
+        """Finds the attempt's item; takes out what is there twice, or not to be started."""
+        if queue is None:
+            return Look(view, has_queue=False)
+        own = choose_own(run.launch, queue.items)
+        item = choose_item(own)
+        unwanted = own if run.is_stop_wanted else choose_extras(own)
+        for each in filter(is_waiting, unwanted):
+            # Whether it was still there to be taken out, the next look shows.
+            await self._queues.remove(queue.queue_id, each)
+        return Look(view, item, is_certain=queue.is_complete)
+
+    async def _obey(self, run: LaunchedRun, look: Look) -> None:
+        view = look.view
+        if view is not None and run.has_run(view) and not is_over(view) and not view.is_stopped:
+            await self._api.flag_stop(run.path)
+
+    def _look_if_due(self) -> None:
+        if self._looking is not None:
+            return
+        known = [self._runs.get(attempt_id) for attempt_id in self._wanted]
+        is_expecting = any(run is None or not run.is_found or run.is_stop_wanted for run in known)
+        pause = self._settings.soonest_seconds if is_expecting else self._settings.tick_seconds
+        if self._settings.clock() >= self._looked_at + pause:
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """Looks at all that somebody wants to see; nobody waits for it."""
+        launches, self._wanted = list(self._wanted.values()), {}
+        self._has_trouble, had_trouble = False, self._has_trouble
+        try:
+            with self._noting_trouble(()):
+                await self._look_at(launches)
+        except Exception:
+            _log.exception("look.broken", executor=self.name)
+        finally:
+            self._looked_at, self._looking = self._settings.clock(), None
+        if self._has_trouble and not had_trouble:
+            _log.warning("look.failed", executor=self.name, reason=self._trouble)
+
+    async def _look_at(self, launches: Sequence[Launch]) -> None:
+        runs = [await self._find_run(launch) for launch in launches]
+        views = await self._see_runs([run for run in runs if run.ending is None])
+        waiting = [run for run, view in views if not run.has_run(view)]
+        queues = await self._see_queues(waiting)
+        for run, view in views:
+            with self._noting_trouble([run]):
+                if run.has_run(view):
+                    await self._take_in(run, Look(view))
+                elif run.queue in queues:
+                    look = await self._choose(run, view, queues[run.queue])
+                    await self._take_in(run, look)
+
+    async def _see_runs(
+        self, runs: Iterable[LaunchedRun]
+    ) -> list[tuple[LaunchedRun, RunView | None]]:
+        """Returns what W&B has of those that can be looked at, by one request for a project."""
+        groups: defaultdict[tuple[str, str], list[LaunchedRun]] = defaultdict(list)
+        for run in runs:
+            groups[run.path.entity, run.path.project].append(run)
+        seen: list[tuple[LaunchedRun, RunView | None]] = []
+        for place, group in groups.items():
+            with self._noting_trouble(group):
+                views = await self._api.find_runs(*place, [run.path.run_id for run in group])
+                seen += [(run, views.get(run.path.run_id)) for run in group]
+        return seen
+
+    async def _see_queues(self, runs: Iterable[LaunchedRun]) -> dict[Queue, QueueView | None]:
+        """Returns what is in those that can be looked at, by one listing of each."""
+        groups: defaultdict[Queue, list[LaunchedRun]] = defaultdict(list)
+        for run in runs:
+            groups[run.queue].append(run)
+        seen = {}
+        for queue, group in groups.items():
+            with self._noting_trouble(group):
+                seen[queue] = await self._queues.find_items(
+                    queue, [run.path.run_id for run in group]
+                )
+        return seen
+
+    async def _take_in(self, run: LaunchedRun, look: Look) -> None:
+        steps = run.find_new_steps(look.view)
+        history = []
+        if steps is not None and run.metrics.keys:
+            rows = await self._api.read_history(run.path, run.metrics.keys, steps[0])
+            history = [row for row in rows if row["_step"] <= steps[1]]
+        now = self._settings.clock()
+        run.take_in(look, history, now)
+        if run.is_late(now) and not run.is_stop_wanted:
+            run.is_stop_wanted = run.is_timed_out = True
+        if run.is_stop_wanted and run.ending is None:
+            await self._obey(run, look)
+
+    @contextmanager
+    def _noting_trouble(self, runs: Sequence[LaunchedRun]) -> Iterator[None]:
+        """What W&B has against some must not hide the others, and says nothing of any attempt."""
+        try:
+            yield
+        except (WandbAway, WandbRefused) as error:
+            self._note_trouble(runs, error)
+
+    def _note_trouble(self, runs: Sequence[LaunchedRun], error: Exception) -> None:
+        self._has_trouble, self._trouble = True, str(error)
+        for run in runs:
+            run.trouble = str(error)

@@ -1,0 +1,1 @@
+"""What runs of W&B are, wherever they run."""

@@ -1,0 +1,94 @@
+"""The summary of a run as its log gives it, of the metrics that matter."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+
+from service.schedulers.executors.wandb.local.run_records import Summary, read_key
+from service.schedulers.executors.wandb.local.run_rows import read_number, to_number
+
+# Of `define_metric(..., summary="min,last")`; those that fit a direction, the best first.
+_DEFINED = frozenset({"min", "max", "mean", "best", "last", "first", "copy"})
+_FITTING = {"minimize": ("min", "best", "last"), "maximize": ("max", "best", "last")}
+_MAX_NAMES = 10_000
+
+
+class RunSummary:
+    """Takes in changes of a run's summary; everything but the wanted metrics is passed over."""
+
+    def __init__(self, metrics: Sequence[str], directions: Sequence[str]) -> None:
+        self._directions = dict(zip(metrics, directions, strict=False))
+        self._numbers: dict[str, float] = {}
+        # Programs log the same names again and again.
+        self._wanted: dict[str, bool] = {}
+
+    def update(self, summary: Summary) -> None:
+        for item in summary.update:
+            self._set(read_key(item), item.value_json)
+        for item in summary.remove:
+            self._remove(read_key(item))
+
+    def list_values(self) -> dict[str, float]:
+        """Returns the value of each metric that has one.
+
+        A metric whose summary its program has defined is an object there, `{"max": 0.9}`: the one
+        that fits its direction counts, else the last value, else the only one.
+        """
+        found = {name: self._find_value(name) for name in self._directions}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _set(self, key: str, value_json: str) -> None:
+        if not self._is_wanted(key):
+            return
+        self._remove(key)
+        number = read_number(value_json)
+        if number is not None:
+            self._numbers[key] = number
+        elif value_json.startswith("{"):
+            self._set_nested(key, _parse(value_json))
+
+    def _set_nested(self, key: str, value: object) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self._set_nested(f"{key}.{name}", inner)
+        elif self._is_wanted(key) and (number := to_number(value)) is not None:
+            self._numbers[key] = number
+
+    def _remove(self, key: str) -> None:
+        for name in [name for name in self._numbers if _is_within(name, key)]:
+            del self._numbers[name]
+
+    def _is_wanted(self, key: str) -> bool:
+        is_wanted = self._wanted.get(key)
+        if is_wanted is None:
+            is_wanted = any(_are_related(key, name) for name in self._directions)
+            if len(self._wanted) < _MAX_NAMES:
+                self._wanted[key] = is_wanted
+        return is_wanted
+
+    def _find_value(self, metric: str) -> float | None:
+        if metric in self._numbers:
+            return self._numbers[metric]
+        defined = {
+            name: self._numbers[nested]
+            for name in _DEFINED
+            if (nested := f"{metric}.{name}") in self._numbers
+        }
+        fitting = [defined[each] for each in _FITTING[self._directions[metric]] if each in defined]
+        if fitting or len(defined) == 1:
+            return next(iter(fitting or defined.values()))
+        return None
+
+
+def _parse(value_json: str) -> object:
+    with suppress(ValueError, RecursionError):
+        return json.loads(value_json)
+    return None
+
+
+def _are_related(one: str, other: str) -> bool:
+    return _is_within(one, other) or _is_within(other, one)
+
+
+def _is_within(key: str, outer: str) -> bool:
+    return key == outer or key.startswith(f"{outer}.")

@@ -1,0 +1,1 @@
+"""Sweeps of W&B that are made like ours."""

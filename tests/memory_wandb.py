@@ -1,0 +1,83 @@
+"""W&B as a worker's connection shows it, in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.runs.run_api import WandbApi
+
+ENTITY = "acme"
+
+
+@dataclass
+class MemoryRun:
+    state: str = "running"
+    is_stopped: bool = False
+    exit_code: int | None = None
+
+
+class MemoryWandb:
+    """Takes the calls that a connection takes, and remembers them.
+
+    Attributes:
+        is_away: Whether calls fail for the moment.
+        refusal: What all calls are refused with, if they are.
+        runs: By "entity/project/run_id".
+        calls: Names of what was asked for.
+    """
+
+    has_just_answered = False
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.refusal: str | None = None
+        self.runs: dict[str, MemoryRun] = {}
+        self.calls: list[str] = []
+
+    @property
+    def api(self) -> WandbApi:
+        return WandbApi(self)  # type: ignore[arg-type]  # all of a connection that it uses
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
+    ) -> Any:
+        self.calls.append(operation)
+        if self.is_away:
+            raise WandbAway("W&B does not answer.")
+        if self.refusal is not None:
+            raise WandbRefused(self.refusal)
+        return getattr(self, f"_{operation}")(**arguments)
+
+    def _find_account(self) -> dict[str, Any]:
+        return {"entity": ENTITY, "app_url": "https://wandb.example"}
+
+    def _flag_stop(self, **names: str) -> None:
+        self._get_run(**names).is_stopped = True
+
+    def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
+        paths = {run_id: f"{entity}/{project}/{run_id}" for run_id in run_ids}
+        return {
+            run_id: {
+                "state": self.runs[path].state,
+                "summary": {},
+                "last_step": -1,
+                "is_stopped": self.runs[path].is_stopped,
+            }
+            for run_id, path in paths.items()
+            if path in self.runs
+        }
+
+    def _end_run(self, exit_code: int, **names: str) -> bool:
+        run = self._get_run(**names)
+        if run.state != "running":
+            return False
+        run.exit_code = exit_code
+        run.state = "killed" if run.is_stopped else "failed" if exit_code else "finished"
+        return True
+
+    def _get_run(self, entity: str, project: str, run_id: str) -> MemoryRun:
+        path = f"{entity}/{project}/{run_id}"
+        if path not in self.runs:
+            raise WandbRefused(f"There is no run {path} at W&B.")
+        return self.runs[path]

@@ -1,0 +1,461 @@
+"""The connection with a process that does what the test wants, and no wandb anywhere."""
+
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.schedulers.executors.process.processes import list_processes
+from service.schedulers.executors.wandb.connection.child import build_child_environment
+from service.schedulers.executors.wandb.connection.connection import (
+    ConnectionPace,
+    WandbAway,
+    WandbConnection,
+    WandbRefused,
+)
+from tests.log_lines import open_log
+
+# Each life of the process takes the next list of what to do: at its start, then for each call.
+PROCESS = """
+import json, os, sys, time
+
+def say(document):
+    print(json.dumps(document), flush=True)
+
+folder = sys.argv[1]
+name = min(os.listdir(folder + "/lives"))
+with open(folder + "/lives/" + name) as stream:
+    script = json.load(stream)
+os.remove(folder + "/lives/" + name)
+start = script.pop(0)
+if start == "die":
+    sys.exit("Traceback:\\nModuleNotFoundError: nothing here")
+if start == "refuse":
+    say({"refused": "Install it."})
+    sys.exit(1)
+if start == "be silent":
+    sys.stdin.read()
+if start == "start late":
+    with open(folder + "/may answer"):
+        pass
+say({"ready": True})
+for line in sys.stdin:
+    with open(folder + "/asked", "a") as stream:
+        stream.write(line)
+    request = json.loads(line)
+    answer = {"id": request["id"], "kind": "done", "value": os.getpid(), "seconds": 0.01}
+    match script.pop(0):
+        case "echo":
+            answer["value"] = request["arguments"]
+        case "answer":
+            pass
+        case ["answer", extra]:
+            answer |= extra
+        case "answer late":
+            with open(folder + "/may answer"):
+                pass
+        case ["answer late", extra]:
+            with open(folder + "/may answer"):
+                answer |= extra
+        case "be silent":
+            while True:
+                time.sleep(60)
+        case "garble":
+            print("W&B says hello")
+        case "die":
+            os._exit(3)
+        case "stay":
+            say(answer)
+            while True:
+                time.sleep(60)
+    say(answer)
+"""
+
+AWAY = ["answer", {"kind": "away", "value": "HTTP 503"}]
+AWAY_LATE = ["answer late", {"kind": "away", "value": "HTTP 503"}]
+REFUSED = ["answer", {"kind": "refused", "value": "There is no such run."}]
+SLOW = ["answer", {"seconds": 2.5}]
+A_MOMENT, LONG_ENOUGH = 0.2, 60.0
+KEY = "madeup" * 7
+
+
+class Time:
+    """Passes when somebody sleeps, and when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.seconds += seconds
+
+
+class Stage:
+    """A folder of what the processes to come are to do, and of what they were asked."""
+
+    def __init__(self, folder: Path, *lives: list[Any]) -> None:
+        self._folder = folder
+        self.time = Time()
+        self.chance = 0.0
+        (folder / "lives").mkdir()
+        for number, life in enumerate(lives):
+            (folder / "lives" / str(number)).write_text(json.dumps(life))
+        os.mkfifo(folder / "may answer")
+
+    @property
+    def asked(self) -> list[Any]:
+        with suppress(FileNotFoundError):
+            lines = (self._folder / "asked").read_text().splitlines()
+            return [json.loads(line) for line in lines]
+        return []
+
+    async def let_answer(self) -> None:
+        await asyncio.to_thread((self._folder / "may answer").write_text, "")
+
+    @asynccontextmanager
+    async def open(self, **pace: float) -> AsyncIterator[WandbConnection]:
+        connection = WandbConnection(
+            {**os.environ, "WANDB_BASE_URL": "https://wandb.example", "WANDB_API_KEY": KEY},
+            command=(sys.executable, "-c", PROCESS, str(self._folder)),
+            pace=ConnectionPace(**{"farewell_seconds": LONG_ENOUGH, **pace}),
+            clock=self.time,
+            now=self.time.now,
+            chance=lambda: self.chance,
+            sleep=self.time.sleep,
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def ask(
+    connection: WandbConnection, *, seconds: float = LONG_ENOUGH, **arguments: Any
+) -> Any:
+    return await connection.call("look", arguments, deadline_seconds=seconds)
+
+
+async def fail(connection: WandbConnection, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(WandbAway):
+            await ask(connection)
+
+
+async def test_one_process_does_what_it_is_asked(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "echo", "echo", "answer"])
+    async with stage.open() as connection:
+        arguments = {"keys": ["ä", "\n"], "nothing": None, "rows": [math.inf, -math.inf]}
+        assert await ask(connection, **arguments) == arguments
+        assert math.isnan((await ask(connection, value=math.nan))["value"])
+        assert connection.has_just_answered
+    assert [each["operation"] for each in stage.asked] == ["look", "look"]
+
+
+async def test_it_does_one_thing_at_a_time(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer late", "echo"])
+    async with stage.open() as connection:
+        first = asyncio.create_task(ask(connection))
+        second = asyncio.create_task(ask(connection, number=2))
+        await wait_until(lambda: len(stage.asked) == 1)
+        third = ask(connection, seconds=A_MOMENT)
+        with pytest.raises(WandbAway, match=r"this one waited 0\.2 s"):
+            await third
+        assert len(stage.asked) == 1
+        await stage.let_answer()
+        await first
+        assert await second == {"number": 2}
+    assert not connection.is_away
+
+
+async def test_a_refusal_is_an_answer(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *[REFUSED] * 6, "echo"])
+    async with stage.open() as connection:
+        for _ in range(6):
+            with pytest.raises(WandbRefused, match=r"^There is no such run\.$"):
+                await ask(connection)
+        assert not connection.is_away
+        assert await ask(connection, a=1) == {"a": 1}
+
+
+async def test_after_five_failures_calls_fail_at_once_but_for_one_a_pause(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *[AWAY] * 6, "echo", "echo"])
+    with open_log() as log:
+        async with stage.open() as connection:
+            await fail(connection, 4)
+            stage.chance = 0.5
+            await fail(connection, 1)
+            assert connection.is_away
+            with pytest.raises(WandbAway, match=r"has not answered since .*; next try in 16 s\."):
+                await ask(connection)
+            assert len(stage.asked) == 5
+            stage.time.seconds += 16
+            with pytest.raises(WandbAway, match=r"wandb\.example cannot be asked now: HTTP 503"):
+                await ask(connection)
+            with pytest.raises(WandbAway, match="next try in 30 s"):
+                await ask(connection)
+            stage.time.seconds += 30
+            assert await ask(connection, a=1) == {"a": 1}
+            assert not connection.is_away
+            assert await ask(connection, a=2) == {"a": 2}
+        events = [line["event"] for line in log.read_lines() if "wandb." in line["event"]]
+    assert events == ["wandb.away", "wandb.back"]
+    assert len(stage.asked) == 8
+
+
+async def test_while_it_is_tried_again_the_others_fail_at_once(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *[AWAY] * 5, "answer late"])
+    async with stage.open() as connection:
+        await fail(connection, 5)
+        trying = asyncio.create_task(ask(connection))
+        await wait_until(lambda: len(stage.asked) == 6)
+        with pytest.raises(WandbAway, match="has not answered since"):
+            await ask(connection)
+        await stage.let_answer()
+        await trying
+        assert not connection.is_away
+
+
+async def test_calls_that_wait_for_their_turn_fail_with_the_one_before_them(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *[AWAY] * 4, AWAY_LATE])
+    async with stage.open() as connection:
+        await fail(connection, 4)
+        stage.chance = 0.01
+        calls = [asyncio.create_task(ask(connection)) for _ in range(3)]
+        await wait_until(lambda: len(stage.asked) == 5)
+        await stage.let_answer()
+        for call in calls:
+            with pytest.raises(WandbAway):
+                await call
+    assert stage.time.sleeps == []
+    assert len(stage.asked) == 5
+
+
+async def test_a_pause_is_part_of_the_time_of_a_call(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", AWAY, "be silent"])
+    stage.chance = 0.05
+    async with stage.open(late_seconds=A_MOMENT) as connection:
+        await fail(connection, 1)
+        with pytest.raises(WandbAway, match=r"did not answer within 0\.2 s\."):
+            await ask(connection, seconds=A_MOMENT + 0.1)
+
+
+async def test_after_a_failure_a_call_waits_if_it_has_the_time(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", AWAY, "echo"])
+    stage.chance = 0.75
+    async with stage.open() as connection:
+        await fail(connection, 1)
+        with pytest.raises(WandbAway, match=r"has not answered since .* next try in 2 s\. .*503"):
+            await ask(connection, seconds=2)
+        assert await ask(connection, a=1) == {"a": 1}
+    assert stage.time.sleeps == [1.5]
+
+
+async def test_after_a_burst_it_asks_twice_a_second(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *["answer"] * 13])
+    async with stage.open() as connection:
+        for _ in range(13):
+            await ask(connection)
+    assert stage.time.sleeps == pytest.approx([0.5, 0.5, 0.5])
+
+
+async def test_after_a_slow_answer_it_leaves_wandb_alone_for_a_while(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", SLOW, "answer", "answer"])
+    stage.chance = 0.5
+    async with stage.open() as connection:
+        for _ in range(3):
+            await ask(connection)
+    assert stage.time.sleeps == [1.0]
+
+
+async def test_a_process_that_does_not_answer_is_replaced(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer", "be silent"], ["start", "answer"])
+    async with stage.open(late_seconds=A_MOMENT) as connection:
+        first = await ask(connection)
+        with pytest.raises(WandbAway, match=r"wandb\.example did not answer within 0\.2 s\."):
+            await ask(connection, seconds=A_MOMENT)
+        assert not connection.has_just_answered
+        assert await ask(connection) != first
+    assert is_gone(first)
+
+
+async def test_an_answer_that_comes_late_is_for_nobody(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer", "answer late", "echo", "answer"])
+    async with stage.open() as connection:
+        process = await ask(connection)
+        with pytest.raises(WandbAway):
+            await ask(connection, seconds=A_MOMENT)
+        await stage.let_answer()
+        assert await ask(connection, a=1) == {"a": 1}
+        assert await ask(connection) == process
+
+
+async def test_who_stops_waiting_leaves_the_process_to_the_others(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer late", "echo"])
+    async with stage.open() as connection:
+        asking = asyncio.create_task(ask(connection))
+        await wait_until(lambda: len(stage.asked) == 1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await stage.let_answer()
+        assert await ask(connection, a=1) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        ("die", "The process that calls W&B is gone: It ended with status 3."),
+        ("garble", "The process that calls W&B is gone: It said something that is no answer"),
+        (["answer", {"id": 77}], "is gone: It said something that is no answer"),
+    ],
+)
+async def test_a_process_that_is_of_no_use_is_replaced(
+    tmp_path: Path, trouble: Any, message: str
+) -> None:
+    stage = Stage(tmp_path, ["start", "answer", trouble], ["start", "answer"])
+    async with stage.open() as connection:
+        first = await ask(connection)
+        with pytest.raises(WandbAway, match=message):
+            await ask(connection)
+        assert await ask(connection) != first
+
+
+async def test_a_process_that_ends_between_calls_is_replaced_unnoticed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer"], ["start", "answer"])
+    async with stage.open() as connection:
+        first = await ask(connection)
+        os.kill(first, signal.SIGKILL)
+        # Without a pause, so that asyncio cannot know.
+        while any(each.pid == first and each.state != "Z" for each in list_processes()):
+            pass
+        assert await ask(connection) != first
+    assert len(stage.asked) == 2
+
+
+async def test_a_process_that_does_not_start_is_a_failure_that_may_pass(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["die"], ["start", "echo"])
+    async with stage.open() as connection:
+        with pytest.raises(WandbAway, match="did not start: ModuleNotFoundError: nothing here"):
+            await ask(connection)
+        assert await ask(connection, a=1) == {"a": 1}
+
+
+async def test_a_process_that_takes_too_long_to_start_is_killed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["be silent"])
+    async with stage.open(start_seconds=A_MOMENT) as connection:
+        with pytest.raises(WandbAway, match=r"did not start: It was not ready within 0\.2 s\."):
+            await ask(connection)
+
+
+async def test_a_process_that_cannot_work_says_what_to_do(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["refuse"])
+    async with stage.open() as connection:
+        with pytest.raises(WandbRefused, match=r"^Install it\.$"):
+            await ask(connection)
+
+
+async def test_its_start_takes_nothing_from_the_time_of_a_call(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start late", "echo"])
+    async with stage.open() as connection:
+        asking = asyncio.create_task(ask(connection, a=1))
+        await wait_until(lambda: not list((tmp_path / "lives").iterdir()))
+        stage.time.seconds += 2 * LONG_ENOUGH
+        await stage.let_answer()
+        assert await asking == {"a": 1}
+
+
+async def test_the_key_is_in_no_message(tmp_path: Path) -> None:
+    lives = ["start", *(["answer", {"kind": kind, "value": KEY}] for kind in ("refused", "away"))]
+    stage = Stage(tmp_path, lives)
+    async with stage.open() as connection:
+        for kind in (WandbRefused, WandbAway):
+            with pytest.raises(kind, match="…") as raised:
+                await ask(connection)
+            assert KEY not in str(raised.value)
+
+
+async def test_at_its_end_the_process_ends(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer"])
+    async with stage.open() as connection:
+        process = await ask(connection)
+        await connection.close()
+        assert is_gone(process)
+        with pytest.raises(WandbAway, match="The worker ends"):
+            await ask(connection)
+
+
+async def test_at_its_end_a_process_that_goes_on_is_killed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "stay"])
+    async with stage.open(farewell_seconds=A_MOMENT) as connection:
+        process = await ask(connection)
+    assert is_gone(process)
+
+
+async def test_at_its_end_calls_fail_that_are_under_way(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "be silent"])
+    async with stage.open(farewell_seconds=A_MOMENT) as connection:
+        asking = asyncio.create_task(ask(connection))
+        await wait_until(lambda: len(stage.asked) == 1)
+        waiting = asyncio.create_task(ask(connection))
+        await connection.close()
+        for call in (asking, waiting):
+            with pytest.raises(WandbAway):
+                await call
+
+
+async def test_at_its_end_nobody_waits_for_a_start(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["be silent"])
+    async with stage.open() as connection:
+        asking = asyncio.create_task(ask(connection))
+        await wait_until(lambda: not list((tmp_path / "lives").iterdir()))
+        await connection.close()
+        with pytest.raises(WandbAway, match="The worker ends"):
+            await asking
+
+
+def test_the_process_gets_what_wandb_needs_and_no_more() -> None:
+    passed = {
+        **{"HOME": "/home/train", "PATH": "/bin", "HTTPS_PROXY": "http://proxy.example"},
+        **{"WANDB_API_KEY": KEY, "WANDB_BASE_URL": "https://wandb.example"},
+        **{"WANDB_CACHE_DIR": "/cache", "WANDB_HTTP_TIMEOUT": "25", "WANDB_ENTITY": "acme"},
+    }
+    kept_back = {
+        **{"ASKTELL_TOKEN": "ours", "AWS_SECRET_ACCESS_KEY": "theirs", "LD_PRELOAD": "odd"},
+        **{"WANDB_SERVICE": "another's", "WANDB_MODE": "offline", "WANDB_RUN_ID": "the worker's"},
+        **{"WANDB_SWEEP_ID": "s", "WANDB_CONFIG": "{}", "WANDB_DIR": "/runs"},
+    }
+    environment = build_child_environment(passed | kept_back | {"WANDB_SILENT": "false"})
+    assert environment == passed | {
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_SILENT": "true",
+        "WANDB_X_GRAPHQL_RETRY_MAX": "1",
+    }
+    assert build_child_environment({})["WANDB_HTTP_TIMEOUT"] == "10"
+
+
+async def wait_until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONG_ENOUGH):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0.01)
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,74 @@
+import httpx
+import pytest
+import requests
+from wandb.errors import AuthenticationError, CommError
+from wandb.proto.wandb_api_pb2 import ApiErrorResponse
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from service.schedulers.executors.wandb.connection.errors import Failure, explain_error
+
+GAVE_UP = (
+    "POST https://wandb.example/graphql giving up after 2 attempt(s)\n"
+    "while retrying: HTTP 429: slow\n  down"
+)
+SILENT = "the service process is busy and did not respond in time."
+GONE = "Failed to execute API request: the service process is not running."
+
+
+def build_core_error(message: str, status: int | None = None) -> WandbApiFailedError:
+    """As wandb-core's errors arrive; without a status it did not answer at all."""
+    if status is None:
+        return WandbApiFailedError(message)
+    return WandbApiFailedError(message, ApiErrorResponse(message=message, http_status=status))
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (build_core_error(GAVE_UP, 0), Failure("away", "HTTP 429: slow down")),
+        (build_core_error(SILENT), Failure("away", SILENT)),
+        (build_core_error(GONE), Failure("away", GONE, is_service_gone=True)),
+        (build_core_error("bad gateway", 502), Failure("away", "bad gateway")),
+        (build_core_error("too many", 429), Failure("away", "too many")),
+        (build_core_error("permission denied", 403), Failure("refused", "permission denied")),
+        (build_core_error("no such field", 400), Failure("refused", "no such field")),
+        (
+            build_core_error("input: updateRunState not allowed\n", 0),
+            Failure("refused", "updateRunState not allowed"),
+        ),
+        (
+            build_core_error("input: runs context deadline exceeded", 0),
+            Failure("away", "runs context deadline exceeded"),
+        ),
+        (requests.ConnectionError("no route"), Failure("away", "no route")),
+        (httpx.ConnectTimeout("too late"), Failure("away", "too late")),
+        (ValueError("There is no such queue."), Failure("refused", "There is no such queue.")),
+        (KeyError(), Failure("refused", "KeyError")),
+    ],
+)
+def test_what_an_error_means(error: Exception, failure: Failure) -> None:
+    assert explain_error(error) == failure
+    assert explain_error(CommError("Whoa", error)) == failure
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, "refused"), (409, "refused"), (503, "away")])
+def test_what_an_answer_to_httpx_means(status: int, kind: str) -> None:
+    answer = httpx.Response(status, request=httpx.Request("POST", "https://wandb.example"))
+    with pytest.raises(httpx.HTTPStatusError) as raised:
+        answer.raise_for_status()
+    assert explain_error(raised.value).kind == kind
+
+
+def test_a_key_that_is_not_known_is_a_persons_business() -> None:
+    error = AuthenticationError("Failed to verify credentials")
+    error.__cause__ = build_core_error("relogin required", 401)
+    failure = explain_error(error)
+    assert failure.kind == "refused"
+    assert failure.is_about_key
+    assert failure.message.startswith("relogin required Run `wandb login`")
+
+
+def test_a_login_that_could_not_be_checked_says_nothing_about_the_key() -> None:
+    error = AuthenticationError("Failed to verify credentials")
+    error.__cause__ = build_core_error(GAVE_UP, 0)
+    assert explain_error(error) == Failure("away", "HTTP 429: slow down")

@@ -1,0 +1,331 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from service.domain.attempts import Ending, EndingKind
+from service.schedulers.executors.base import (
+    ErrorKind,
+    LaunchRefused,
+    StopKind,
+)
+from service.schedulers.executors.wandb.connection.connection import WandbAway
+from tests.unit.launch_worker import (
+    PATH,
+    SECRET,
+    Clock,
+    Worker,
+    begin,
+    build_launch,
+    resume,
+    see_end,
+    settle,
+)
+from tests.unit.launch_world import LaunchWorld, Run
+
+
+@pytest.fixture
+def world() -> LaunchWorld:
+    return LaunchWorld()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def executor(world: LaunchWorld, clock: Clock) -> "Worker":
+    return Worker(world, clock)
+
+
+class TestLaunch:
+    async def test_pushes_what_an_agent_needs_and_no_secret(self, executor, world):
+        launch = replace(
+            build_launch(priority=1, entry_point=["python", "train.py"], resource="kubernetes"),
+            mirror_ref="acme/mnist/sweep001",
+        )
+
+        reference = await executor.launch(launch)
+
+        assert reference == PATH
+        (item,) = world.items.values()
+        assert item.priority == 1
+        assert item.spec == {
+            "entity": "acme",
+            "project": "mnist",
+            "run_id": "k3v9x2ab-12-1",
+            "name": "trial-12",
+            "job": "acme/mnist/train:latest",
+            "docker": {},
+            "git": {},
+            "resource": "kubernetes",
+            "sweep_id": "sweep001",
+            "overrides": {
+                "entry_point": ["python", "train.py"],
+                "run_config": {
+                    "lr": 0.1,
+                    "optimizer": {"name": "adam"},
+                    "asktell": {"study": "digits", "trial": 12, "attempt": 1},
+                },
+            },
+        }
+        assert SECRET not in json.dumps(item.spec)
+        assert executor.url(reference) == (
+            "https://wandb.example.org/acme/mnist/runs/k3v9x2ab-12-1"
+        )
+
+    async def test_pushes_an_image_with_template_variables(self, executor, world):
+        await executor.launch(
+            build_launch(job=None, image="train:1", template_variables={"gpus": 2})
+        )
+
+        (item,) = world.items.values()
+        assert item.spec["docker"] == {"docker_image": "train:1"}
+        assert "job" not in item.spec
+        assert "resource_args" not in item.spec
+        assert item.template_variables == {"gpus": 2}
+        assert world.calls["find_job_problem"] == 0
+
+    async def test_run_of_a_sweep_elsewhere_does_not_name_it(self, executor, world):
+        await executor.launch(replace(build_launch(), mirror_ref="acme/other/sweep001"))
+
+        (item,) = world.items.values()
+        assert "sweep_id" not in item.spec
+
+    async def test_project_is_spelled_as_agents_spell_it(self, executor, world):
+        reference = await executor.launch(build_launch(project="MNIST"))
+
+        assert reference == PATH
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"job": "acme/mnist/other:latest"}, "no job acme/mnist/other:latest"),
+            ({"launch_queue": "tpus"}, "no launch queue acme/model-registry/tpus"),
+            ({"resource_args": {"a": 1}, "template_variables": {"b": 2}}, "not both"),
+        ],
+    )
+    async def test_what_can_never_run_is_refused_before_a_push(
+        self, executor, world, arguments, message
+    ):
+        with pytest.raises(LaunchRefused, match=message) as refusal:
+            await executor.launch(build_launch(**arguments))
+
+        assert executor.classify(refusal.value) is ErrorKind.PERMANENT
+        assert world.items == {}
+
+    async def test_repeated_launch_pushes_once(self, executor, world, clock):
+        launch = build_launch()
+        for each in (executor, Worker(world, clock)):
+            await each.launch(launch)
+        world.claim()
+        await Worker(world, clock).launch(launch)
+        world.items.clear()
+        await Worker(world, clock).launch(launch)
+
+        assert world.calls["push_queue_item"] == 1
+
+    async def test_each_launch_asks_little(self, executor, world):
+        await executor.launch(build_launch(1))
+        world.calls.clear()
+
+        await executor.launch(build_launch(2))
+
+        assert world.calls == {"find_runs": 1, "list_queue_items": 2, "push_queue_item": 1}
+
+    async def test_push_whose_answer_was_lost_is_found_again(self, executor, world):
+        world.lose_answer("push_queue_item")
+
+        with pytest.raises(WandbAway) as failure:
+            await executor.launch(build_launch())
+        await executor.launch(build_launch())
+
+        assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+        assert world.calls["push_queue_item"] == 1
+
+    async def test_two_pushes_at_once_leave_one(self, executor, world, clock):
+        go_on = world.hold("push_queue_item")
+        launches = [
+            asyncio.create_task(each.launch(build_launch()))
+            for each in (executor, Worker(world, clock))
+        ]
+        await settle()
+        go_on.set()
+        await asyncio.gather(*launches)
+
+        assert world.calls["push_queue_item"] == 2
+        assert len(world.items) == 1
+
+    async def test_what_waits_beside_a_taken_one_is_taken_out(self, executor, world):
+        await executor.launch(build_launch())
+        await world.call(
+            "push_queue_item",
+            {
+                "entity": "acme",
+                "project": "model-registry",
+                "queue": "gpus",
+                "run_spec": world.items["item-1"].spec,
+                "priority": None,
+                "template_variables": None,
+            },
+            deadline_seconds=1,
+        )
+        world.claim(is_begun=False)
+
+        await executor.look(build_launch())
+
+        assert list(world.items) == ["item-1"]
+
+    async def test_resumed_run_is_pushed_to_go_on(self, executor, world):
+        run = await begin(executor, world, build_launch())
+        run.end("preempted")
+        launch = resume(build_launch())
+
+        for _ in range(2):
+            reference = await executor.launch(launch)
+
+        assert reference == PATH
+        (item,) = world.list_waiting()
+        assert item.spec["_resume_count"] == 1
+        assert item.spec["name"] == "trial-12-attempt-2"
+        assert not (await executor.look(launch)).is_running
+        world.claim()
+        assert (await executor.look(launch)).is_running
+        run.end("finished")
+        assert (await see_end(executor, launch)).exit_code == 0
+
+    async def test_run_that_an_agent_pushed_again_itself_is_taken_over(self, executor, world):
+        run = await begin(executor, world, build_launch())
+        run.end("preempted")
+        world.items["item-2"] = replace(world.items["item-1"], state="pending")
+
+        await executor.launch(resume(build_launch()))
+
+        assert world.calls["push_queue_item"] == 1
+
+
+class TestStop:
+    async def test_running(self, executor, world, clock):
+        launch = build_launch(timeout_seconds=60.0)
+        run = await begin(executor, world, launch)
+        await executor.look(launch)
+
+        for each in (executor, Worker(world, clock)):
+            await each.stop(launch, StopKind.GRACEFUL)
+        assert run.is_stopped
+        assert world.calls["flag_stop"] == 1
+        clock.seconds += 100
+        assert (await executor.look(launch)).is_running
+        run.end("failed")
+
+        ending = await see_end(executor, launch)
+        assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 255)
+
+    async def test_waiting(self, executor, world):
+        launch = build_launch()
+        await executor.launch(launch)
+
+        for _ in range(2):
+            await executor.stop(launch, StopKind.AT_ONCE)
+
+        assert world.items == {}
+        ending = await see_end(executor, launch)
+        assert ending == Ending(
+            EndingKind.NOT_STARTED, message="Stopped before it was started.", values={}
+        )
+
+    async def test_before_the_launch(self, executor, world):
+        launch = build_launch()
+
+        await executor.stop(launch, StopKind.GRACEFUL)
+        await executor.launch(launch)
+
+        assert world.calls["push_queue_item"] == 0
+        assert (await see_end(executor, launch)).kind is EndingKind.NOT_STARTED
+
+    async def test_taken_and_not_begun_is_told_once_it_runs(self, executor, world):
+        launch = build_launch()
+        await executor.launch(launch)
+        world.claim(is_begun=False)
+
+        await executor.stop(launch, StopKind.GRACEFUL)
+        assert (await executor.look(launch)).ending is None
+        run = world.runs[PATH] = Run()
+        await executor.look(launch)
+
+        assert run.is_stopped
+
+    async def test_agent_that_was_faster(self, executor, world):
+        """Its item was looked at while it waited, and could not be taken out any more."""
+        launch = build_launch()
+        await executor.launch(launch)
+        go_on = world.hold("delete_queue_item")
+        stopping = asyncio.create_task(executor.stop(launch, StopKind.GRACEFUL))
+        await settle()
+        run = world.claim()
+        go_on.set()
+        await stopping
+
+        assert (await executor.look(launch)).is_running
+        assert run.is_stopped
+
+    async def test_adopted_while_it_is_stopped(self, executor, world, clock):
+        launch = build_launch()
+        run = await begin(executor, world, launch)
+        await executor.stop(launch, StopKind.GRACEFUL)
+
+        other = Worker(world, clock)
+        await other.stop(launch, StopKind.GRACEFUL)
+        run.end("failed")
+
+        assert (await see_end(other, launch)).exit_code == 255
+
+    async def test_nothing_is_left_over(self, executor, world, clock):
+        launch = build_launch()
+        run = await begin(executor, world, launch)
+        run.end("finished")
+        ending = await see_end(executor, launch)
+
+        for each in (executor, Worker(world, clock)):
+            await each.stop(launch, StopKind.GRACEFUL)
+        await executor.forget(launch)
+        await executor.forget(launch)
+
+        assert not run.is_stopped
+        assert await executor.list_left_over(()) == []
+        assert await see_end(executor, launch) == ending
+
+    async def test_time_limit(self, executor, world, clock):
+        launch = build_launch(timeout_seconds=60.0)
+        await executor.launch(launch)
+        clock.seconds += 100
+        await executor.look(launch)
+        run = world.claim()
+        await executor.look(launch)
+        clock.seconds += 59
+        await executor.look(launch)
+        assert not run.is_stopped
+
+        clock.seconds += 1
+        await executor.look(launch)
+        assert run.is_stopped
+        run.summary = {"_runtime": 60.5}
+        run.end("failed")
+
+        for each in (executor, Worker(world, clock)):
+            ending = await see_end(each, launch)
+            assert ending.kind is EndingKind.TIMED_OUT
+            assert ending.message == "Still running after 60 s."
+
+    async def test_time_limit_goes_on_for_whoever_adopts(self, world, clock):
+        run = await begin(Worker(world, clock), world, build_launch())
+        run.summary = {"_runtime": 50.0}
+
+        other, launch = Worker(world, clock), build_launch(timeout_seconds=60.0)
+        await other.look(launch)
+        clock.seconds += 10
+        await other.look(launch)
+
+        assert run.is_stopped

@@ -1,0 +1,139 @@
+"""How launch queues are read: page by page, from servers of any age, no more than is needed."""
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from service.schedulers.executors.wandb.queue.launch_operations import list_queue_items
+
+QUEUE = {"entity": "acme", "project": "model-registry", "queue": "gpus"}
+
+
+class ScriptedApi:
+    """What the operations use of `wandb.Api`: a queue in pages of one item.
+
+    Attributes:
+        nodes: The items, as W&B answers them.
+        refusal: What is said to those who ask why an item failed; None: they are told.
+    """
+
+    def __init__(self, *nodes: dict[str, Any]) -> None:
+        self._service_api = self
+        self.nodes = nodes
+        self.has_queue = True
+        self.refusal: str | None = None
+        self.requests = 0
+
+    def execute_graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        self.requests += 1
+        if self.refusal is not None and "error {" in query:
+            raise RuntimeError(self.refusal)
+        if not self.has_queue:
+            return {"project": {"runQueue": None}}
+        start = int(variables["cursor"] or 0)
+        page = {"endCursor": str(start + 1), "hasNextPage": start + 1 < len(self.nodes)}
+        edges = [{"node": node} for node in self.nodes[start : start + 1]]
+        return {
+            "project": {
+                "runQueue": {"id": "q", "runQueueItems": {"edges": edges, "pageInfo": page}}
+            }
+        }
+
+
+def build_node(run_id: str, **fields: Any) -> dict[str, Any]:
+    spec = {"run_id": run_id, "overrides": {"run_config": {"asktell": {"attempt": 2}}}}
+    return {"id": f"of-{run_id}", "state": "PENDING", "runSpec": spec, **fields}
+
+
+def list_items(api: Any, *run_ids: str) -> dict[str, Any]:
+    found = list_queue_items(api, **QUEUE, run_ids=run_ids)
+    assert found is not None
+    return found
+
+
+def test_all_pages_are_read_and_only_the_wanted_items_answered() -> None:
+    api = ScriptedApi(
+        build_node("b", runSpec="no JSON"),
+        build_node("a"),
+        build_node("other", runSpec={"run_id": "other", "_wandb_api_key": "anybody's"}),
+    )
+
+    found = list_items(api, "a", "b")
+
+    assert found == {
+        "queue_id": "q",
+        "is_complete": True,
+        "items": [
+            {
+                "item_id": "of-a",
+                "state": "pending",
+                "run_id": "a",
+                "attempt": 2,
+                "message": None,
+            }
+        ],
+    }
+    assert api.requests == 3
+
+
+def test_specifications_may_be_texts_and_runs_be_known_by_their_item_alone() -> None:
+    api = ScriptedApi(
+        build_node("a", runSpec=json.dumps({"run_id": "a"})),
+        build_node("b", runSpec=None, associatedRunId="b", state="CLAIMED"),
+        build_node("c", state="FAILED", error={"message": "No image."}),
+    )
+
+    items = list_items(api, "a", "b", "c")["items"]
+
+    assert [(item["run_id"], item["state"], item["attempt"]) for item in items] == [
+        ("a", "pending", None),
+        ("b", "claimed", None),
+        ("c", "failed", 2),
+    ]
+    assert items[2]["message"] == "No image."
+
+
+def test_an_older_server_does_not_say_why_an_item_failed() -> None:
+    api = ScriptedApi(build_node("a", state="FAILED"))
+    api.refusal = 'Cannot query field "error" on type "RunQueueItem".'
+
+    (item,) = list_items(api, "a")["items"]
+
+    assert (item["state"], item["message"]) == ("failed", None)
+
+
+def test_other_failures_are_not_taken_for_an_older_server() -> None:
+    api = ScriptedApi(build_node("a"))
+    api.refusal = "timeout"
+
+    with pytest.raises(RuntimeError, match="timeout"):
+        list_items(api, "a")
+
+
+def test_a_very_long_queue_is_not_read_to_its_end() -> None:
+    api = ScriptedApi(*(build_node(str(number)) for number in range(100)))
+
+    found = list_items(api, "1", "99")
+
+    assert [item["run_id"] for item in found["items"]] == ["1"]
+    assert found["is_complete"] is False
+    assert api.requests == 20
+
+
+def test_there_may_be_no_queue() -> None:
+    api = ScriptedApi()
+    api.has_queue = False
+
+    assert list_queue_items(cast("Any", api), **QUEUE, run_ids=["a"]) is None
+
+
+@pytest.mark.parametrize(
+    "overrides", [None, [], {"run_config": []}, {"run_config": {"asktell": 1}}]
+)
+def test_other_peoples_items_may_be_anything(overrides: Any) -> None:
+    node = build_node("a", runSpec={"run_id": "a", "overrides": overrides})
+
+    (item,) = list_items(ScriptedApi(node), "a")["items"]
+
+    assert item["attempt"] is None

@@ -1,0 +1,149 @@
+"""What is left to say on W&B is said once W&B listens, by whichever life of the worker."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.schedulers.executors.wandb.local.repairs import Repairs
+from service.schedulers.executors.wandb.runs.runs import RunPath
+from service.schedulers.pace import Pace
+from tests.integration.process_bench import wait_until
+from tests.log_lines import open_log
+from tests.memory_wandb import MemoryRun, MemoryWandb
+
+ATTEMPT_ID = "k3v9x2ab-0-1"
+PATH = RunPath("acme", "mnist", ATTEMPT_ID)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+FAST = Pace(first_pause_seconds=0.001, longest_pause_seconds=0.002)
+
+
+class Bench:
+    """A folder of repairs, and W&B."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "repairs"
+        self.wandb = MemoryWandb()
+        self.run = self.wandb.runs[PATH.external_ref] = MemoryRun()
+        self.now = NOW
+        self.repairs = self.open()
+
+    def open(self) -> Repairs:
+        """Returns those of another life of the worker."""
+        return Repairs(self.folder, self.wandb.api, clock=lambda: self.now, pace=FAST)
+
+    def note(self, *, exit_code: int = 1, is_stopped: bool = False) -> None:
+        self.repairs.note(ATTEMPT_ID, PATH, exit_code=exit_code, is_stopped=is_stopped)
+
+    def list_files(self) -> list[str]:
+        return [path.name for path in self.folder.iterdir()]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_nothing_is_to_do_at_first(bench: Bench):
+    assert await bench.repairs.work_off()
+    assert bench.wandb.calls == []
+
+
+async def test_run_without_an_end_gets_one(bench: Bench):
+    bench.note(exit_code=7)
+
+    assert await bench.repairs.work_off()
+
+    assert (bench.run.state, bench.run.exit_code) == ("failed", 7)
+    assert bench.list_files() == []
+    assert await bench.repairs.work_off()
+    assert bench.wandb.calls == ["end_run"]
+
+
+async def test_run_that_was_stopped_is_killed(bench: Bench):
+    bench.note(exit_code=255, is_stopped=True)
+
+    assert await bench.repairs.work_off()
+
+    assert bench.run.state == "killed"
+
+
+async def test_it_waits_for_wandb_also_in_the_next_life(bench: Bench):
+    bench.wandb.is_away = True
+    bench.note()
+
+    assert not await bench.repairs.work_off()
+    assert not await bench.open().work_off()
+    bench.wandb.is_away = False
+    assert await bench.open().work_off()
+
+    assert bench.run.state == "failed"
+
+
+async def test_it_goes_on_until_wandb_is_back(bench: Bench):
+    bench.wandb.is_away = True
+    running = asyncio.create_task(bench.repairs.run())
+    bench.note()
+    bench.repairs.wake()
+    await wait_until(lambda: bench.wandb.calls.count("end_run") >= 3)
+    bench.wandb.is_away = False
+    await wait_until(lambda: bench.run.state == "failed")
+
+    bench.run.state = "running"
+    bench.note()
+    bench.repairs.wake()
+    await wait_until(lambda: bench.run.state == "failed")
+    running.cancel()
+
+
+async def test_what_wandb_does_not_take_is_dropped(bench: Bench):
+    bench.wandb.runs.clear()
+    bench.note()
+
+    with open_log() as log:
+        assert await bench.repairs.work_off()
+        dropped = log.read_last("run.not_repaired")
+
+    assert bench.list_files() == []
+    assert dropped["run"] == PATH.external_ref
+    assert "There is no run" in dropped["reason"]
+
+
+async def test_after_a_week_it_is_dropped(bench: Bench):
+    bench.wandb.is_away = True
+    bench.note()
+
+    bench.now += timedelta(days=6, hours=23)
+    assert not await bench.repairs.work_off()
+    bench.now += timedelta(hours=2)
+    with open_log() as log:
+        assert await bench.repairs.work_off()
+        dropped = log.read_last("run.not_repaired")
+
+    assert bench.list_files() == []
+    assert dropped["reason"] == "W&B does not answer."
+
+
+async def test_one_that_fails_keeps_no_other_from_being_done(bench: Bench):
+    other = RunPath("acme", "mnist", "k3v9x2ab-1-1")
+    bench.wandb.runs[other.external_ref] = MemoryRun()
+    del bench.wandb.runs[PATH.external_ref]
+    bench.note()
+    bench.repairs.note(other.run_id, other, exit_code=1, is_stopped=False)
+
+    assert await bench.repairs.work_off()
+
+    assert bench.wandb.runs[other.external_ref].state == "failed"
+
+
+async def test_what_is_no_repair_is_left_alone(bench: Bench):
+    bench.note()
+    (bench.folder / "k3v9x2ab-2-1.json").write_text('{"external_ref": 5')
+    (bench.folder / ".k3v9x2ab-3-1.json-1f2e").write_text("")
+    (bench.folder / "notes.txt").write_text("mine")
+
+    assert await bench.repairs.work_off()
+
+    assert bench.run.state == "failed"
+    assert len(bench.list_files()) == 3

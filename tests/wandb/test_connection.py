@@ -1,0 +1,307 @@
+"""The connection with the real wandb, which asks the stand-in."""
+
+import asyncio
+import math
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from service.schedulers.executors.process.processes import list_processes
+from service.schedulers.executors.wandb.connection.connection import (
+    WandbAway,
+    WandbRefused,
+)
+from service.schedulers.executors.wandb.runs.run_api import Account, WandbApi
+from service.schedulers.executors.wandb.runs.runs import RunPath
+from tests.log_lines import open_log
+from tests.wandb.connection_use import (
+    build_worker_environment,
+    is_alive,
+    list_descendants,
+    open_connection,
+    read_commands,
+)
+from tests.wandb_backend import Backend
+from tests.wandb_backend.backend import ENTITY, PROJECT
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+# All tests share a process: each start of wandb costs seconds.
+LONG_ENOUGH, A_MOMENT = 60.0, 0.5
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def api(
+    backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WandbApi]:
+    connection = open_connection(
+        build_worker_environment(backend, tmp_path_factory.mktemp("wandb"))
+    )
+    api = WandbApi(connection)
+    await api.find_account()
+    yield api
+    await connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _without_faults(backend: Backend) -> Iterator[None]:
+    yield
+    backend.recover()
+    backend.world.writes_bare_nan = False
+
+
+@contextmanager
+def count_requests(backend: Backend) -> Iterator[Counter[str]]:
+    before, during = backend.requests, Counter[str]()
+    yield during
+    during.update(backend.requests - before)
+
+
+def path(run_id: str) -> RunPath:
+    return RunPath(ENTITY, PROJECT, run_id)
+
+
+async def test_it_finds_out_whose_the_key_is(backend: Backend, api: WandbApi) -> None:
+    assert await api.find_account() == Account(ENTITY, backend.url)
+
+
+async def test_it_asks_whether_wandb_answers_only_if_it_has_not_just_done_so(
+    backend: Backend, api: WandbApi
+) -> None:
+    await api.find_account()
+    with count_requests(backend) as requests:
+        assert await api.is_reachable()
+    assert not requests
+    backend.fail("Viewer", [503, 503])
+    with pytest.raises(WandbAway):
+        await api.find_account()
+    with count_requests(backend) as requests:
+        assert await api.is_reachable(deadline_seconds=LONG_ENOUGH)
+    assert requests == {"Viewer": 1}
+
+
+async def test_it_finds_runs_by_one_request_for_a_hundred(backend: Backend, api: WandbApi) -> None:
+    rows = [{"loss": 0.5, "val": {"acc": 1}}, {"loss": math.nan}, {"loss": -math.inf}]
+    backend.plant_run("few-1", rows=rows)
+    backend.plant_run("few-2", state="preempting").stop()
+    backend.plant_run("few-3", state="crashed")
+    ids = ["few-1", "few-2", "few-3", *(f"none-{number}" for number in range(130))]
+    with count_requests(backend) as requests:
+        runs = await api.find_runs(ENTITY, PROJECT, ids)
+    assert requests == {"Runs": 2}
+    assert {run_id: (run.state, run.last_step) for run_id, run in runs.items()} == {
+        "few-1": ("running", 2),
+        "few-2": ("preempting", -1),
+        "few-3": ("crashed", -1),
+    }
+    assert [run.is_stopped for run in runs.values()] == [False, True, False]
+    assert [run.has_ended for run in runs.values()] == [False, False, True]
+    assert runs["few-1"].summary == {"_step": 2, "loss": -math.inf}
+    backend.world.writes_bare_nan = True
+    runs = await api.find_runs(ENTITY, PROJECT, ["few-1"])
+    assert runs["few-1"].summary == {"_step": 2, "loss": -math.inf}
+    assert await api.find_runs(ENTITY, "no-such-project", ["few-1"]) == {}
+
+
+async def test_it_reads_rows_that_have_some_of_the_keys(backend: Backend, api: WandbApi) -> None:
+    rows = [
+        {"loss": 1.0, "epoch": 0},
+        {"loss": math.nan, "val/acc": 0.5, "other": 1},
+        {"other": 2},
+        {"val/acc": math.inf},
+    ]
+    backend.plant_run("rows", rows=rows)
+    keys = ["loss", "val/acc", "epoch"]
+    with count_requests(backend) as requests:
+        found = await api.read_history(path("rows"), keys, 0)
+    assert requests == {"RunSampledHistory": 1}
+    assert found[0] == {"_step": 0, "loss": 1.0, "epoch": 0}
+    assert math.isnan(found[1].pop("loss"))
+    assert found[1:] == [{"_step": 1, "val/acc": 0.5}, {"_step": 3, "val/acc": math.inf}]
+    assert await api.read_history(path("rows"), keys, 2) == found[2:]
+    assert await api.read_history(path("rows"), keys, 4) == []
+
+
+async def test_it_leaves_out_no_row_of_a_long_history(backend: Backend, api: WandbApi) -> None:
+    backend.plant_run("long", rows=[{"loss": float(step)} for step in range(2345)])
+    rows = await api.read_history(path("long"), ["loss"], 0)
+    assert [row["loss"] for row in rows] == [float(step) for step in range(2345)]
+    with count_requests(backend) as requests:
+        rows = await api.read_history(path("long"), ["loss"], 2300)
+    assert [row["_step"] for row in rows] == list(range(2300, 2345))
+    assert requests == {"RunSampledHistory": 1}
+
+
+async def test_a_stop_is_flagged(backend: Backend, api: WandbApi) -> None:
+    backend.plant_run("unwanted")
+    backend.plant_run("over", state="finished")
+    for _ in range(2):
+        await api.flag_stop(path("unwanted"))
+        await api.flag_stop(path("over"))
+    assert (await api.find_runs(ENTITY, PROJECT, ["unwanted"]))["unwanted"].is_stopped
+    assert not backend.runs[path("over").external_ref].is_stopped
+
+
+@pytest.mark.parametrize(
+    ("state", "sweep", "exit_code", "becomes"),
+    [
+        ("running", None, 1, "failed"),
+        ("pending", None, 1, "failed"),
+        ("running", None, 0, "finished"),
+        ("running", "w1234567", 1, "failed"),
+        ("preempting", None, 1, "preempted"),
+    ],
+)
+async def test_a_run_without_an_end_gets_one(
+    backend: Backend, api: WandbApi, state: str, sweep: str | None, exit_code: int, becomes: str
+) -> None:
+    run = backend.plant_run(f"{state}-{sweep}-{exit_code}", state=state, sweep=sweep)
+    assert await api.end_run(path(run.name), exit_code)
+    assert run.state == becomes
+    assert not await api.end_run(path(run.name), exit_code)
+
+
+async def test_a_run_that_was_to_stop_is_killed_by_its_end(backend: Backend, api: WandbApi) -> None:
+    run = backend.plant_run("pruned")
+    await api.flag_stop(path("pruned"))
+    assert await api.end_run(path("pruned"), 255)
+    assert run.state == "killed"
+
+
+async def test_a_server_that_cannot_call_runs_failed_is_told_like_by_the_run(
+    backend: Backend, api: WandbApi
+) -> None:
+    run = backend.plant_run("elsewhere")
+    backend.fail("UpdateRunState", [400])
+    assert await api.end_run(path("elsewhere"), 3)
+    assert (run.state, run.exit_code) == ("failed", 3)
+
+
+async def test_an_end_that_did_not_come_through_can_be_told_again(
+    backend: Backend, api: WandbApi
+) -> None:
+    run = backend.plant_run("again", sweep="w1234567")
+    backend.fail("file_stream", [500])
+    with pytest.raises(WandbAway):
+        await api.end_run(path("again"), 1)
+    assert await api.end_run(path("again"), 1)
+    assert run.state == "failed"
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "crashed", "killed", "preempted"])
+async def test_a_run_that_has_ended_is_left_alone(
+    backend: Backend, api: WandbApi, state: str
+) -> None:
+    run = backend.plant_run(f"ended-{state}", state=state)
+    with count_requests(backend) as requests:
+        assert not await api.end_run(path(run.name), 1)
+    assert run.state == state
+    assert requests == {"Run": 1}
+
+
+async def test_a_run_that_is_not_there_is_refused(api: WandbApi) -> None:
+    with pytest.raises(WandbRefused, match="Could not find run"):
+        await api.flag_stop(path("nowhere"))
+    for call in (api.end_run(path("nowhere"), 1), api.read_history(path("nowhere"), ["loss"], 0)):
+        with pytest.raises(WandbRefused, match="There is no run acme/mnist/nowhere at W&B"):
+            await call
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_storm_passes(backend: Backend, api: WandbApi, status: int) -> None:
+    backend.fail("*", [status] * 2)
+    with pytest.raises(WandbAway, match=f"cannot be asked now: HTTP {status}"):
+        await api.find_account()
+    assert (await api.find_account()).entity == ENTITY
+
+
+async def test_wandb_comes_back(backend: Backend, api: WandbApi) -> None:
+    backend.go_down()
+    with pytest.raises(WandbAway, match=r"cannot be asked now: .*connection refused"):
+        await api.find_account()
+    assert not await api.is_reachable(deadline_seconds=A_MOMENT)
+    backend.come_back()
+    assert await api.is_reachable(deadline_seconds=LONG_ENOUGH)
+
+
+async def test_a_server_that_hangs_takes_no_longer_than_the_deadline(
+    backend: Backend, api: WandbApi
+) -> None:
+    with backend.hang(), pytest.raises(WandbAway, match="did not answer within"):
+        await api.find_account(deadline_seconds=A_MOMENT)
+    assert (await api.find_account()).entity == ENTITY
+
+
+async def test_a_core_that_was_killed_between_calls_is_replaced_unnoticed(api: WandbApi) -> None:
+    await api.find_account()
+    descendants = list_descendants(os.getpid())
+    (core,) = (
+        process
+        for process in list_processes()
+        if process.pid in descendants and "wandb-core" in "".join(read_commands([process.pid]))
+    )
+    os.kill(core.pid, signal.SIGKILL)
+    while is_alive(core.parent):
+        await asyncio.sleep(0.01)
+    assert (await api.find_account()).entity == ENTITY
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("n0tit" * 8, "Run `wandb login` as the worker's user, or set WANDB_API_KEY"),
+        ("", "No API key configured. Use `wandb login`"),
+    ],
+    ids=["wrong", "none"],
+)
+async def test_a_key_that_is_no_good_is_refused_and_never_shown(
+    backend: Backend, tmp_path: Path, key: str, message: str
+) -> None:
+    environment = build_worker_environment(backend, tmp_path) | {"WANDB_API_KEY": key}
+    connection = open_connection(environment)
+    with open_log() as log:
+        try:
+            with pytest.raises(WandbRefused, match=message) as refusal:
+                await WandbApi(connection).find_account()
+            commands = read_commands(list_descendants(os.getpid()))
+        finally:
+            await connection.close()
+        told = log.read_text() + str(refusal.value) + repr(refusal.value)
+    assert any("wandb-core" in command for command in commands)
+    if key:
+        assert key not in told + str(commands)
+
+
+async def test_a_key_may_come_from_netrc(backend: Backend, tmp_path: Path) -> None:
+    environment = build_worker_environment(backend, tmp_path)
+    key = environment.pop("WANDB_API_KEY")
+    connection = open_connection(environment)
+    api = WandbApi(connection)
+    try:
+        with pytest.raises(WandbRefused):
+            await api.find_account()
+        write_netrc(tmp_path, backend, key)
+        assert (await api.find_account()).entity == ENTITY
+        run = backend.plant_run("netrc", sweep="w1234567")
+        assert await api.end_run(path("netrc"), 1)
+        assert run.state == "failed"
+        backend.world.api_key = "renewed" * 6
+        write_netrc(tmp_path, backend, backend.world.api_key)
+        with pytest.raises(WandbRefused):
+            await api.find_account()
+        assert (await api.find_account()).entity == ENTITY
+    finally:
+        backend.world.api_key = key
+        await connection.close()
+
+
+def write_netrc(home: Path, backend: Backend, key: str) -> None:
+    netrc = home / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1:{backend.port} login user password {key}\n")
+    netrc.chmod(0o600)

@@ -1,0 +1,50 @@
+"""The process behind a worker's connection to W&B, without the worker."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from service.schedulers.executors.wandb.connection.child import (
+    CHILD_COMMAND,
+    build_child_environment,
+)
+from tests.wandb.connection_use import (
+    build_worker_environment,
+    is_alive,
+    list_descendants,
+    read_commands,
+)
+from tests.wandb_backend import Backend
+
+LONG_ENOUGH = 60.0
+
+
+def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: Path) -> None:
+    environment = build_child_environment(build_worker_environment(backend, tmp_path))
+    with subprocess.Popen(
+        CHILD_COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment | {"TMPDIR": str(tmp_path)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline()) == {"ready": True}
+        services = list_descendants(process.pid)
+        assert any("wandb-core" in command for command in read_commands(services))
+        # Even from the middle of a call.
+        with backend.hang():
+            request = {"id": 1, "operation": "find_account", "arguments": {}}
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.close()
+            assert process.wait(LONG_ENOUGH) == 0
+    wait_for_end(services)
+    assert not list(tmp_path.glob("asktell-wandb-*"))
+
+
+def wait_for_end(pids: list[int]) -> None:
+    deadline = time.monotonic() + LONG_ENOUGH
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
