@@ -8,16 +8,6 @@ from service.sweep_files.draft import Draft
 
 KEYS_OF_OBJECTIVE = ("name", "direction")
 KEYS_OF_PARTS = {
-    "launch": (
-        "executor",
-        "queue",
-        "program",
-        "command",
-        "directory",
-        "timeout_seconds",
-        "stop_seconds",
-        "step_metric",
-    ),
     "budget": ("max_trials", "max_seconds", "max_failures", "target", "patience"),
     "retry": ("max_attempts", "on", "mode"),
     "sampler": ("type", "args"),

@@ -1,11 +1,88 @@
-"""What a file says about the program to launch."""
+"""What a file says about how trials are launched."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from service.domain.commands import find_macro_problem, find_program_problem
+from service.search_space import describe
 from service.sweep_files.documents import Path
-from service.sweep_files.draft import Draft
+from service.sweep_files.draft import Draft, suggest
+
+PROCESS = "process"
+WANDB = "wandb"
+WANDB_QUEUE = "wandb-launch"
+_OF_ALL = ("executor", "queue")
+_OF_PROGRAMS = ("program", "command", "directory", "timeout_seconds", "stop_seconds")
+KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
+    PROCESS: (*_OF_ALL, *_OF_PROGRAMS, "step_metric"),
+    WANDB: (
+        *_OF_ALL,
+        *_OF_PROGRAMS,
+        "step_metric",
+        "value",
+        "project",
+        "entity",
+        "mode",
+        "group",
+        "job_type",
+        "tags",
+        "sweep",
+    ),
+    WANDB_QUEUE: (
+        *_OF_ALL,
+        "job",
+        "image",
+        "launch_queue",
+        "launch_queue_project",
+        "resource",
+        "resource_args",
+        "template_variables",
+        "priority",
+        "entry_point",
+        "project",
+        "entity",
+        "step_metric",
+        "value",
+        "sweep",
+        "timeout_seconds",
+    ),
+}
+"""What `launch` may say, for each way to launch a trial."""
+
+
+def find_executor(
+    draft: Draft, launch: Mapping[str, Any], path: Path, wanted: str | None
+) -> str | None:
+    """Returns the executor that a part of the file names, or None if there is a problem with it.
+
+    Args:
+        wanted: What somebody asked for; the file may leave it open, and must not say otherwise.
+    """
+    named = launch.get("executor", wanted or PROCESS)
+    if not isinstance(named, str) or named not in KEYS_OF_EXECUTORS:
+        hint = suggest(str(named), tuple(KEYS_OF_EXECUTORS))
+        draft.refuse((*path, "executor"), f"There is no executor {describe(named)}.{hint}")
+        return None
+    if wanted is not None and named != wanted:
+        draft.refuse(
+            (*path, "executor"),
+            f"The file says {named}, and {wanted} was asked for; leave one of them out.",
+        )
+        return None
+    return named
+
+
+def refuse_foreign_keys(draft: Draft, launch: Mapping[str, Any], path: Path, executor: str) -> None:
+    """Adds a problem for every key that the executor has no use for."""
+    known = KEYS_OF_EXECUTORS[executor]
+    unknown = {}
+    for key, value in launch.items():
+        owners = _list_owners(key)
+        if not owners:
+            unknown[key] = value
+        elif executor not in owners:
+            draft.refuse((*path, key), f"This needs `executor: {' or '.join(owners)}`.")
+    draft.refuse_unknown(path, unknown, known)
 
 
 def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:
@@ -23,6 +100,10 @@ def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:
             draft.refuse((*path, "command", index), problem)
     if problem := find_program_problem(command, launch.get("program")):
         draft.refuse((*path, "program" if command is None else "command"), problem)
+
+
+def _list_owners(key: str) -> list[str]:
+    return [executor for executor, keys in KEYS_OF_EXECUTORS.items() if key in keys]
 
 
 def _is_list_of_texts(command: Any) -> bool:

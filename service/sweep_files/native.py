@@ -1,8 +1,18 @@
 """Our own form: the body of `POST /sweeps` as it is."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from service.sweep_files.body_parts import take_over_part
+from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import check_program
+from service.sweep_files.launches import (
+    WANDB_QUEUE,
+    check_program,
+    find_executor,
+    refuse_foreign_keys,
+)
+from service.sweep_files.sweep_file import Defaults
 
 KEYS = (
     "name",
@@ -20,9 +30,10 @@ KEYS = (
     "if_exists",
     "launch",
 )
+_LAUNCH: Path = ("launch",)
 
 
-def read_native(draft: Draft) -> None:
+def read_native(draft: Draft, defaults: Defaults) -> None:
     """Takes over what the file says; only its keys and how to launch are checked here."""
     content = draft.source.content
     draft.refuse_unknown((), content, KEYS)
@@ -33,4 +44,16 @@ def read_native(draft: Draft) -> None:
     if not isinstance(launch, dict):
         draft.refuse(("launch",), "A sweep needs `launch`, such as `launch: {program: train.py}`.")
     else:
-        check_program(draft, launch, ("launch",))
+        _check_launch(draft, launch, defaults)
+
+
+def _check_launch(draft: Draft, launch: Mapping[str, Any], defaults: Defaults) -> None:
+    executor = find_executor(draft, launch, _LAUNCH, defaults.executor)
+    if executor is None:
+        return
+    if defaults.executor is not None:
+        # A copy: what the file says is not touched.
+        draft.content["launch"] = {"executor": executor, **launch}
+    refuse_foreign_keys(draft, launch, _LAUNCH, executor)
+    if executor != WANDB_QUEUE:
+        check_program(draft, launch, _LAUNCH)

@@ -4,28 +4,29 @@ from typing import Any
 
 from service.sweep_files.documents import Document, Path, read_document
 from service.sweep_files.draft import Draft
+from service.sweep_files.launches import KEYS_OF_EXECUTORS, PROCESS
 from service.sweep_files.native import read_native
 from service.sweep_files.problems import Problems
-from service.sweep_files.sweep_file import Dialect, SweepFile
+from service.sweep_files.sweep_file import Defaults, Dialect, SweepFile
 from service.sweep_files.wandb import read_wandb
 
+_NOTHING = Defaults()
 _TEXTS = frozenset(
     {"name", "description", "program", "project", "entity", "apiVersion", "kind", "queue"}
 )
+_PARTS_WITH_TEXTS = (("launch",), ("wandb",))
+_TEXTS_OF_LAUNCH = frozenset(
+    {"group", "job_type", "job", "image", "launch_queue", "launch_queue_project", "resource"}
+)
+_LISTS_OF_TEXTS = frozenset({"command", "tags", "entry_point"})
 # W&B's files have some of them too; `method` is in every one of those.
 _NATIVE_KEYS = frozenset({"space", "objectives", "direction", "launch"})
 
 
-def read_sweep_file(
-    text: str, *, name: str | None = None, directory: str | None = None
-) -> SweepFile:
+def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
     """Reads the text of a sweep file, YAML or JSON, in W&B's form or in ours.
 
     A file with the key `method` is W&B's.
-
-    Args:
-        name: Of the study, if the file gives none.
-        directory: Working directory of the program, if the file gives none.
 
     Raises:
         InvalidSweepFile: With all problems at once; fields are dotted paths into the file, and
@@ -38,19 +39,23 @@ def read_sweep_file(
     if not isinstance(document.content, dict):
         draft.refuse((), "A sweep file is a mapping, such as `method: random`.")
     elif dialect is Dialect.WANDB:
-        read_wandb(draft)
+        read_wandb(draft, defaults)
     else:
-        read_native(draft)
-    _fill_in(draft, name, directory)
+        read_native(draft, defaults)
+    _fill_in(draft, defaults)
     problems.check()
     return SweepFile(draft.content, problems.notes, dialect, draft.places)
 
 
 def _keeps_text(path: Path) -> bool:
-    inner = path[1:] if path[:1] == ("launch",) else path
-    return (len(inner) == 1 and inner[0] in _TEXTS) or (
-        len(inner) == 2 and inner[0] == "command" and isinstance(inner[1], int)
-    )
+    inner = path[1:] if path[:1] in _PARTS_WITH_TEXTS else path
+    match inner:
+        case (str(key),):
+            return key in _TEXTS or (inner is not path and key in _TEXTS_OF_LAUNCH)
+        case (str(key), int()):
+            return key in _LISTS_OF_TEXTS
+        case _:
+            return False
 
 
 def _find_dialect(document: Document) -> Dialect:
@@ -60,9 +65,19 @@ def _find_dialect(document: Document) -> Dialect:
     return Dialect.WANDB
 
 
-def _fill_in(draft: Draft, name: str | None, directory: str | None) -> None:
-    if name is not None and draft.content.get("name") is None:
-        draft.content["name"] = name
+def _fill_in(draft: Draft, defaults: Defaults) -> None:
+    if defaults.name is not None and draft.content.get("name") is None:
+        draft.content["name"] = defaults.name
     launch = draft.content.get("launch")
-    if directory is not None and isinstance(launch, dict) and launch.get("directory") is None:
-        launch["directory"] = directory
+    if not isinstance(launch, dict):
+        return
+    known = KEYS_OF_EXECUTORS.get(str(launch.get("executor", PROCESS)), ())
+    for key in ("directory", "project", "entity", "mode"):
+        value = getattr(defaults, key)
+        if value is None or launch.get(key) is not None:
+            continue
+        if key in known:
+            launch[key] = value
+        # Programs have one, whoever runs them, so that it is given for any file.
+        elif key != "directory":
+            draft.refuse((key,), "This needs `executor: wandb`.")

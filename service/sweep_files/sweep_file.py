@@ -16,6 +16,25 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Defaults:
+    """What counts where a file says nothing of it; None: nothing does.
+
+    Attributes:
+        name: Of the study.
+        directory: Of programs.
+        executor: How trials are launched. A file that says otherwise is refused.
+        project: Of runs of W&B, like the next two.
+    """
+
+    name: str | None = None
+    directory: str | None = None
+    executor: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A part of a file: its dotted path as the user wrote it, and its line, from 1."""
 

@@ -10,7 +10,8 @@ from service.search_space import SearchSpace, describe, find_number_problem
 from service.sweep_files.body_parts import KEYS_OF_PARTS, refuse_unknown_in_part, take_over_part
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import check_program
+from service.sweep_files.sweep_file import Defaults
+from service.sweep_files.wandb_launches import KEYS_OF_LAUNCH, read_launch
 from service.sweep_files.wandb_parameters import read_parameters
 
 _SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler", "bayes": "TPESampler"}
@@ -21,17 +22,13 @@ _BAND_KEYS = ("min_iter", "max_iter", "s")
 _HYPERBAND_KEYS = ("type", *_BAND_KEYS, "eta", "strict")
 
 _WITHOUT_EFFECT = {
-    "entity": "There are no entities here, so this has no effect.",
-    "project": "There are no projects here, so this has no effect.",
     "controller": "The server is the controller of every sweep, so this has no effect.",
     "apiVersion": "There is one version of this form, so this has no effect.",
     "kind": "Every file is a sweep here, so this has no effect.",
 }
-_UNSUPPORTED = ("scheduler", "launch", "job", "image_uri")
 # Ours, which W&B does not know.
 _OF_STUDY = ("seed", "parallelism", "retry", "lease_seconds")
 _OF_CUSTOM = ("sampler", "pruner")
-_OF_LAUNCH = ("queue", "directory", "timeout_seconds", "stop_seconds", "step_metric")
 _KEYS = (
     "method",
     "parameters",
@@ -39,25 +36,20 @@ _KEYS = (
     "metrics",
     "early_terminate",
     "run_cap",
-    "program",
-    "command",
     "name",
     "description",
     *_WITHOUT_EFFECT,
-    *_UNSUPPORTED,
     "budget",
     *_OF_STUDY,
     *_OF_CUSTOM,
-    *_OF_LAUNCH,
+    *KEYS_OF_LAUNCH,
 )
 
 
-def read_wandb(draft: Draft) -> None:
+def read_wandb(draft: Draft, defaults: Defaults) -> None:
     """Translates a sweep of W&B's; what it means and we cannot do is a problem."""
     sweep = draft.source.content
     draft.refuse_unknown((), sweep, _KEYS)
-    for key in _list_given(sweep, _UNSUPPORTED):
-        draft.refuse((key,), "Not supported yet: sweeps launch `program` or `command` only.")
     _read_names(draft, sweep)
     _read_method(draft, sweep)
     _read_metrics(draft, sweep)
@@ -67,7 +59,7 @@ def read_wandb(draft: Draft) -> None:
     _read_settings(draft, sweep)
     if is_grid and space is not None:
         _settle_grid(draft, space)
-    _read_launch(draft, sweep)
+    read_launch(draft, sweep, defaults)
 
 
 def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
@@ -249,13 +241,6 @@ def _read_budget(draft: Draft, sweep: Mapping[str, Any]) -> None:
     refuse_unknown_in_part(draft, "budget")
     for key in _list_given(budget, KEYS_OF_PARTS["budget"]):
         draft.take_over(("budget", key), ("budget", key))
-
-
-def _read_launch(draft: Draft, sweep: Mapping[str, Any]) -> None:
-    draft.put(("launch", "executor"), "process", ())
-    for key in _list_given(sweep, ("program", "command", *_OF_LAUNCH)):
-        draft.take_over(("launch", key), (key,))
-    check_program(draft, sweep, ())
 
 
 def _list_given(mapping: Mapping[str, Any], keys: Iterable[str]) -> list[str]:

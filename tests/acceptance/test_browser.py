@@ -32,6 +32,20 @@ return [...document.querySelectorAll(selector)]
   .find((each) => words.every((word) => each.innerText.includes(word))) ?? null;
 """
 OPEN_LOG = SOME_SAYS.replace("?? null", ".querySelector('[data-part=log]').click()")
+WANDB = "https://wandb.example/ada/digits"
+READ_LINK = SOME_SAYS.replace("arguments;", "[...arguments].slice(0, 2);").replace(
+    "?? null", "?.querySelector(`[data-part=${arguments[2]}]`).getAttribute('href')"
+)
+LINK = """
+const [url] = arguments;
+const address = new URL("words.js", document.querySelector("script[type=module]").src);
+return import(address).then(({ setOutsideLink }) => {
+  const link = document.createElement("a");
+  setOutsideLink(link, "https://a.example");
+  setOutsideLink(link, url);
+  return [link.hidden, link.getAttribute("href")];
+});
+"""
 PRINT = """
 const [parts] = arguments;
 const address = new URL("log_view.js", document.querySelector("script[type=module]").src);
@@ -210,6 +224,43 @@ def test_sweep_is_followed_from_the_first_line_to_the_last(
     browser.wait_for(SOME_SAYS, "main", "✕ failed", "exit code 1")
     browser.wait_for(SOME_SAYS, "#log", "out of <i>luck</i>")
     assert browser.read_errors() == []
+
+
+def test_runs_elsewhere_are_linked(server: Server, browser: Browser, tmp_path: Path):
+    launch = {"executor": "wandb", "program": "train.py", "queue": "elsewhere"}
+    server.post("/sweeps", {"name": "runs", "direction": "minimize", "launch": launch})
+    worker = {"worker_id": "hand", "queue": "elsewhere", "executors": ["wandb"]}
+    assert len(server.post("/mirrors/claim", worker)["mirrors"]) == 1
+    told = {"worker_id": "hand", "external_ref": "ada/digits/k1", "problem": "W&B is away."}
+    server.post("/sweeps/runs/mirror", told | {"url": f"{WANDB}/sweeps/k1"})
+    (attempt,) = server.post(
+        "/attempts/claim", worker | {"worker_name": "hand", "host": "box", "count": 1}
+    )["attempts"]
+    path, seen = f"/attempts/{attempt['id']}/observe", {"claim": 1, "state": "running"}
+    server.post(path, seen)
+
+    browser.open(f"{server.url}/")
+    browser.wait_for(SOME_SAYS, "#sweeps tr", "runs", "W&B is away.")
+    assert browser.run(READ_LINK, "#sweeps tr", "runs", "mirror") == f"{WANDB}/sweeps/k1"
+    browser.wait_for(SOME_SAYS, "#running li", "runs", "#0", "running")
+    assert browser.run(READ_LINK, "#running li", "runs", "page") is None
+    ref = {"external_ref": "ada/digits/k1-0-1", "url": f"{WANDB}/runs/k1-0-1"}
+    server.post(path, seen | ref | {"note": "Recorded <i>offline</i>."})
+    browser.wait_for(SOME_SAYS, "#running li", "runs", "Recorded <i>offline</i>.")
+    assert browser.run(READ_LINK, "#running li", "runs", "page") == f"{WANDB}/runs/k1-0-1"
+
+    browser.run(OPEN_LOG, "#running li", "runs")
+    browser.wait_for(SOME_SAYS, "main", "Recorded <i>offline</i>.", "ada/digits/k1-0-1")
+    assert browser.run(READ_LINK, "main", "runs", "page") == f"{WANDB}/runs/k1-0-1"
+    assert browser.read_errors() == []
+
+
+def test_only_pages_are_linked(server: Server, browser: Browser):
+    browser.open(f"{server.url}/")
+
+    for url in ("javascript:alert(1)", " https://a.example", "//a.example", None):
+        assert browser.run(LINK, url) == [True, None]
+    assert browser.run(LINK, "http://a.example") == [False, "http://a.example"]
 
 
 def test_queue_that_nobody_serves_says_what_to_do(server: Server, browser: Browser):

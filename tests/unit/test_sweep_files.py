@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from service.api.bodies import ComponentBody
+from service.api.launch_bodies import ProcessLaunchBody, WandbLaunchBody, WandbQueueLaunchBody
 from service.api.study_bodies import ObjectiveBody, RetryBody
-from service.api.sweep_bodies import CreateSweepBody, ProcessLaunchBody, SweepBudgetBody
+from service.api.sweep_bodies import CreateSweepBody, SweepBudgetBody
 from service.domain.commands import MACROS, find_macro_problem
 from service.domain.errors import FieldError, InvalidSweepFile
 from service.schedulers.executors.process.commands import CommandContext, build_command
-from service.sweep_files import Dialect, SweepFile, convert_parameter, read_sweep_file
+from service.sweep_files import Defaults, Dialect, SweepFile, convert_parameter, read_sweep_file
 from service.sweep_files.body_parts import KEYS_OF_OBJECTIVE, KEYS_OF_PARTS
 from service.sweep_files.documents import MAX_BYTES, MAX_PARTS
+from service.sweep_files.launches import KEYS_OF_EXECUTORS
 from service.sweep_files.native import KEYS
 
 SMALLEST = """method: random
@@ -271,8 +273,8 @@ def test_null_is_said_to_whoever_takes_the_body(key: str) -> None:
 def test_what_the_file_leaves_open_is_filled_in() -> None:
     named = SMALLEST + "name: mine\ndirectory: /srv\n"
 
-    open_ = read_sweep_file(SMALLEST, name="given", directory="/home")
-    closed = read_sweep_file(named, name="given", directory="/home")
+    open_ = read_sweep_file(SMALLEST, Defaults(name="given", directory="/home"))
+    closed = read_sweep_file(named, Defaults(name="given", directory="/home"))
 
     assert (open_.name, open_.document["launch"]["directory"]) == ("given", "/home")
     assert (closed.name, closed.document["launch"]["directory"]) == ("mine", "/srv")
@@ -353,8 +355,13 @@ def test_json_escapes_are_read() -> None:
 
 def test_our_own_form_has_the_fields_of_the_body() -> None:
     assert set(KEYS) == set(CreateSweepBody.model_fields)
+    for executor, launch in {
+        "process": ProcessLaunchBody,
+        "wandb": WandbLaunchBody,
+        "wandb-launch": WandbQueueLaunchBody,
+    }.items():
+        assert set(KEYS_OF_EXECUTORS[executor]) == set(launch.model_fields)
     for part, body in {
-        "launch": ProcessLaunchBody,
         "budget": SweepBudgetBody,
         "retry": RetryBody,
         "sampler": ComponentBody,

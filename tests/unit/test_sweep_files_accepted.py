@@ -14,7 +14,7 @@ from service.api.sweep_bodies import CreateSweepBody
 from service.domain.errors import InvalidSweepFile
 from service.engine.create import settle_study
 from service.search_space import parse_space
-from service.sweep_files import convert_parameter, read_sweep_file
+from service.sweep_files import Defaults, convert_parameter, read_sweep_file
 from service.sweep_files.wandb_distributions import DISTRIBUTIONS
 
 NAMES = st.sampled_from(["lr", "n", "opt", "_x", "a-b", "value", "type", "low", "name"])
@@ -147,6 +147,6 @@ def list_examples() -> list[str]:
 
 @pytest.mark.parametrize("example", list_examples())
 def test_the_examples_of_the_docs_can_be_created(example: str) -> None:
-    document = read_sweep_file(example, name="any").document
+    document = read_sweep_file(example, Defaults(name="any")).document
 
     settle_study(CreateSweepBody.model_validate(document).to_command(None))

@@ -13,13 +13,15 @@ from rich.console import Console
 from service.cli.documents import to_document
 from service.cli.sweep.descriptions import (
     describe_failure,
+    describe_mirror,
     describe_params,
     format_age,
     format_duration,
 )
 from service.cli.sweep.live import LineView, TerminalView
-from service.cli.sweep.run import Wishes, apply_wishes, build_name
+from service.cli.sweep.run import build_name
 from service.cli.sweep.snapshots import Snapshot
+from service.cli.sweep.wishes import Wishes, apply_wishes
 from tests.sdk.scripts import TOLD
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +38,8 @@ def build_snapshot(
     best: float | None = None,
     failure: str | None = None,
     hint: str | None = None,
+    mirror: asktell.Mirror | None = None,
+    newest: asktell.Attempt | None = None,
 ) -> Snapshot:
     ended = complete + pruned + fail
     counts = asktell.TrialCounts(0, running, complete, pruned, fail, ended + running)
@@ -53,13 +57,14 @@ def build_snapshot(
         last_activity_at=NOW,
     )
     summary = asktell.SweepSummary(
-        "digits", "k3v9x2ab", state, "default", "process", None, None, {}, study
+        "digits", "k3v9x2ab", state, "default", "process", None, None, mirror, {}, study
     )
     found = None
     if best is not None:
         params = {"lr": 0.012345678, "model": {"layers": 2}}
         found = read_trial(TOLD | {"number": 3, "values": [best], "params": params})
-    return Snapshot(summary, found, None if failure is None else build_attempt(failure), hint)
+    failed = None if failure is None else build_attempt(failure)
+    return Snapshot(summary, found, failed, newest, hint)
 
 
 def build_attempt(reason: str | None, **changes: Any) -> asktell.Attempt:
@@ -72,6 +77,8 @@ def build_attempt(reason: str | None, **changes: Any) -> asktell.Attempt:
         "worker_id": "w",
         "host": "box",
         "external_ref": None,
+        "url": None,
+        "note": None,
         "claimed_at": NOW,
         "started_at": NOW,
         "ended_at": NOW,
@@ -154,6 +161,55 @@ def test_a_pipe_gets_a_line_for_each_change() -> None:
     ]
 
 
+URL = "https://wandb.example/ada/digits"
+AWAY = asktell.Mirror(None, None, None, "W&B does not\nanswer.")
+MADE = asktell.Mirror("ada/digits/k1", f"{URL}/sweeps/k1", "running", None)
+LOST = asktell.Mirror("ada/digits/k1", f"{URL}/sweeps/k1", "running", "W&B is away.")
+
+
+def test_what_there_is_outside_is_shown(screen: Screen) -> None:
+    run = build_attempt(None, state="running", url=f"{URL}/runs/5", note="Recorded offline.")
+    snapshot = build_snapshot(running=1, mirror=MADE, newest=run)
+    lines: list[str] = []
+    view = LineView(lines.append)
+    for _ in range(2):
+        view.show(snapshot)
+
+    drawn = screen.show(snapshot)
+
+    said = [
+        f"in W&B: {URL}/sweeps/k1",
+        f"trial 5: {URL}/runs/5",
+        "trial 5: Recorded offline.",
+    ]
+    assert lines[1:] == said
+    assert [line for line in drawn if line in said] == said
+    screen.view.close()
+
+
+@pytest.mark.parametrize(
+    ("mirror", "words"),
+    [
+        (None, None),
+        (asktell.Mirror(None, None, None, None), None),
+        (AWAY, "not in W&B yet: W&B does not answer."),
+        (MADE, f"in W&B: {URL}/sweeps/k1"),
+        (LOST, "out of touch with W&B: W&B is away."),
+    ],
+)
+def test_where_a_sweep_is_outside(mirror: asktell.Mirror | None, words: str | None) -> None:
+    assert describe_mirror(mirror) == words
+
+
+def test_wishes_about_runs_are_about_the_launch() -> None:
+    document = {"name": "a", "launch": {"executor": "wandb", "program": "p", "project": "x"}}
+
+    changed = apply_wishes(document, Wishes(executor="wandb", project="y", mode="offline"))
+
+    launch = {"executor": "wandb", "program": "p", "project": "y", "mode": "offline"}
+    assert changed == {"name": "a", "launch": launch}
+
+
 def test_a_program_cannot_colour_the_terminal(screen: Screen) -> None:
     text = "\n".join(screen.show(build_snapshot(failure="[red]x[/red] \x1b[31mred\x1b[0m\x07")))
     assert "[red]x[/red]" in text
@@ -212,7 +268,7 @@ def test_names_tell_where_a_sweep_comes_from(file: str, name: str) -> None:
 
 def test_wishes_change_nothing_else() -> None:
     document = {"name": "a", "budget": {"max_trials": 5, "target": 1}, "launch": {"program": "p"}}
-    changed = apply_wishes(document, Wishes("b", "/srv", 2, 3))
+    changed = apply_wishes(document, Wishes(name="b", directory="/srv", trials=2, parallelism=3))
     assert changed == {
         "name": "b",
         "budget": {"max_trials": 2, "target": 1},

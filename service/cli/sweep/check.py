@@ -4,18 +4,28 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep.wishes import (
+    EntityOption,
+    ExecutorOption,
+    ModeOption,
+    ProjectOption,
+    Wishes,
+    apply_wishes,
+    read_wished,
+)
 from service.domain.errors import FieldError, InvalidSweepFile
 from service.domain.studies import Component
 
 if TYPE_CHECKING:
     from service.cli.sweep.preview import Preview
+    from service.domain.sweeps import LaunchSpec
     from service.search_space import Parameter
     from service.sweep_files import SweepFile
 
@@ -25,6 +35,10 @@ _DIALECTS = {"wandb": "a sweep of Weights & Biases", "native": "a sweep of Askte
 
 def check(
     file: Annotated[Path, typer.Argument(help="YAML or JSON, in W&B's form or in ours.")],
+    executor: ExecutorOption = None,
+    project: ProjectOption = None,
+    entity: EntityOption = None,
+    mode: ModeOption = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -32,10 +46,11 @@ def check(
 
     Exit with 1 if the file cannot be used, and show every problem with its line.
     """
+    wishes = Wishes(executor=executor, project=project, entity=entity, mode=mode)
     with explain_failures():
         text = _read(file)
     try:
-        read, preview = _preview(text, file)
+        read, preview = _preview(text, file, wishes)
     except InvalidSweepFile as error:
         _show_errors(file, error.errors, as_json=as_json)
         raise typer.Exit(1) from None
@@ -52,12 +67,12 @@ def _read(file: Path) -> str:
         raise CannotStart(f"{file} cannot be read: {error}.") from error
 
 
-def _preview(text: str, file: Path) -> "tuple[SweepFile, Preview]":
+def _preview(text: str, file: Path, wishes: Wishes) -> "tuple[SweepFile, Preview]":
     # Loading Optuna takes seconds, which other commands need not wait for.
     from service.cli.sweep.preview import build_preview
-    from service.sweep_files import read_sweep_file
 
-    read = read_sweep_file(text, directory=str(file.resolve().parent))
+    read = read_wished(text, wishes, name=None, directory=str(file.resolve().parent))
+    read = replace(read, document=apply_wishes(read.document, wishes))
     return read, build_preview(read, default_name=file.stem)
 
 
@@ -121,8 +136,7 @@ def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str
             ("pruner", "none" if spec.pruner is None else _describe_component(spec.pruner)),
             ("budget", _describe_limits(asdict(settings.budget))),
             ("parallelism", str(settings.parallelism or "as many as workers have slots")),
-            ("queue", preview.launch.queue),
-            ("directory", preview.launch.arguments["directory"] or "the worker's"),
+            *_describe_launch(preview.launch),
         ]
     )
     yield "parameters"
@@ -130,11 +144,30 @@ def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str
     if preview.space.constants:
         yield "constants"
         yield from _align([(k, json.dumps(v)) for k, v in preview.space.constants.items()])
-    yield "an example trial is launched as"
-    yield f"  {shlex.join(preview.argv)}"
+    if preview.argv is None:
+        yield "an example trial gets"
+        yield f"  {json.dumps(preview.params)}"
+    else:
+        yield "an example trial is launched as"
+        yield f"  {shlex.join(preview.argv)}"
     if read.notes:
         yield "notes"
         yield from (f"  {note}" for note in read.notes)
+
+
+def _describe_launch(launch: "LaunchSpec") -> Iterator[tuple[str, str]]:
+    arguments = launch.arguments
+    yield "queue", launch.queue
+    yield "executor", launch.executor
+    if "directory" in arguments:
+        yield "directory", arguments["directory"] or "the worker's"
+    if launch.executor == "process":
+        return
+    if "mode" in arguments:
+        yield "mode", arguments["mode"]
+    yield "project", arguments["project"] or "the worker's, or uncategorized"
+    yield "entity", arguments["entity"] or "the worker's"
+    yield "value", f"{arguments['value']} of each objective"
 
 
 def _describe_component(component: Component) -> str:

@@ -47,6 +47,23 @@ def describe_failure(attempt: asktell.Attempt) -> str:
     return f"trial {attempt.trial}{again} {attempt.state}: {reason}"
 
 
+def describe_mirror(mirror: asktell.Mirror | None) -> str | None:
+    """Where the sweep is in W&B, or why it is not there."""
+    if mirror is None or (mirror.problem is None and mirror.url is None):
+        return None
+    if mirror.problem is not None:
+        what = "not in W&B yet" if mirror.external_ref is None else "out of touch with W&B"
+        return f"{what}: {to_line(mirror.problem)}"
+    return f"in W&B: {to_line(mirror.url or '')}"
+
+
+def describe_outside(attempt: asktell.Attempt) -> Iterator[str]:
+    """The page of an attempt in an outside system, and what its worker has to say of it."""
+    for words in (attempt.url, attempt.note):
+        if words is not None:
+            yield f"trial {attempt.trial}: {to_line(words)}"
+
+
 def to_line(text: str) -> str:
     """Text from elsewhere as one line that does nothing to a terminal."""
     words = " ".join(text.split())

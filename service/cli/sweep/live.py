@@ -12,6 +12,8 @@ from service.cli.sweep.descriptions import (
     describe_best,
     describe_counts,
     describe_failure,
+    describe_mirror,
+    describe_outside,
     describe_params,
     format_duration,
     to_line,
@@ -71,6 +73,11 @@ class LineView:
         if line != self._last:
             self._write(line)
             self._last = line
+        if mirror := describe_mirror(snapshot.summary.mirror):
+            self._say_once(mirror)
+        if snapshot.newest is not None:
+            for line in describe_outside(snapshot.newest):
+                self._say_once(line)
         if snapshot.failure is not None:
             self._say_once(describe_failure(snapshot.failure))
         if snapshot.hint is not None:
@@ -128,6 +135,10 @@ class TerminalView:
                 yield Text(f"  {describe_params(snapshot.best.params)}", style="dim")
         if (seconds := self._pace.estimate(snapshot)) is not None:
             yield Text(f"about {format_duration(seconds)} to go", style="dim")
+        if mirror := describe_mirror(snapshot.summary.mirror):
+            yield Text(mirror, style="dim")
+        if snapshot.newest is not None:
+            yield from (Text(line, style="dim") for line in describe_outside(snapshot.newest))
         if snapshot.failure is not None:
             yield Text(describe_failure(snapshot.failure), style="red")
         if snapshot.hint is not None:

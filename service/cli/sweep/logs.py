@@ -11,6 +11,7 @@ import typer
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep.descriptions import describe_outside
 
 _FOLLOW_SECONDS = 1.0
 _INTERRUPTED = 130
@@ -38,6 +39,9 @@ def logs(
         if as_json:
             print_json({"attempt": attempt, "text": "".join(read_log(sweep, attempt.id))})
             return
+        for line in describe_outside(attempt):
+            # What the program wrote goes on alone to whoever reads it.
+            typer.echo(line, err=True)
         parts = follow_log(sweep, attempt.id, time.sleep) if follow else read_log(sweep, attempt.id)
         _write_all(parts)
 

@@ -30,7 +30,7 @@ class Preview:
 
     Attributes:
         params: Of an example trial, as its program would get them.
-        argv: How that program would be launched.
+        argv: How that program would be launched; None if others do it.
     """
 
     spec: StudySpec
@@ -38,7 +38,7 @@ class Preview:
     space: SearchSpace
     launch: LaunchSpec
     params: Mapping[str, Any]
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] | None
 
 
 def build_preview(file: SweepFile, default_name: str) -> Preview:
@@ -95,7 +95,9 @@ def _choose_params(space: SearchSpace) -> dict[str, Any]:
     return nest({**space.constants, **chosen})
 
 
-def _build_argv(launch: LaunchSpec, params: Mapping[str, Any]) -> tuple[str, ...]:
+def _build_argv(launch: LaunchSpec, params: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if "command" not in launch.arguments:
+        return None
     context = CommandContext(
         program=launch.arguments["program"],
         interpreter="python",

@@ -4,10 +4,8 @@ import secrets
 import string
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import asktell
 import typer
@@ -20,6 +18,15 @@ from service.cli.sweep.descriptions import describe_best, describe_counts, descr
 from service.cli.sweep.live import LineView, SilentView, TerminalView, View
 from service.cli.sweep.snapshots import Snapshot, Snapshots
 from service.cli.sweep.watch import Choice, Watch
+from service.cli.sweep.wishes import (
+    EntityOption,
+    ExecutorOption,
+    ModeOption,
+    ProjectOption,
+    Wishes,
+    apply_wishes,
+    read_wished,
+)
 
 EXIT_NOT_FINISHED = 1
 EXIT_DETACHED = 130
@@ -29,16 +36,6 @@ _IMPATIENT = {"timeout": 10.0, "max_retries": 0}
 _SUFFIX_LENGTH = 4
 # Says nothing that the name of its folder would not say better.
 _PLAIN_STEM = "sweep"
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the options want otherwise than the file has it; None leaves it to the file."""
-
-    name: str | None = None
-    directory: str | None = None
-    trials: int | None = None
-    parallelism: int | None = None
 
 
 def run(
@@ -54,6 +51,10 @@ def run(
     parallelism: Annotated[
         int | None, typer.Option(min=1, help="How many may run at a time.")
     ] = None,
+    executor: ExecutorOption = None,
+    project: ProjectOption = None,
+    entity: EntityOption = None,
+    mode: ModeOption = None,
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -65,7 +66,16 @@ def run(
     Exit with 0 when it has finished with a completed trial, 1 when it has failed or was cancelled
     or has none, 130 when Ctrl-C detached from it: the sweep itself goes on.
     """
-    wishes = Wishes(name, None if directory is None else _resolve(directory), trials, parallelism)
+    wishes = Wishes(
+        name=name,
+        directory=None if directory is None else _resolve(directory),
+        trials=trials,
+        parallelism=parallelism,
+        executor=executor,
+        project=project,
+        entity=entity,
+        mode=mode,
+    )
     with explain_failures(), open_client(url, data_dir) as client:
         sweep = _create(client, file, wishes)
         if detach:
@@ -85,20 +95,6 @@ def build_name(file: Path, suffix: str) -> str:
     return f"{stem}-{suffix}"
 
 
-def apply_wishes(document: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
-    """The body of a request for a sweep, with what the options want otherwise."""
-    changed = dict(document)
-    if wishes.name is not None:
-        changed["name"] = wishes.name
-    if wishes.directory is not None:
-        changed["launch"] = {**document["launch"], "directory": wishes.directory}
-    if wishes.trials is not None:
-        changed["budget"] = {**(document.get("budget") or {}), "max_trials": wishes.trials}
-    if wishes.parallelism is not None:
-        changed["parallelism"] = wishes.parallelism
-    return changed
-
-
 def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep:
     text = _read(file)
     name = build_name(file, _draw_suffix())
@@ -116,10 +112,7 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
 def _create_otherwise(
     client: asktell.Client, text: str, wishes: Wishes, *, name: str, directory: str
 ) -> asktell.Sweep:
-    # Loading what reads sweep files takes a second, which is spent only here.
-    from service.sweep_files import read_sweep_file
-
-    read = read_sweep_file(text, name=wishes.name or name, directory=wishes.directory or directory)
+    read = read_wished(text, wishes, name=name, directory=directory)
     sweep = client.create_sweep(apply_wishes(read.document, wishes))
     sweep.notes = (*read.notes, *sweep.notes)
     return sweep

@@ -6,6 +6,8 @@ from itertools import islice
 import asktell
 
 _BAD_ENDS = ("failed", "lost")
+_OPEN = ("launching", "running", "stopping")
+_SEEN_NOWHERE = ("process",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +17,14 @@ class Snapshot:
     Attributes:
         best: The best trial; None before there is one, and for several objectives.
         failure: The attempt that failed last.
+        newest: The newest attempt that runs, of sweeps whose attempts are somewhere to be seen.
         hint: What keeps it from going on, and what to do about that.
     """
 
     summary: asktell.SweepSummary
     best: asktell.FrozenTrial | None
     failure: asktell.Attempt | None
+    newest: asktell.Attempt | None
     hint: str | None
 
     @property
@@ -59,6 +63,8 @@ class Snapshots:
         self._best: asktell.FrozenTrial | None = None
         self._failure: asktell.Attempt | None = None
         self._failures_seen = 0
+        self._newest: asktell.Attempt | None = None
+        self._revision_seen: int | None = None
 
     def take(self) -> Snapshot:
         """The sweep as it is now.
@@ -74,6 +80,7 @@ class Snapshots:
             summary,
             self._find_best(sweep, summary),
             self._find_failure(sweep, summary),
+            self._find_newest(sweep, summary),
             self._find_hint(summary),
         )
 
@@ -97,22 +104,37 @@ class Snapshots:
             self._failures_seen = failures
         return self._failure
 
+    def _find_newest(
+        self, sweep: asktell.Sweep, summary: asktell.SweepSummary
+    ) -> asktell.Attempt | None:
+        if summary.executor in _SEEN_NOWHERE or not summary.open_attempts:
+            return None
+        if summary.study.revision != self._revision_seen:
+            self._newest = next(iter(sweep.attempts(_OPEN, page_size=1)), None)
+            self._revision_seen = summary.study.revision
+        return self._newest
+
     def _find_hint(self, summary: asktell.SweepSummary) -> str | None:
         if summary.state == "paused":
             return f"paused: `asktell sweep resume {summary.name}` lets it go on"
         if summary.state != "active" or summary.wanted == 0 or summary.open_attempts:
             return None
-        if any(_serves(worker, summary) for worker in self._client.list_workers()):
+        there = [each for each in self._client.list_workers() if _serves_queue(each, summary)]
+        if any(summary.executor in worker.executors for worker in there):
             return None
-        return (
-            f"no worker for queue {summary.queue}: start `asktell worker --queue {summary.queue}`"
-        )
+        return _advise(summary, has_workers=bool(there))
 
 
-def _serves(worker: asktell.Worker, summary: asktell.SweepSummary) -> bool:
+def _serves_queue(worker: asktell.Worker, summary: asktell.SweepSummary) -> bool:
+    return worker.queue == summary.queue and worker.state == "active" and not worker.is_away
+
+
+def _advise(summary: asktell.SweepSummary, *, has_workers: bool) -> str:
+    nobody = f"no worker for queue {summary.queue}"
+    start = f"start `asktell worker --queue {summary.queue}`"
+    if not has_workers:
+        return f"{nobody}: {start}"
     return (
-        worker.queue == summary.queue
-        and summary.executor in worker.executors
-        and worker.state == "active"
-        and not worker.is_away
+        f"{nobody} has the executor {summary.executor}: {start} where its package is installed, "
+        "or see the --executors of those that run"
     )

@@ -13,6 +13,7 @@ from service.cli.sweep.descriptions import (
     describe_best,
     describe_counts,
     describe_failure,
+    describe_mirror,
     describe_params,
     format_age,
     format_number,
@@ -21,7 +22,8 @@ from service.cli.sweep.descriptions import (
 from service.cli.sweep.snapshots import Snapshot
 
 _OVER_HEADS = ("sweep", "state", "trials", "best", "running", "queue", "waiting for")
-_ATTEMPT_HEADS = ("attempt", "state", "worker", "claimed", "exit", "reason")
+_ATTEMPT_HEADS = ("attempt", "state", "worker", "claimed", "exit", "reason or note")
+_PAGE = "page"
 # A pipe has no width; a table that is cut there would be of no use to anybody.
 _PIPE_WIDTH = 400
 
@@ -31,8 +33,10 @@ def print_sweeps(sweeps: Sequence[asktell.SweepSummary], now: datetime) -> None:
     if not sweeps:
         _open_console().print("There are no sweeps; `asktell sweep run FILE` starts one.")
         return
-    table = _build_table(_OVER_HEADS)
+    has_pages = any(sweep.mirror and sweep.mirror.url for sweep in sweeps)
+    table = _build_table((*_OVER_HEADS, _PAGE) if has_pages else _OVER_HEADS)
     for sweep in sweeps:
+        page = (sweep.mirror and sweep.mirror.url) or "-"
         table.add_row(
             Text(to_line(sweep.name)),
             sweep.state,
@@ -41,6 +45,7 @@ def print_sweeps(sweeps: Sequence[asktell.SweepSummary], now: datetime) -> None:
             str(sweep.open_attempts),
             Text(to_line(sweep.queue)),
             format_age(sweep.waiting_since, now),
+            *([Text(to_line(page))] if has_pages else ()),
         )
     _open_console().print(table)
 
@@ -58,7 +63,7 @@ def print_sweep(
     lines = [f"{to_line(summary.name)}: {summary.state}{why}", describe_counts(snapshot)]
     if snapshot.best is not None:
         lines += [str(describe_best(snapshot)), f"  {describe_params(snapshot.best.params)}"]
-    lines += [snapshot.hint] if snapshot.hint else []
+    lines += filter(None, [describe_mirror(summary.mirror), snapshot.hint])
     lines += [describe_failure(attempt) for attempt in failures]
     for line in lines:
         console.print(line, markup=False, highlight=False)
@@ -66,7 +71,9 @@ def print_sweep(
 
 
 def _build_attempt_table(attempts: Iterable[asktell.Attempt], now: datetime) -> Table:
-    table = _build_table(_ATTEMPT_HEADS)
+    attempts = list(attempts)
+    has_pages = any(attempt.url for attempt in attempts)
+    table = _build_table((*_ATTEMPT_HEADS, _PAGE) if has_pages else _ATTEMPT_HEADS)
     for attempt in attempts:
         table.add_row(
             attempt.id,
@@ -74,7 +81,8 @@ def _build_attempt_table(attempts: Iterable[asktell.Attempt], now: datetime) -> 
             Text(to_line(attempt.worker or "-")),
             f"{format_age(attempt.claimed_at, now)} ago" if attempt.claimed_at else "-",
             _describe_exit(attempt),
-            Text(to_line(attempt.reason or "")),
+            Text(to_line(attempt.reason or attempt.note or "")),
+            *([Text(to_line(attempt.url or "-"))] if has_pages else ()),
         )
     return table
 

@@ -2,7 +2,7 @@ import { showContact } from "./contact.js";
 import { LogView } from "./log_view.js";
 import { Poller, Resource, Unanswered, fetchText } from "./polling.js";
 import { formatDuration } from "./times.js";
-import { describeExit, setState, setText, shorten } from "./words.js";
+import { describeExit, setOutsideLink, setState, setText, shorten } from "./words.js";
 
 const PART_BYTES = 262_144;
 
@@ -78,6 +78,11 @@ function showAttempt(attempt) {
   part("state").hidden = false;
   setText(part("reason"), attempt.reason ?? "");
   part("reason").hidden = attempt.reason === null;
+  setText(part("note"), attempt.note ?? "");
+  part("note").hidden = attempt.note === null;
+  setOutsideLink(part("page"), attempt.url);
+  setText(part("page"), attempt.external_ref ?? attempt.url ?? "");
+  part("outside").hidden = part("page").hidden;
   setText(part("worker"), [attempt.worker, attempt.host].filter(Boolean).join(" on ") || "—");
   setText(part("started"), new Date(attempt.claimed_at).toLocaleString());
   setText(part("took"), formatDuration(attempt.claimed_at, attempt.ended_at));

@@ -3,7 +3,7 @@
 import { countFailed, countOpen } from "./attempts_watch.js";
 import { KeyedRows } from "./keyed_rows.js";
 import { setTime } from "./times.js";
-import { describeExit, setState, setText } from "./words.js";
+import { describeExit, setOutsideLink, setState, setText } from "./words.js";
 
 const SHOWN_RUNNING = 50;
 const SHOWN_FAILURES = 20;
@@ -46,6 +46,8 @@ function buildRows(id, { describe, getSince }) {
     setText(part("number"), `#${attempt.trial}`);
     part("log").href = buildLogAddress(attempt);
     part("log").setAttribute("aria-label", `Log of ${attempt.study} #${attempt.trial}`);
+    setOutsideLink(part("page"), attempt.url);
+    part("page").setAttribute("aria-label", `Run of ${attempt.study} #${attempt.trial}`);
     setText(part("about"), describe(attempt));
     setTime(part("since"), getSince(attempt));
   };
@@ -57,7 +59,8 @@ function buildLogAddress({ study, id }) {
 }
 
 function describeWorker(attempt) {
-  return `attempt ${attempt.attempt} · ${attempt.worker ?? "worker unknown"}`;
+  const parts = [`attempt ${attempt.attempt}`, attempt.worker ?? "worker unknown", attempt.note];
+  return parts.filter(Boolean).join(" · ");
 }
 
 function describeFailure(attempt) {

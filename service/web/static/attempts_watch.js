@@ -22,8 +22,9 @@ export class AttemptsWatch {
   #known = new Map();
 
   /**
-   * Asks again only for attempts that are not what they were: states only move forward, so each
-   * change of one changes the sweep's counts.
+   * Asks again only for attempts that may not be what they were: states only move forward, so each
+   * change of one changes the sweep's counts. Runs elsewhere get pages and notes besides, and any
+   * revision may have brought those.
    *
    * @param {object[]} sweeps as listed; only the first ones where something happens are asked for
    * @returns {Promise<{open: object[], failed: object[]}>} attempts, each with its `study`
@@ -72,8 +73,12 @@ function buildOpenRequest(sweep) {
   return buildRequest(sweep, {
     states: OPEN,
     limit: OPEN_LIMIT,
-    version: JSON.stringify(sweep.sweep.attempts),
+    version: describeVersion(sweep),
   });
+}
+
+function describeVersion({ revision, sweep }) {
+  return sweep.executor === "process" ? JSON.stringify(sweep.attempts) : revision;
 }
 
 function buildFailedRequest(sweep) {

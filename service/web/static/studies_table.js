@@ -2,7 +2,7 @@
 
 import { KeyedRows } from "./keyed_rows.js";
 import { setTime } from "./times.js";
-import { describeStop, setState, setText, shorten } from "./words.js";
+import { describeStop, setOutsideLink, setState, setText, shorten } from "./words.js";
 
 const COUNTS = ["complete", "pruned", "fail", "running", "waiting", "left"];
 const COUNT_WORDS = { fail: "failed" };
@@ -17,6 +17,7 @@ function fillRow(part, study) {
   setText(part("objectives"), describeObjectives(study.objectives));
   setState(part("state"), study.sweep?.state ?? study.state);
   setText(part("stop-reason"), describeStop(study.stop_reason));
+  fillMirror(part, study);
   fillCounts(part, study);
   fillBest(part, study);
   setTime(part("activity"), study.last_activity_at);
@@ -28,6 +29,12 @@ function fillName(element, name) {
   if (element instanceof HTMLAnchorElement) {
     element.href = `/ui/dashboard?study=${encodeURIComponent(name)}`;
   }
+}
+
+function fillMirror(part, { name, sweep }) {
+  setOutsideLink(part("mirror"), sweep?.mirror?.url ?? null);
+  part("mirror").setAttribute("aria-label", `${name} in W&B`);
+  setText(part("mirror-problem"), sweep?.mirror?.problem ?? "");
 }
 
 function describeObjectives(objectives) {

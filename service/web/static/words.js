@@ -71,3 +71,13 @@ export function setText(element, text) {
     element.textContent = text;
   }
 }
+
+/** Makes a link lead to a page elsewhere, or hides it: only pages are led to, whatever came. */
+export function setOutsideLink(link, url) {
+  link.hidden = !/^https?:\/\//i.test(url ?? "");
+  if (link.hidden) {
+    link.removeAttribute("href");
+  } else {
+    link.href = url;
+  }
+}
