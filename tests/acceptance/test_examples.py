@@ -17,7 +17,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TUTORIAL = Path(__file__).parents[2] / "docs" / "sweeps.md"
-SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml")
+SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml", "wandb/sweep.yaml")
 PROGRAMS = ("digits_optimize/train.py",)
 DEADLINE_SECONDS = 120
 
@@ -59,8 +59,12 @@ class Machine:
         inherited = {name: value for name, value in os.environ.items() if name not in names}
         own = {"ASKTELL_DATA_DIR": str(self.data_dir), "ASKTELL_WORKER": "2"}
         others = {"ASKTELL_DASHBOARD": "false", "OMP_NUM_THREADS": "1"}
+        wandb = {
+            "WANDB_CACHE_DIR": str(self.data_dir / "wandb-cache"),
+            "WANDB_ERROR_REPORTING": "false",
+        }
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return inherited | own | others | {"PATH": path}
+        return inherited | own | others | wandb | {"PATH": path}
 
     def open_client(self) -> asktell.Client:
         token = (self.data_dir / "token").read_text().strip()
@@ -109,7 +113,7 @@ def test_there_are_no_other_examples() -> None:
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml")}
     assert found == set(SWEEP_FILES)
     run_by_sweeps = {str(Path(file).with_name("train.py")) for file in SWEEP_FILES}
-    found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("digits*/*.py")}
+    found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/train.py")}
     assert found == run_by_sweeps | set(PROGRAMS)
 
 
@@ -136,7 +140,21 @@ def test_a_program_may_use_the_sdk(machine: Machine) -> None:
     check_trials(machine, "second", 2)
 
 
-def check_trials(machine: Machine, name: str, count: int) -> None:
+def test_a_program_may_be_a_wandb_run(machine: Machine) -> None:
+    file = EXAMPLES / "wandb" / "sweep.yaml"
+    options = ("--executor", "wandb", "--mode", "offline", "--trials", "2", "--name", "third")
+
+    result = machine.sweep("run", file, *options, "--json")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    check_trials(machine, "third", 2, epochs=10)
+    kept = machine.data_dir / "inner-worker" / "wandb"
+    for attempt in machine.show("third")["attempts"]:
+        assert attempt["external_ref"] == f"offline/digits/{attempt['id']}"
+        assert list(kept.glob(f"offline-run-*-{attempt['id']}/run-{attempt['id']}.wandb"))
+
+
+def check_trials(machine: Machine, name: str, count: int, *, epochs: int = 20) -> None:
     """Each was run once, and those that are complete have a value after each epoch."""
     trials = json.loads(machine.sweep("export", name, "--json").stdout)["trials"]
     assert [trial["number"] for trial in trials] == list(range(count))
@@ -144,7 +162,7 @@ def check_trials(machine: Machine, name: str, count: int) -> None:
     assert complete
     for trial in complete:
         steps = [point["step"] for point in trial["intermediate_values"]]
-        assert steps == list(range(20))
+        assert steps == list(range(epochs))
         assert trial["values"] == [trial["intermediate_values"][-1]["value"]]
         assert 0 < trial["values"][0] <= 1
     attempts = machine.show(name)["attempts"]
