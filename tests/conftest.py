@@ -112,6 +112,13 @@ def database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Dat
         yield made
 
 
+@pytest.fixture(scope="module")
+def shared_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Database]:
+    """Such a database for all tests of a module."""
+    with _make_database(postgres, template_database) as made:
+        yield made
+
+
 @pytest.fixture
 def empty_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """A database of the test's own without any tables."""

@@ -6,15 +6,21 @@ from typing import Any
 
 from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from tests.wandb_backend.run_records import RunRecord
 
 ENTITY = "acme"
+_UNENDED_STATES = ("pending", "running", "preempting")
 
 
-@dataclass
-class MemoryRun:
+@dataclass(slots=True, kw_only=True)
+class MemoryRun(RunRecord):
+    """A run that ends and is stopped as at the stand-in, whatever it is called."""
+
+    entity: str = ENTITY
+    project: str = ""
+    name: str = ""
+    created_at: str = ""
     state: str = "running"
-    is_stopped: bool = False
-    exit_code: int | None = None
 
 
 class MemoryWandb:
@@ -26,8 +32,6 @@ class MemoryWandb:
         runs: By "entity/project/run_id".
         calls: Names of what was asked for.
     """
-
-    has_just_answered = False
 
     def __init__(self) -> None:
         self.is_away = False
@@ -53,7 +57,7 @@ class MemoryWandb:
         return {"entity": ENTITY, "app_url": "https://wandb.example"}
 
     def _flag_stop(self, **names: str) -> None:
-        self._get_run(**names).is_stopped = True
+        self._get_run(**names).stop()
 
     def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
         paths = {run_id: f"{entity}/{project}/{run_id}" for run_id in run_ids}
@@ -70,10 +74,9 @@ class MemoryWandb:
 
     def _end_run(self, exit_code: int, **names: str) -> bool:
         run = self._get_run(**names)
-        if run.state != "running":
+        if run.state not in _UNENDED_STATES:
             return False
-        run.exit_code = exit_code
-        run.state = "killed" if run.is_stopped else "failed" if exit_code else "finished"
+        run.end(exit_code)
         return True
 
     def _get_run(self, entity: str, project: str, run_id: str) -> MemoryRun:

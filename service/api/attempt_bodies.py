@@ -175,7 +175,8 @@ class ObserveBody(Body):
     )
     url: Url | None = Field(default=None, description="Its page in the outside system")
     note: Annotated[Text, Field(max_length=_MAX_NOTE_LENGTH)] | None = Field(
-        default=None, description="What people should know of it while it runs"
+        default=None,
+        description="What people should know of it; empty: nothing any more; null: as before",
     )
     points: _Points = Field(
         default_factory=list, description="Of the only objective; repeats are ignored"

@@ -81,7 +81,7 @@ async def claim_attempts(
     """Get attempts to handle: first what this worker has and does not hold, then new ones.
 
     An attempt that comes again has a higher `claim`; whoever had it by an older one must end what
-    it runs.
+    only it can see of it, such as a process of its machine, and leave alone what others see too.
     """
     claimed = await claim_from_engine(dispatch.engine, body.to_command(is_client_there))
     attempts = [

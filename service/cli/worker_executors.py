@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from service.cli.failures import CannotStart
-from service.schedulers.executors.base import Executor
+from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.executors.process.executor import (
     ATTEMPTS,
     ProcessExecutor,
     ProcessSettings,
 )
+from service.schedulers.orphans import end_orphans
 from service.schedulers.workdir import Workdir
 from service.settings import EXECUTORS, WorkerSettings, list_available_executors
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from service.schedulers.executors.wandb.connection.connection import WandbConnection
 
 _MIRRORED = ("wandb", "wandb-launch")
+
+_FOLDERS_OF_ATTEMPTS = {"process": ATTEMPTS, "wandb": f"{ATTEMPTS}/wandb"}
+"""Below the workdir, by the executors whose attempts are processes of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,15 @@ async def open_executors(
 ) -> AsyncIterator[OpenExecutors]:
     """Those that the settings name; what they have open is closed at the end.
 
+    What others have left running in the workdir is ended first.
+
     Raises:
-        CannotStart: There is no such executor, or its package is missing.
+        CannotStart: There is no such executor, its package is missing, or what another one has left
+            running does not end.
     """
     check_executors(settings.executors, list_available_executors())
     making = _Making(settings, workdir)
+    await making.end_what_others_left(settings.executors)
     try:
         yield OpenExecutors(
             [making.make(name) for name in settings.executors],
@@ -98,7 +106,7 @@ class _Making:
             case "wandb-launch":
                 return self._make_wandb_launch()
             case _:
-                return self._make_process()
+                return self._make_process(_FOLDERS_OF_ATTEMPTS["process"])
 
     def make_mirrors(self, names: Sequence[str]) -> dict[str, SweepMirror]:
         mirrored = [name for name in names if name in _MIRRORED]
@@ -108,11 +116,23 @@ class _Making:
 
         return dict.fromkeys(mirrored, WandbMirror(self._connect(), os.environ))
 
+    async def end_what_others_left(self, names: Sequence[str]) -> None:
+        """Needs no package: whatever launched them, they are processes."""
+        for name, attempts in _FOLDERS_OF_ATTEMPTS.items():
+            if name not in names:
+                try:
+                    await end_orphans(self._make_process(attempts), self._workdir)
+                except StillRunning as error:
+                    raise CannotStart(
+                        f"{error} Start the worker again once it is gone, or with the executor "
+                        f"{name!r}, which launched it."
+                    ) from None
+
     async def close(self) -> None:
         if self._connection is not None:
             await self._connection.close()
 
-    def _make_process(self, attempts: str = ATTEMPTS) -> ProcessExecutor:
+    def _make_process(self, attempts: str) -> ProcessExecutor:
         settings = self._settings
         return ProcessExecutor(
             ProcessSettings(
@@ -128,14 +148,13 @@ class _Making:
 
     def _make_wandb(self) -> Executor:
         from service.schedulers.executors.wandb.local.executor import (
-            ATTEMPTS_OF_RUNS,
             WandbExecutor,
             WandbSettings,
         )
         from service.schedulers.executors.wandb.runs.run_api import WandbApi
 
         return WandbExecutor(
-            self._make_process(ATTEMPTS_OF_RUNS),
+            self._make_process(_FOLDERS_OF_ATTEMPTS["wandb"]),
             WandbApi(self._connect()),
             WandbSettings(
                 self._workdir.path, os.environ, was_preempted=self._workdir.was_preempted

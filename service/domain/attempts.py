@@ -90,7 +90,7 @@ class Observation:
         state: RUNNING or STOPPING; LAUNCHING before it was seen at work.
         external_ref: Its id in the outside system, once there is one.
         url: Where people can look at it there.
-        note: What they should know of it while it runs.
+        note: What they should know of it; empty: nothing any more; None: as before.
         points: (step, value) of the only objective.
         ending: Once it has ended.
     """

@@ -29,7 +29,7 @@ VARIABLE_MACRO = re.compile(r"\$\{envvar:([A-Z0-9_]+)\}", re.ASCII)
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 _PREFIX = ("${env}", "${interpreter}")
 _PROGRAM = "${program}"
-_SECRETS = frozenset({"ASKTELL_TOKEN"})
+_SECRETS = frozenset({"ASKTELL_TOKEN", "WANDB_API_KEY"})
 
 
 def find_macro_problem(item: str) -> str | None:

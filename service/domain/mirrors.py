@@ -98,15 +98,15 @@ class Settlement:
 
 
 def get_mirror_state(state: SweepState) -> MirrorState:
-    """Returns what a sweep of ours is outside: one that stops starts no more runs there either."""
+    """Returns what a sweep of ours is outside: running as long as its last runs are."""
     match state:
-        case SweepState.ACTIVE:
+        case SweepState.ACTIVE | SweepState.STOPPING:
             return MirrorState.RUNNING
         case SweepState.PAUSED:
             return MirrorState.PAUSED
         case SweepState.CANCELLED:
             return MirrorState.CANCELLED
-        case SweepState.STOPPING | SweepState.FINISHED | SweepState.FAILED:
+        case SweepState.FINISHED | SweepState.FAILED:
             return MirrorState.FINISHED
         case _:
             assert_never(state)
@@ -115,17 +115,24 @@ def get_mirror_state(state: SweepState) -> MirrorState:
 def settle(ours: SweepState, *, agreed: MirrorState | None, seen: MirrorState | None) -> Settlement:
     """Decides who follows whom: whoever has changed since both agreed is followed.
 
-    If both have, an end outside is followed as long as ours is not over; else ours holds. What is
-    over is not made over in another way.
+    If both have, an end outside is followed as long as ours is not over; else ours holds.
     """
     wanted = get_mirror_state(ours)
-    if seen is None or seen is wanted or (ours.is_over and _ENDS_SWEEP[seen]):
+    if seen is None or seen is wanted or _may_stay(ours, seen):
         return Settlement(seen or agreed)
     theirs_changed = agreed is not None and seen is not agreed
     ours_changed = agreed is not wanted
     if theirs_changed and (not ours_changed or (_ENDS_SWEEP[seen] and not ours.is_over)):
         return Settlement(seen, wish=_WISHES[seen])
     return Settlement(agreed, set_state=wanted)
+
+
+def _may_stay(ours: SweepState, seen: MirrorState) -> bool:
+    """Whether an end outside is right though it is not the one that we would set."""
+    if ours is SweepState.STOPPING:
+        # A person stopped it there, or here: the last runs go on in both.
+        return seen is MirrorState.FINISHED
+    return ours.is_over and _ENDS_SWEEP[seen]
 
 
 _ENDS_SWEEP = {

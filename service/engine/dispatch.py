@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import structlog
 
@@ -17,6 +18,9 @@ _log = structlog.get_logger(__name__)
 
 # Another server, or a person, may make a sweep want attempts without a word being said here.
 _LOOK_EVERY_SECONDS = 1.0
+
+# More than a worker has room for: some may be another server's to hand out.
+_MOST_ABANDONED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +120,15 @@ async def _adopt(engine: Engine, command: WorkerClaim, count: int) -> list[Claim
         queue=command.queue,
         executors=command.adopts,
         unseen_since=compute_away_since(engine.clock()),
-        limit=count,
+        limit=_MOST_ABANDONED,
     ):
         found.setdefault(study, {})[number] = owner
     adopted: list[ClaimedAttempt] = []
     for study, owners in found.items():
+        wanted = dict(islice(owners.items(), count - len(adopted)))
         # What another server has, or was deleted just now, is left to others.
         with suppress(NotFound, Unavailable):
-            adopted += await reclaim(await engine.get_actor(study), command.worker, owners)
+            adopted += await reclaim(await engine.get_actor(study), command.worker, wanted)
     return adopted
 
 

@@ -56,7 +56,7 @@ def advance_launch(
         state=seen.state if is_later else launch.state,
         external_ref=seen.external_ref or launch.external_ref,
         url=seen.url or launch.url,
-        note=seen.note or launch.note,
+        note=launch.note if seen.note is None else seen.note or None,
         stop=launch.stop or (StopCause.PRUNED if should_prune else None),
         started_at=launch.started_at or (None if seen.state is AttemptState.LAUNCHING else now),
     )

@@ -37,7 +37,7 @@ async def keep_mirror(engine: Engine, actor: Actor, report: MirrorReport) -> Mir
             await engine.mirrors.forget(actor.study_id, report, now=engine.clock())
         return None
     mirror = await engine.mirrors.tell(actor.study_id, report, now=engine.clock())
-    if mirror.external_ref is not None or mirror.problem is not None:
+    if (known.external_ref, known.problem) != (mirror.external_ref, mirror.problem):
         # Its attempts have waited for this.
         engine.offers.announce()
     settlement = settle(_read_state(actor), agreed=mirror.agreed, seen=report.seen)

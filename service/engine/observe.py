@@ -51,8 +51,8 @@ async def observe(actor: Actor, number: int, seen: Observation) -> Instruction:
         return await _dismiss(actor, record, seen)
     if launch.claim != seen.claim:
         raise ClaimLost(
-            f"Attempt {seen.attempt} of trial {number} was handed out again; whoever has this "
-            "claim on it must end what it runs."
+            f"Attempt {seen.attempt} of trial {number} was handed out again; end what only you, "
+            "with this claim, can see of it, and leave the rest to who has the newer one."
         )
     if seen.points:
         check_points(actor, trial, seen.points)
@@ -87,7 +87,7 @@ def _is_news(launch: Launch, seen: Observation) -> bool:
         for word, known in (
             (seen.external_ref, launch.external_ref),
             (seen.url, launch.url),
-            (seen.note, launch.note),
+            (seen.note, launch.note or ""),
         )
     )
     return bool(seen.points) or seen.ending is not None or has_moved or has_words
@@ -156,7 +156,11 @@ def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> O
         case EndingKind.NOT_STARTED:
             return _fail("The program could not be started.", ending)
         case EndingKind.PREEMPTED:
-            return _fail("Its worker had to go.", ending, cause=AttemptEnd.PREEMPTED)
+            return _fail(
+                "It was preempted: its worker or its machine had to go.",
+                ending,
+                cause=AttemptEnd.PREEMPTED,
+            )
         case EndingKind.VANISHED:
             vanished = "The program vanished, and nothing tells how it ended."
             return _fail(vanished, ending, cause=AttemptEnd.LOST)

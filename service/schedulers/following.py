@@ -17,6 +17,7 @@ from service.schedulers.executors.base import (
     LaunchRefused,
     MetricRow,
     Sighting,
+    StillRunning,
     StopKind,
     Watch,
 )
@@ -32,6 +33,7 @@ from service.schedulers.workdir import Workdir
 _MOST_ROWS = 1000
 _MOST_LOG_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 2000
+_LONGEST_NOTE = 1000
 
 _PREEMPTED = "preempted"
 _ENDS_OF_WORK = (EndingKind.EXITED, EndingKind.TIMED_OUT, EndingKind.PREEMPTED)
@@ -90,8 +92,14 @@ class Follower:
         self._stop_backoff = Backoff(around.pace)
         self._may_stop_from = 0.0
         self._ended_at: float | None = None
+        self._trouble: str | None = None
         if around.workdir.was_preempted(claimed.attempt_id):
             self._set_stop(_PREEMPTED, self._clock())
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another worker can go on with the attempt."""
+        return self._executor.is_shared
 
     def renew(self, claimed: ClaimedAttempt) -> None:
         """Goes on by a newer claim on the same attempt."""
@@ -115,8 +123,8 @@ class Follower:
                 await self._tell_end(ending)
         except AttemptGone as gone:
             self._stop_looking()
-            if not (gone.is_passed_on and self._executor.is_shared):
-                await end_at_once(self._executor, self._lookout, self._launch, self._pace)
+            if not (gone.is_passed_on and self.is_shared):
+                await self._end_at_once()
             await self._forget()
             raise
         await self._forget()
@@ -156,6 +164,7 @@ class Follower:
                 if self._clock() >= until:
                     return await self._give_up(error)
                 pause = backoff.next_pause()
+                self._trouble = f"Not launched yet: {error}"[:_LONGEST_NOTE]
                 self._note("attempt.not_launched", reason=str(error), again_in_seconds=pause)
             else:
                 self._note("attempt.launched", external_ref=self._external_ref)
@@ -189,20 +198,44 @@ class Follower:
     async def _hear_while_launching(self) -> None:
         """Renews the lease of an attempt that takes long to launch."""
         if self._around.must_go.is_set():
-            if not self._executor.is_shared:
+            if not self.is_shared:
                 self._preempt()
             self._is_unwanted.set()
         elif self._speaker.is_due(is_urgent=False):
-            self._obey(await self._speaker.observe(state=self._state))
+            self._obey(await self._speaker.observe(state=self._state, note=self._trouble))
         if self._stop_at is not None:
             self._is_unwanted.set()
 
     async def _take_back(self) -> Ending:
         """For a launch that failed, but perhaps not completely, and is not wanted any more."""
-        ending = await end_at_once(self._executor, self._lookout, self._launch, self._pace)
+        ending = await self._end_at_once()
         if self._stop_reason == _PREEMPTED:
             return _blame_worker(ending)
         return ending or Ending(EndingKind.NOT_STARTED, message="Stopped before it was launched.")
+
+    async def _end_at_once(self) -> Ending | None:
+        """Kills what runs, however long that takes; but what others can kill keeps nobody here."""
+        if not self.is_shared:
+            return await self._insist_on_end()
+        ending = asyncio.create_task(self._insist_on_end())
+        leaving = asyncio.create_task(self._around.must_go.wait())
+        try:
+            await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            ending.cancel()
+        if ending.done():
+            return ending.result()
+        raise LeftToOthers
+
+    async def _insist_on_end(self) -> Ending | None:
+        while True:
+            try:
+                return await end_at_once(self._executor, self._lookout, self._launch, self._pace)
+            except StillRunning:
+                # An outside system may take its time.
+                if not self.is_shared:
+                    raise
 
     async def _observe_until_ended(self) -> None:
         while True:
@@ -242,7 +275,7 @@ class Follower:
         if self._is_stopped or (seen is not None and seen.ending is not None):
             return
         now = self._clock()
-        has_to_go = self._around.must_go.is_set() and not self._executor.is_shared
+        has_to_go = self._around.must_go.is_set() and not self.is_shared
         if has_to_go and not self._is_to_stop(now):
             self._preempt()
         if self._is_to_stop(now) and now >= self._may_stop_from:
@@ -282,7 +315,7 @@ class Follower:
             state=self._state,
             external_ref=self._external_ref,
             url=self._find_url(),
-            note=None if seen is None else seen.note,
+            note=None if seen is None else seen.note or "",
             points=self._find_points(rows),
             ending=self._describe(ending),
         )
@@ -355,7 +388,7 @@ class Follower:
             raise ServerAway(f"Nobody could be told how {self._launch.attempt_id} ended.")
 
     def _leave_to_others(self) -> None:
-        if self._executor.is_shared and self._around.must_go.is_set():
+        if self.is_shared and self._around.must_go.is_set():
             raise LeftToOthers
 
     async def _forget(self) -> None:

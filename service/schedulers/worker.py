@@ -65,6 +65,7 @@ class Worker:
         self._calls = ServerCalls(client, identity)
         self._is_draining = asyncio.Event()
         self._must_go = asyncio.Event()
+        self._leaves_shared = asyncio.Event()
         self._is_finished = asyncio.Event()
         self._launches = Launches(self._pace)
         self._around = Surroundings(self._calls, workdir, self._pace, self._must_go, self._launches)
@@ -205,9 +206,8 @@ class Worker:
         attempt_id = claimed.attempt_id
         was_seen = claimed.state != AttemptState.LAUNCHING or attempt_id in self._lost_claims
         executor = self._executors[claimed.executor]
-        if executor.is_shared:
-            # Others go on with it: there is nothing to wait for.
-            around = replace(around, must_go=self._is_draining)
+        if executor.is_shared and around is self._around:
+            around = replace(around, must_go=self._leaves_shared)
         follower = Follower(
             claimed,
             executor,
@@ -278,8 +278,10 @@ class Worker:
         unwanted = self._tasks.create_task(self._return_claimed())
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                while self._followers and not self._must_go.is_set():
+                while self._follows_its_own() and not self._must_go.is_set():
                     await self._wait_for_change()
+        # Only now: nobody else has them as long as this worker says that it is there.
+        self._leaves_shared.set()
         self._must_go.set()
         unwanted.cancel()
         await self._return_last()
@@ -287,6 +289,10 @@ class Worker:
             await self._wait_for_change()
         while self._clearing:
             await self._wait_for_change()
+
+    def _follows_its_own(self) -> bool:
+        """Whether it is at what no other worker can go on with."""
+        return any(not follower.is_shared for follower in self._followers.values())
 
     async def _return_claimed(self) -> None:
         """Lets others have what a claim brings that was under way when the worker drained."""

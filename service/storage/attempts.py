@@ -229,7 +229,7 @@ class AttemptTable:
         if not rows:
             raise AttemptNotFound("There is no such attempt; end what runs for it.")
         if rows[0]["claim"] != claim:
-            raise ClaimLost("The attempt was handed out again; end what runs for this claim.")
+            raise ClaimLost("The attempt was handed out again; end what only you can see of it.")
 
     async def read_log(
         self, study_id: int, number: int, attempt: int, *, offset: int, limit: int

@@ -20,7 +20,8 @@ from service.storage.reads import Reads
 from service.storage.specs import objectives_from_document
 
 # What nobody keeps, or this worker does already; nothing is left to do once both have ended, and
-# none is made for what starts no more trials. What has ended is in neither of the two indexes.
+# none is made for what starts no more trials. What has ended is in neither of the two indexes. New
+# ones come first: their attempts wait.
 CLAIM_MIRRORS = """
 WITH open AS (
     SELECT study_id FROM asktell.studies WHERE state <> 'finished'
@@ -36,8 +37,8 @@ WITH open AS (
     WHERE w.queue = %(queue)s AND w.executor = ANY (%(executors)s::text[])
       AND (m.worker_id = %(worker_id)s OR m.kept_until IS NULL OR m.kept_until < %(now)s)
       AND (m.external_ref IS NOT NULL OR s.state IN ('active', 'paused'))
-    ORDER BY m.study_id
-    LIMIT 100
+    ORDER BY m.external_ref IS NOT NULL, m.worker_id = %(worker_id)s DESC NULLS LAST, m.study_id
+    LIMIT 1000
     FOR UPDATE OF m SKIP LOCKED
 )
 UPDATE asktell.mirrors AS m SET worker_id = %(worker_id)s, kept_until = %(kept_until)s

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from service.domain.attempts import AttemptState, Ending, EndingKind
@@ -14,6 +15,7 @@ from service.domain.trials import TrialState
 from service.domain.workers import Worker, WorkerReport, WorkerState
 from service.engine import states
 from service.engine.claim import ClaimedAttempt
+from service.engine.create import create_study
 from service.engine.dispatch import WorkerClaim, claim_attempts
 from service.engine.mirrors import keep_mirror
 from service.storage.database import Database
@@ -23,6 +25,24 @@ from tests.integration.timed_study import TimedStudy, open_timed_study
 AWAY_SECONDS = 31.0
 REMOTE = "remote"
 REF = "acme/digits/k2j4"
+MANY_MIRRORED = """
+WITH many AS (
+    INSERT INTO public.studies (study_name) SELECT 'many ' || s FROM generate_series(1, 1500) AS s
+    RETURNING study_id, study_name
+), managed AS (
+    INSERT INTO asktell.studies
+        (study_id, name, spec, settings, state, created_at, last_activity_at)
+    SELECT study_id, study_name, '{"objectives": [], "space": null, "user_attrs": {}}', '{}',
+           'paused', now(), now()
+    FROM many RETURNING study_id
+), swept AS (
+    INSERT INTO asktell.sweeps (study_id, sweep_id, executor, queue, arguments)
+    SELECT study_id, to_char(study_id, 'FM00000000'), 'process', 'default', '{"sweep": true}'
+    FROM managed RETURNING study_id
+)
+INSERT INTO asktell.mirrors (study_id, external_ref, agreed)
+SELECT study_id, 'x', 'paused' FROM swept
+"""
 MIRRORED = LaunchSpec("process", {"sweep": True})
 
 
@@ -205,6 +225,13 @@ class TestMirrors:
         mirrored.move_clock(MIRROR_LEASE_SECONDS + 1)
         assert await self.claim(mirrored, BOB) == ["s"]
         assert await self.claim(mirrored) == []
+
+    async def test_a_new_one_does_not_wait_behind_many(self, mirrored: TimedStudy) -> None:
+        with psycopg.connect(mirrored.database.conninfo, autocommit=True) as connection:
+            connection.execute(MANY_MIRRORED)
+        await create_study(mirrored.engine, new_sweep("new", launch=MIRRORED))
+        assert (await self.claim(mirrored))[:1] == ["new"]
+        assert "s" in await self.claim(mirrored)
 
     async def test_only_for_workers_of_the_queue_and_the_executor(
         self, mirrored: TimedStudy

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,20 @@ from service.schedulers.executors.base import (
     Watch,
 )
 from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.connection.connection import (
+    WandbAway,
+    WandbBusy,
+    WandbRefused,
+)
 from tests.integration.process_bench import wait_until
-from tests.integration.wandb_bench import ATTEMPT_ID, PATH, WandbBench, build_launch
+from tests.integration.wandb_bench import (
+    ATTEMPT_ID,
+    PATH,
+    WandbBench,
+    build_launch,
+    open_executor,
+)
+from tests.memory_wandb import MemoryWandb
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -91,6 +103,23 @@ async def test_known_account_does_not_make_an_absent_wandb_present(bench: WandbB
     bench.wandb.is_away = True
 
     assert await bench.executor.launch(other) == "offline/mnist/k3v9x2ab-1-1"
+    recording = json.loads((bench.attempt.parent / "k3v9x2ab-1-1" / "wandb.json").read_text())
+    assert recording["entity"] == "acme"
+
+
+async def test_too_many_calls_are_no_reason_to_record_offline(bench: WandbBench):
+    class BusyWandb(MemoryWandb):
+        async def call(self, operation: str, *_: Any, **__: Any) -> Any:
+            raise WandbBusy(f"Too many calls, {operation} is not made.")
+
+    executor = open_executor(bench.folder, BusyWandb().api)
+
+    with pytest.raises(WandbBusy) as raised:
+        await executor.launch(bench.launch)
+
+    assert executor.classify(raised.value) is ErrorKind.TRANSIENT
+    assert not bench.attempt.exists()
+    assert (await bench.start()).state == "running"
 
 
 async def test_refused_key_refuses_the_launch(bench: WandbBench):
@@ -157,6 +186,21 @@ async def test_failed_program_says_its_last_words(bench: WandbBench):
     ending = await bench.see_end()
 
     assert (ending.exit_code, ending.message) == (3, "last words")
+
+
+async def test_run_with_a_damaged_log_says_so(bench: WandbBench):
+    await bench.start()
+    with (bench.log.folder / f"run-{ATTEMPT_ID}.wandb").open("ab") as stream:
+        stream.write(b"?" * 40_000)
+    bench.exit(0)
+
+    ending = await bench.see_end()
+
+    assert (ending.exit_code, ending.message) == (
+        1,
+        "Its W&B run has no end that could be read from its log. It is damaged at byte 7; some of "
+        "it is missing.",
+    )
 
 
 async def test_time_limit(bench: WandbBench):
@@ -237,44 +281,19 @@ async def test_program_that_says_it_is_preempted(bench: WandbBench):
     assert bench.list_repairs() == []
 
 
-@pytest.mark.parametrize(
-    ("is_away", "kind"), [(False, EndingKind.CANCELLED), (True, EndingKind.EXITED)]
-)
-async def test_persons_stop_is_found_out_if_wandb_answers(
-    bench: WandbBench, is_away: bool, kind: EndingKind
-):
-    run = await bench.start()
-    run.is_stopped, run.state = True, "killed"
-    bench.log.end(255)
-    bench.wandb.is_away = is_away
-    bench.exit(130)
-
-    assert (await bench.see_end()).kind is kind
-    # It is asked once.
-    bench.wandb.is_away = not is_away
-    assert (await bench.see_end()).kind is kind
-    assert bench.wandb.calls.count("find_runs") == 1
-
-
-async def test_failed_run_is_nobodys_doing(bench: WandbBench):
-    run = await bench.start()
-    run.state = "failed"
-    bench.log.end(1)
-    bench.exit(1)
-
-    assert (await bench.see_end()).kind is EndingKind.EXITED
-
-
 # What is left of it.
 
 
 async def test_killed_run_is_repaired_and_kept(bench: WandbBench):
     run = await bench.start()
     ending = await bench.kill()
+    note = (await bench.see(lambda seen: seen.ending is not None)).note
 
     await bench.forget()
 
     assert ending.signal == 9
+    assert note is not None
+    assert f"wandb sync --no-skip-online {bench.folder}/wandb/*run-*-{ATTEMPT_ID}" in note
     assert bench.list_kept() == [f"run-20260102_030405-{ATTEMPT_ID}"]
     assert not bench.attempt.exists()
     with bench.tending():

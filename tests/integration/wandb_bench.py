@@ -26,12 +26,14 @@ from tests.run_logs import RunLogWriter
 ATTEMPT_ID = "k3v9x2ab-0-1"
 PATH = f"acme/mnist/{ATTEMPT_ID}"
 
-# Says what it was started with, and ends with what is in the file `go` once there is one.
+# Says what it was started with, and ends with what is in the file `go` once there is one. The last
+# line is wandb's.
 _PROGRAM = """#!/bin/sh
 printf x >> executions
 env > environment
 echo last words
 while [ ! -s go ]; do sleep 0.02; done
+printf '\\033[1;34mwandb\\033[0m: Find logs at: \\033[1;35mruns\\033[0m\\n'
 exit "$(cat go)"
 """
 
@@ -187,4 +189,5 @@ class WandbBench:
 
     def close(self) -> None:
         """Ends whatever the test has left."""
-        kill_marked(str(self.attempt))
+        for attempt in self.attempt.parent.glob("*-*-*"):
+            kill_marked(str(attempt))

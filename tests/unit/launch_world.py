@@ -42,6 +42,7 @@ class LaunchWorld:
         runs: By `entity/project/run_id`.
         calls: How often each operation came.
         is_away: Whether nothing is answered.
+        steps_at_once: How much of a run's history is read by one call.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class LaunchWorld:
         self.runs: dict[str, Run] = {}
         self.calls: Counter[str] = Counter()
         self.is_away = False
+        self.steps_at_once = 10_000
         self.is_readable_to_the_end = True
         self._lost: list[str] = []
         self._held: dict[str, asyncio.Event] = {}
@@ -112,12 +114,23 @@ class LaunchWorld:
         }
 
     def _read_history(
-        self, entity: str, project: str, run_id: str, keys: list[str], min_step: int
-    ) -> list[dict[str, Any]]:
-        rows = self.runs[f"{entity}/{project}/{run_id}"].rows[min_step:]
+        self,
+        entity: str,
+        project: str,
+        run_id: str,
+        keys: list[str],
+        min_step: int,
+        max_step: int | None,
+    ) -> dict[str, Any]:
+        rows = self.runs[f"{entity}/{project}/{run_id}"].rows
+        end = len(rows) - 1 if max_step is None else max_step
+        read_to = min(end, min_step + self.steps_at_once - 1)
         wanted = {"_step", *keys}
-        cut = [{key: row[key] for key in row if key in wanted} for row in rows]
-        return [row for row in cut if len(row) > 1]
+        cut = [
+            {key: row[key] for key in row if key in wanted} for row in rows[min_step : read_to + 1]
+        ]
+        found = [row for row in cut if len(row) > 1]
+        return {"rows": found, "read_to": read_to, "is_all": read_to == end}
 
     def _flag_stop(self, entity: str, project: str, run_id: str) -> None:
         run = self.runs.get(f"{entity}/{project}/{run_id}")
@@ -136,13 +149,17 @@ class LaunchWorld:
                 "item_id": item_id,
                 "state": item.state,
                 "run_id": item.spec["run_id"],
-                "attempt": item.spec["overrides"]["run_config"]["asktell"]["attempt"],
+                "attempt": self._find_attempt(item),
                 "message": item.message,
             }
             for item_id, item in self.items.items()
             if item.queue == name and item.spec["run_id"] in run_ids
         ]
         return {"queue_id": name, "items": items, "is_complete": self.is_readable_to_the_end}
+
+    def _find_attempt(self, item: Item) -> int | None:
+        names = item.spec["overrides"]["run_config"]["asktell"]
+        return names["attempt"] if isinstance(names, dict) else None
 
     def _push_queue_item(
         self,

@@ -105,6 +105,7 @@ def test_program_is_what_follows_the_leading_macros(command: list[str], program:
         (["./run", "--x=${program}"], "as an item of its own"),
         (["./run", "${envvar:lower}"], "names no variable in capitals"),
         (["./run", "--t=${envvar:ASKTELL_TOKEN}"], "can see the arguments"),
+        (["./run", "--k=${envvar:WANDB_API_KEY}"], "finds WANDB_API_KEY in its environment"),
     ],
 )
 def test_command_that_makes_no_sense_is_refused(command: list[str], message: str):

@@ -21,7 +21,8 @@ def test_the_same_is_agreed_upon(ours: SweepState, agreed: MirrorState | None) -
 def test_a_new_mirror_follows(ours: SweepState, seen: MirrorState) -> None:
     wanted = get_mirror_state(ours)
     are_over = ours.is_over and seen in (FINISHED, CANCELLED)
-    is_same = seen is wanted or are_over
+    is_stopped = ours is SweepState.STOPPING and seen is FINISHED
+    is_same = seen is wanted or are_over or is_stopped
     expected = Settlement(seen) if is_same else Settlement(None, set_state=wanted)
     assert settle(ours, agreed=None, seen=seen) == expected
 
@@ -47,7 +48,6 @@ def test_what_changed_outside_is_followed(ours: SweepState, seen: MirrorState, w
     [
         (SweepState.PAUSED, RUNNING),
         (SweepState.ACTIVE, PAUSED),
-        (SweepState.STOPPING, RUNNING),
         (SweepState.FAILED, RUNNING),
         (SweepState.CANCELLED, PAUSED),
     ],
@@ -64,6 +64,9 @@ def test_what_changed_here_is_set_outside(ours: SweepState, agreed: MirrorState)
         (SweepState.PAUSED, RUNNING, CANCELLED, Settlement(CANCELLED, wish=Wish.CANCEL)),
         (SweepState.ACTIVE, PAUSED, FINISHED, Settlement(FINISHED, wish=Wish.STOP)),
         (SweepState.FINISHED, RUNNING, PAUSED, Settlement(RUNNING, set_state=FINISHED)),
+        # The last runs go on in both.
+        (SweepState.STOPPING, RUNNING, FINISHED, Settlement(FINISHED)),
+        (SweepState.STOPPING, PAUSED, FINISHED, Settlement(FINISHED)),
         # What is over is not made over in another way.
         (SweepState.CANCELLED, RUNNING, FINISHED, Settlement(FINISHED)),
         (SweepState.FINISHED, RUNNING, CANCELLED, Settlement(CANCELLED)),

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -19,9 +20,11 @@ from service.schedulers.executors.wandb.connection.child import build_child_envi
 from service.schedulers.executors.wandb.connection.connection import (
     ConnectionPace,
     WandbAway,
+    WandbBusy,
     WandbConnection,
     WandbRefused,
 )
+from service.schedulers.executors.wandb.runs.run_api import Account, WandbApi
 from tests.log_lines import open_log
 
 # Each life of the process takes the next list of what to do: at its start, then for each call.
@@ -163,7 +166,6 @@ async def test_one_process_does_what_it_is_asked(tmp_path: Path) -> None:
         arguments = {"keys": ["ä", "\n"], "nothing": None, "rows": [math.inf, -math.inf]}
         assert await ask(connection, **arguments) == arguments
         assert math.isnan((await ask(connection, value=math.nan))["value"])
-        assert connection.has_just_answered
     assert [each["operation"] for each in stage.asked] == ["look", "look"]
 
 
@@ -274,6 +276,57 @@ async def test_after_a_burst_it_asks_twice_a_second(tmp_path: Path) -> None:
     assert stage.time.sleeps == pytest.approx([0.5, 0.5, 0.5])
 
 
+async def test_too_many_calls_say_nothing_about_wandb(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *["answer"] * 10])
+    async with stage.open(calls_per_second=0.1) as connection:
+        for _ in range(10):
+            await ask(connection)
+        for _ in range(6):
+            with pytest.raises(WandbBusy, match="is asked too often"):
+                await ask(connection, seconds=10)
+        assert not connection.is_away
+        assert await WandbApi(connection).is_reachable()
+    assert len(stage.asked) == 10
+
+
+async def test_with_too_little_time_left_nothing_is_asked(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", "answer late"])
+    async with stage.open() as connection:
+        first = asyncio.create_task(ask(connection))
+        await wait_until(lambda: len(stage.asked) == 1)
+        calls = [asyncio.create_task(ask(connection)) for _ in range(6)]
+        api = WandbApi(connection)
+        reaching = asyncio.create_task(api.is_reachable(deadline_seconds=LONG_ENOUGH))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        stage.time.seconds += LONG_ENOUGH - 0.9
+        await stage.let_answer()
+        await first
+        for call in calls:
+            with pytest.raises(WandbBusy, match=r"Other calls .* took so long"):
+                await call
+        assert await reaching
+        assert not connection.is_away
+    assert len(stage.asked) == 1
+
+
+async def test_all_who_want_to_know_the_account_share_one_question(tmp_path: Path) -> None:
+    account = {"entity": "acme", "app_url": "https://wandb.example"}
+    stage = Stage(tmp_path, ["start", ["answer late", {"value": account}]])
+    async with stage.open() as connection:
+        api = WandbApi(connection)
+        asking = [asyncio.create_task(api.find_account()) for _ in range(48)]
+        await wait_until(lambda: len(stage.asked) == 1)
+        asking[0].cancel()
+        reaching = asyncio.create_task(api.is_reachable())
+        await asyncio.sleep(0)
+        await stage.let_answer()
+        accounts = await asyncio.gather(*asking[1:])
+        assert await reaching
+    assert set(accounts) == {Account(**account)}
+    assert len(stage.asked) == 1
+
+
 async def test_after_a_slow_answer_it_leaves_wandb_alone_for_a_while(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["start", SLOW, "answer", "answer"])
     stage.chance = 0.5
@@ -283,15 +336,19 @@ async def test_after_a_slow_answer_it_leaves_wandb_alone_for_a_while(tmp_path: P
     assert stage.time.sleeps == [1.0]
 
 
-async def test_a_process_that_does_not_answer_is_replaced(tmp_path: Path) -> None:
+async def test_a_process_that_does_not_answer_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     stage = Stage(tmp_path, ["start", "answer", "be silent"], ["start", "answer"])
     async with stage.open(late_seconds=A_MOMENT) as connection:
         first = await ask(connection)
         with pytest.raises(WandbAway, match=r"wandb\.example did not answer within 0\.2 s\."):
             await ask(connection, seconds=A_MOMENT)
-        assert not connection.has_just_answered
         assert await ask(connection) != first
+        assert len(list_own_folders(tmp_path)) == 1
     assert is_gone(first)
+    assert not list_own_folders(tmp_path)
 
 
 async def test_an_answer_that_comes_late_is_for_nobody(tmp_path: Path) -> None:
@@ -459,3 +516,7 @@ async def wait_until(is_so: Callable[[], bool]) -> None:
 
 def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+def list_own_folders(folder: Path) -> list[Path]:
+    return list(folder.glob("asktell-wandb-*"))

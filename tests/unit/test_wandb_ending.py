@@ -50,6 +50,15 @@ def test_run_without_an_end_has_failed():
     assert ending.message.startswith("Its W&B run has no end: ")
 
 
+def test_run_whose_log_is_damaged_says_so():
+    trouble = "It is damaged at byte 7; some of it is missing."
+
+    ending = judge(OK, replace(RUN, exit_code=None, trouble=trouble), was_told=False)
+
+    assert ending.exit_code == 1
+    assert ending.message == (f"Its W&B run has no end that could be read from its log. {trouble}")
+
+
 def test_program_without_a_run_is_a_process():
     assert judge(OK, NO_RUN, was_told=False) == OK
     assert judge(FAILED, NO_RUN, was_told=False) == FAILED

@@ -96,9 +96,25 @@ def test_attempt_that_resumes_a_run_keeps_its_name():
 
 
 def test_run_of_a_mirror():
-    environment = build(build_launch(mirror_ref="acme/digits/x7k2p1qz"))
+    launch = build_launch({"project": "digits"}, mirror_ref="acme/digits/x7k2p1qz")
+
+    environment = build(launch, {"WANDB_ENTITY": "acme"})
 
     assert environment["WANDB_SWEEP_ID"] == "x7k2p1qz"
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [
+        {"WANDB_ENTITY": "acme", "WANDB_PROJECT": "other"},
+        {"WANDB_ENTITY": "other", "WANDB_PROJECT": "digits"},
+        {"WANDB_PROJECT": "digits"},
+    ],
+)
+def test_mirror_that_is_not_where_the_run_goes_is_left_out(worker: dict[str, str]):
+    environment = build(build_launch(mirror_ref="acme/digits/x7k2p1qz"), worker)
+
+    assert "WANDB_SWEEP_ID" not in environment
 
 
 def test_token_is_in_no_config():
@@ -203,6 +219,8 @@ def test_reference_of_what_is_not_on_wandb(reference: str):
         ("https://api.ml.example", "https://app.ml.example"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("https://wandb.ai", "https://wandb.ai"),
+        ("https://me:s3cret@api.ml.example:8443/", "https://app.ml.example:8443"),
+        ("https://me:s3c@ret@wandb.example/w", "https://wandb.example/w"),
     ],
 )
 def test_url(base_url: str | None, app: str):

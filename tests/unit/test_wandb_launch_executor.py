@@ -94,6 +94,12 @@ class TestLaunch:
         (item,) = world.items.values()
         assert "sweep_id" not in item.spec
 
+    async def test_parameter_of_any_name_arrives(self, executor, world):
+        await executor.launch(replace(build_launch(), params={"lr": 0.1, "asktell": 2}))
+
+        (item,) = world.items.values()
+        assert item.spec["overrides"]["run_config"] == {"lr": 0.1, "asktell": 2}
+
     async def test_project_is_spelled_as_agents_spell_it(self, executor, world):
         reference = await executor.launch(build_launch(project="MNIST"))
 

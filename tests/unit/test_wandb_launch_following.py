@@ -133,6 +133,28 @@ class TestFollowing:
         assert world.calls["read_history"] == 2
         assert len(seen.rows) == 2
 
+    async def test_long_history_is_read_piece_by_piece(self, executor, world):
+        launch = build_launch()
+        run = await begin(executor, world, launch)
+        world.steps_at_once = 2
+        for step in range(45):
+            run.log(loss=100.0 - step)
+        world.calls.clear()
+
+        running = await executor.look(launch)
+        run.end("finished")
+        world.lose_answer("read_history")
+        lost = await executor.look(launch)
+        reading = await executor.look(launch)
+        ended = await executor.look(launch)
+
+        assert (running.is_running, len(running.rows)) == (True, 20)
+        assert (lost.ending, len(lost.rows)) == (None, 20)
+        assert (reading.ending, len(reading.rows)) == (None, 40)
+        assert [row.step for row in ended.rows] == list(range(45))
+        assert ended.ending == Ending(EndingKind.EXITED, exit_code=0, values={"loss": 56.0})
+        assert world.calls["read_history"] == 10 + 1 + 10 + 3
+
     async def test_one_request_for_all_runs_of_a_project(self, executor, world):
         launches = [build_launch(number) for number in range(8)]
         for launch in launches:

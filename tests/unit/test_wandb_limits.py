@@ -106,22 +106,17 @@ def test_a_slow_answer_is_followed_by_a_pause_that_does_not_grow(clock: Clock) -
         assert not breaker.is_open
 
 
-def test_an_answer_is_news_for_some_seconds_unless_something_fails(
-    clock: Clock,
-) -> None:
+def test_it_is_answering_for_some_seconds_unless_something_fails(clock: Clock) -> None:
     wandb = build_reachability(clock)
-    assert not wandb.has_just_answered
-    wandb.note_answer(0.1, is_refusal=False)
+    assert not wandb.is_answering
+    wandb.note_answer(0.1)
     clock.seconds += 4
-    assert wandb.has_just_answered
+    assert wandb.is_answering
     clock.seconds += 2
-    assert not wandb.has_just_answered
-    wandb.note_answer(0.1, is_refusal=False)
+    assert not wandb.is_answering
+    wandb.note_answer(0.1)
     wandb.note_failure("It hung up.")
-    assert not wandb.has_just_answered
-    wandb.note_answer(0.1, is_refusal=False)
-    wandb.note_answer(0.1, is_refusal=True)
-    assert not wandb.has_just_answered
+    assert not wandb.is_answering
 
 
 def test_people_read_since_when_it_is_silent_when_it_is_tried_again_and_why(clock: Clock) -> None:
@@ -147,8 +142,8 @@ def test_what_changes_is_logged_once(clock: Clock) -> None:
     with open_log() as log:
         for _ in range(8):
             wandb.note_failure("It hung up.")
-        wandb.note_answer(0.1, is_refusal=False)
-        wandb.note_answer(0.1, is_refusal=False)
+        wandb.note_answer(0.1)
+        wandb.note_answer(0.1)
         lines = [(line["event"], line["host"], line.get("reason")) for line in log.read_lines()]
     assert lines == [
         ("wandb.away", "wandb.example", "It hung up."),

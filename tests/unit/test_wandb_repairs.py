@@ -110,6 +110,35 @@ async def test_what_wandb_does_not_take_is_dropped(bench: Bench):
     assert "There is no run" in dropped["reason"]
 
 
+async def test_refused_key_drops_nothing(bench: Bench):
+    bench.wandb.refusal = "W&B does not know the API key."
+    bench.note()
+
+    assert not await bench.repairs.work_off()
+    bench.wandb.refusal = None
+    assert await bench.repairs.work_off()
+
+    assert bench.run.state == "failed"
+
+
+async def test_what_goes_wrong_with_one_stays_with_it(bench: Bench):
+    (bench.folder / "k3v9x2ab-1-1.json").mkdir(parents=True)
+    bench.note()
+
+    with open_log() as log:
+        assert not await bench.repairs.work_off()
+        failed = log.read_last("repair.failed")
+
+    assert bench.run.state == "failed"
+    assert failed["attempt_id"] == "k3v9x2ab-1-1"
+
+
+async def test_folder_that_cannot_be_read_is_tried_again(bench: Bench):
+    bench.folder.write_text("")
+
+    assert not await bench.repairs.work_off()
+
+
 async def test_after_a_week_it_is_dropped(bench: Bench):
     bench.wandb.is_away = True
     bench.note()
@@ -141,9 +170,11 @@ async def test_what_is_no_repair_is_left_alone(bench: Bench):
     bench.note()
     (bench.folder / "k3v9x2ab-2-1.json").write_text('{"external_ref": 5')
     (bench.folder / ".k3v9x2ab-3-1.json-1f2e").write_text("")
+    odd = (bench.folder / f"{ATTEMPT_ID}.json").read_text().replace(NOW.isoformat(), "yesterday")
+    (bench.folder / "k3v9x2ab-4-1.json").write_text(odd)
     (bench.folder / "notes.txt").write_text("mine")
 
     assert await bench.repairs.work_off()
 
     assert bench.run.state == "failed"
-    assert len(bench.list_files()) == 3
+    assert len(bench.list_files()) == 4

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
-from service.schedulers.executors.wandb.local.uploads import Uploads, has_uploaded
+from service.schedulers.executors.wandb.local.uploads import (
+    Uploads,
+    has_unanswered_request,
+    has_uploaded,
+)
 from tests.integration.process_bench import wait_until
 from tests.memory_wandb import MemoryWandb
 
@@ -84,6 +88,39 @@ async def test_seconds_are_counted_from_the_last_answer_on(bench: Bench):
     await bench.watch(1)
 
     assert len(bench.cut_short) == 1
+
+
+async def test_request_that_gets_no_answer_is_cut_short_though_wandb_answers(bench: Bench):
+    for _ in range(600):
+        bench.uploads.note(ATTEMPT_ID, is_finishing=True, is_unanswered=True)
+        await bench.watch(1)
+    assert bench.cut_short == [(ATTEMPT_ID, 600.0)]
+
+
+async def test_answer_to_a_request_begins_the_count_anew(bench: Bench):
+    for second in range(1500):
+        bench.uploads.note(ATTEMPT_ID, is_finishing=True, is_unanswered=second % 500 > 0)
+        await bench.watch(1)
+
+    assert bench.cut_short == []
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (None, False),
+        ("", False),
+        (SENDING, True),
+        (SENDING + SENT, False),
+        (SENDING + SENT + SENDING + "more", True),
+    ],
+)
+def test_core_says_when_a_request_waits(tmp_path: Path, log: str | None, expected: bool):
+    if log is not None:
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs" / "debug-internal.log").write_text("x" * 100_000 + log)
+
+    assert has_unanswered_request(str(tmp_path)) is expected
 
 
 async def test_who_has_ended_is_left_alone(bench: Bench):

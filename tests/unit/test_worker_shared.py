@@ -11,6 +11,7 @@ from service.schedulers.executors.fake import FakeExecutor
 from tests.unit.worker_use import QUICK, Stage, until
 
 ONE = "k3v9x2ab-0-1"
+OTHER = "k3v9x2ab-1-1"
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -18,6 +19,12 @@ pytestmark = pytest.mark.timeout(20)
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path / "worker")
+
+
+class OwnExecutor(FakeExecutor):
+    """One whose attempts are bound to the worker."""
+
+    name = "own"
 
 
 def build_shared(stage: Stage) -> list[FakeExecutor]:
@@ -39,6 +46,49 @@ async def test_a_leaving_worker_lets_them_go_on(stage: Stage) -> None:
         await stage.is_over(ONE)
     assert attempt.endings[0]["kind"] == "exited"
     assert stage.world.executions[ONE] == 1
+
+
+async def test_they_are_followed_as_long_as_the_worker_stays(stage: Stage) -> None:
+    shared, own = stage.server.offer(ONE), stage.server.offer(OTHER, launch={"executor": "own"})
+    async with stage.working(executors=[*build_shared(stage), OwnExecutor(stage.world)]) as worker:
+        await until(lambda: "running" in shared.states and "running" in own.states)
+        worker.drain()
+        told = len(shared.told)
+        await until(lambda: len(shared.told) > told + 3)
+        assert stage.server.workers
+        stage.world.report(OTHER, {"accuracy": 0.9})
+        stage.world.end(OTHER)
+        await stage.has_left()
+    assert own.endings[0]["kind"] == "exited"
+    assert shared.endings == []
+    assert stage.world.program(ONE).stops == []
+
+
+async def test_an_outside_that_is_away_keeps_no_worker_that_has_to_go(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    async with stage.working(executors=build_shared(stage)) as worker:
+        await until(lambda: "running" in attempt.states)
+        for _ in range(10_000):
+            stage.world.fail_next("stop")
+        attempt.refusal = (409, "attempt-superseded")
+        seen = stage.server.calls["observe"]
+        await until(lambda: stage.server.calls["observe"] > seen)
+        worker.drain()
+        await stage.has_left()
+    assert stage.world.list_known() == [ONE]
+
+
+async def test_what_takes_its_time_to_end_is_waited_for(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    pace = replace(QUICK, leave_seconds=0.5)
+    stage.world.program(ONE).is_immortal = True
+    async with stage.working(executors=build_shared(stage), pace=pace, slots=1):
+        await until(lambda: "running" in attempt.states)
+        attempt.refusal = (409, "attempt-superseded")
+        stops = stage.world.program(ONE).stops
+        await until(lambda: len(stops) > 1)
+        stage.world.program(ONE).is_immortal = False
+        await until(lambda: stage.world.list_known() == [])
 
 
 async def test_a_worker_that_leaves_while_it_launches_takes_nothing_back(stage: Stage) -> None:

@@ -40,6 +40,8 @@ _REASONS = """query GetRunQueueItems { project { runQueue {
 _CREATE_AGENT = "mutation CreateAgent { createAgent { agent { id } } }"
 _ENQUEUE = "mutation EnqueueSweepRun { enqueueSweepRun { id runQueueItemId } }"
 _HEARTBEAT = "mutation Heartbeat { agentHeartbeat { agent { id } commands } }"
+_BEGIN = "mutation UpsertBucket { upsertBucket { inserted } }"
+_DELETE = "mutation DeleteFromRunQueue { deleteFromRunQueue { success } }"
 _ONE_RUN = "query Run($name: String!) { project { run(name: $name) { state } } }"
 
 
@@ -196,6 +198,21 @@ def test_a_canceled_sweep_stops_its_runs(backend: Backend) -> None:
     assert (sweep.state, run.is_stopped, other.is_stopped) == ("CANCELED", True, False)
 
 
+def test_ended_sweeps_take_runs_unless_the_test_says_otherwise(other_backend: Backend) -> None:
+    sweep = other_backend.plant_sweep("ended")
+    sweep.state = "FINISHED"
+    assert "errors" not in join(other_backend, "lenient")
+
+    other_backend.world.ended_sweeps_take_runs = False
+
+    (refusal,) = join(other_backend, "late")["errors"]
+    assert refusal["message"] == "The sweep ended is FINISHED and takes no more runs."
+    assert "errors" not in join(other_backend, "lenient")
+    other_backend.pause_sweep(sweep.path)
+    assert "errors" not in join(other_backend, "of-the-paused")
+    assert {run.name for run in other_backend.runs.values()} == {"lenient", "of-the-paused"}
+
+
 def test_queues_and_jobs_are_found(backend: Backend, wandb_environment: dict[str, str]) -> None:
     backend.plant_queue("cpus")
     backend.plant_job("train")
@@ -245,6 +262,26 @@ def test_items_are_taken_by_priority_and_fail_with_a_reason(other_backend: Backe
     other_backend.world.has_item_errors = False
     assert "Cannot query field" in ask_queue(other_backend, _REASONS).json()["errors"][0]["message"]
     assert other_backend.unknown == []
+
+
+@pytest.mark.parametrize(
+    ("state", "is_taken"),
+    [("PENDING", True), ("LEASED", True), ("CLAIMED", False), ("FAILED", False)],
+)
+def test_only_items_whose_run_has_not_begun_are_deleted(
+    other_backend: Backend, state: str, is_taken: bool
+) -> None:
+    queue = other_backend.plant_queue("gpus")
+    ask_queue(other_backend, _PUSH, runSpec=json.dumps({"run_id": "r"}))
+    (item,) = other_backend.items
+    item.state = state
+
+    elsewhere = ask(other_backend, _DELETE, queueID="another", runQueueItemId=item.id).json()
+    assert elsewhere["data"]["deleteFromRunQueue"] == {"success": False}
+    deleted = ask(other_backend, _DELETE, queueID=queue.id, runQueueItemId=item.id).json()
+
+    assert deleted["data"]["deleteFromRunQueue"] == {"success": is_taken}
+    assert other_backend.items == ([] if is_taken else [item])
 
 
 def test_agents_of_a_sweep_are_told_what_to_do(other_backend: Backend) -> None:
@@ -417,6 +454,12 @@ def beat(backend: Backend, agent_id: str, *running: str) -> list[dict[str, Any]]
     answer = ask(backend, _HEARTBEAT, id=agent_id, runState=states).json()
     commands: list[dict[str, Any]] = json.loads(answer["data"]["agentHeartbeat"]["commands"])
     return commands
+
+
+def join(backend: Backend, run_id: str) -> dict[str, Any]:
+    """Begins a run of the sweep "ended" as the SDK does; returns the answer."""
+    answer: dict[str, Any] = ask(backend, _BEGIN, name=run_id, sweep="ended", host="here").json()
+    return answer
 
 
 def stream_to(backend: Backend, path: str, body: dict[str, Any]) -> httpx.Response:

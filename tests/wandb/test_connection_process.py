@@ -22,11 +22,13 @@ LONG_ENOUGH = 60.0
 
 def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: Path) -> None:
     environment = build_child_environment(build_worker_environment(backend, tmp_path))
+    folder = tmp_path / "its-own"
+    folder.mkdir()
     with subprocess.Popen(
         CHILD_COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment | {"TMPDIR": str(tmp_path)},
+        env=environment | {"WANDB_DIR": str(folder)},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -40,7 +42,7 @@ def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: P
             process.stdin.close()
             assert process.wait(LONG_ENOUGH) == 0
     wait_for_end(services)
-    assert not list(tmp_path.glob("asktell-wandb-*"))
+    assert not folder.exists()
 
 
 def wait_for_end(pids: list[int]) -> None:

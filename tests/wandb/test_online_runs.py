@@ -167,7 +167,7 @@ def test_core_tells_whether_all_was_uploaded(story: Story):
 
 def test_failed_run_says_why(story: Story):
     assert story.find_run("raise").state == "failed"
-    assert story.online["raise"].ending.message is not None
+    assert story.online["raise"].ending.message == "RuntimeError: boom"
     assert "boom" in (story.plain["raise"].ending.message or "")
 
 

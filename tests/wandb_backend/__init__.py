@@ -25,12 +25,15 @@ Not checked against the real server, because we have none. It is assumed that:
   being preempted, and also if it then exits with another code than 0;
 - the states of runs change only as the SDK's `Run.update_state` says, and a refusal is a GraphQL
   error with HTTP status 200;
-- joining an unknown sweep is refused; a sweep is PENDING until its first run joins, keeps taking
-  runs whatever its state, and is not ended by its run_cap; cancelling it stops its runs, and a
-  canceled sweep stays canceled;
+- joining an unknown sweep is refused; a sweep is PENDING until its first run joins, and is not
+  ended by its run_cap; cancelling it stops its runs, and a canceled sweep stays canceled;
+- runs may join sweeps that are PAUSED, and also FINISHED or CANCELED ones: W&B's agents begin none
+  there, but no public source tells whether the server refuses a run that names such a sweep itself
+  (`World.ended_sweeps_take_runs` off: it does, except for runs that it has already);
 - items of launch queues are PENDING, LEASED, CLAIMED or FAILED, the states that W&B's web
   application knows; that they can be asked for an `error` is a guess (agents report one, and no
   public schema has it), so clients must do without it too (`World.has_item_errors`);
+- items can be deleted while they are PENDING or LEASED, and stay once they are CLAIMED or FAILED;
 - items are taken by priority (0 first, none like 2), then by age, whatever the queue's mode;
 - NaN and Infinity arrive as bare words in JSON and are answered as texts, which W&B's own sweeps
   package provides for (`World.writes_bare_nan` answers them bare);

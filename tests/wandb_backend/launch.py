@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.wandb_backend.launch_items import LaunchQueue, QueueItem
+from tests.wandb_backend.launch_items import DELETABLE_STATES, LaunchQueue, QueueItem
 from tests.wandb_backend.paging import cut_page
 from tests.wandb_backend.projects import answer_project, name_project
 from tests.wandb_backend.world import Answer, Refused, Variables, World, make_id
@@ -56,10 +56,16 @@ def push(world: World, variables: Variables) -> Answer:
 
 
 def delete_item(world: World, variables: Variables) -> Answer:
+    """Without success for an item of another queue, and for one that is no longer waiting."""
     item = world.items.get(variables["runQueueItemId"])
-    if item is not None and world.queues[item.queue_path].id == variables["queueID"]:
-        del world.items[item.id]
-    return {"deleteFromRunQueue": {"success": item is not None, "clientMutationId": None}}
+    is_deletable = (
+        item is not None
+        and world.queues[item.queue_path].id == variables["queueID"]
+        and item.state in DELETABLE_STATES
+    )
+    if is_deletable:
+        del world.items[variables["runQueueItemId"]]
+    return {"deleteFromRunQueue": {"success": is_deletable, "clientMutationId": None}}
 
 
 def pop(world: World, variables: Variables) -> Answer:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+DELETABLE_STATES = ("PENDING", "LEASED")
+
 
 @dataclass(slots=True, kw_only=True)
 class LaunchQueue:

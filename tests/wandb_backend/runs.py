@@ -13,6 +13,7 @@ from tests.wandb_backend.projects import (
     number_project,
 )
 from tests.wandb_backend.run_records import EVENTS, HISTORY, OUTPUT, RunRecord
+from tests.wandb_backend.sweep_records import OPEN_STATES, SweepRecord
 from tests.wandb_backend.sweeps import find_sweep
 from tests.wandb_backend.world import Answer, Refused, Variables, World, make_id
 
@@ -55,9 +56,12 @@ def upsert_run(world: World, variables: Variables) -> Answer:
     """Creates a run, goes on with one, or changes what is known of it."""
     run = _find_by_id(world, variables["id"]) if variables.get("id") else None
     run = run or _find_run(world, variables)
+    sweep = _find_sweep_to_join(world, run, variables) if variables.get("sweep") else None
     is_new = run is None
     if run is None:
         run = _create_run(world, variables)
+    if sweep is not None:
+        _join_sweep(run, sweep)
     _update_run(world, run, variables)
     return {"upsertBucket": {"bucket": describe_run(world, run), "inserted": is_new}}
 
@@ -157,6 +161,25 @@ def _get_by_id(world: World, storage_id: str) -> RunRecord:
     return run
 
 
+def _find_sweep_to_join(world: World, run: RunRecord | None, variables: Variables) -> SweepRecord:
+    """The sweep that is asked for; one that has ended may keep the runs that it has."""
+    entity, project = (run.entity, run.project) if run else name_project(world, variables)
+    name = variables["sweep"]
+    sweep = world.sweeps.get(f"{entity}/{project}/{name}")
+    if sweep is None:
+        raise Refused(f"There is no sweep {name} in {entity}/{project}.")
+    is_member = run is not None and run.sweep == name
+    if not (is_member or world.ended_sweeps_take_runs or sweep.state in OPEN_STATES):
+        raise Refused(f"The sweep {name} is {sweep.state} and takes no more runs.")
+    return sweep
+
+
+def _join_sweep(run: RunRecord, sweep: SweepRecord) -> None:
+    run.sweep = sweep.name
+    if sweep.state == "PENDING":
+        sweep.state = "RUNNING"
+
+
 def _create_run(world: World, variables: Variables) -> RunRecord:
     entity, project = name_project(world, variables)
     name = variables.get("name") or world.make_name()
@@ -168,8 +191,6 @@ def _create_run(world: World, variables: Variables) -> RunRecord:
 
 def _update_run(world: World, run: RunRecord, variables: Variables) -> None:
     _update_labels(run, variables)
-    if variables.get("sweep"):
-        _join_sweep(world, run, variables["sweep"])
     if variables.get("config"):
         run.config = run.config | json.loads(variables["config"])
     if variables.get("summaryMetrics"):
@@ -192,15 +213,6 @@ def _update_labels(run: RunRecord, variables: Variables) -> None:
     run.host = variables.get("host") or run.host
     run.program = variables.get("program") or run.program
     run.commit = variables.get("commit") or run.commit
-
-
-def _join_sweep(world: World, run: RunRecord, sweep_name: str) -> None:
-    sweep = world.sweeps.get(f"{run.entity}/{run.project}/{sweep_name}")
-    if sweep is None:
-        raise Refused(f"There is no sweep {sweep_name} in {run.entity}/{run.project}.")
-    run.sweep = sweep.name
-    if sweep.state == "PENDING":
-        sweep.state = "RUNNING"
 
 
 def _describe_for_filters(run: RunRecord) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class World:
         heartbeat_timeout_seconds: Silence after which a run counts as crashed.
         writes_bare_nan: Whether answers hold NaN and Infinity as bare words. W&B answers them as
             texts, as its sweeps package expects, but they arrive bare.
+        ended_sweeps_take_runs: Whether runs may join sweeps that are FINISHED or CANCELED.
         has_item_errors: Whether items of launch queues can be asked why they failed.
         runs: By "entity/project/run_id".
         sweeps: By "entity/project/name".
@@ -56,6 +57,7 @@ class World:
     heartbeat_timeout_seconds: float = 300
     base_url: str = ""
     writes_bare_nan: bool = False
+    ended_sweeps_take_runs: bool = True
     has_item_errors: bool = True
     projects: set[tuple[str, str]] = field(default_factory=set)
     runs: dict[str, RunRecord] = field(default_factory=dict)

@@ -228,7 +228,7 @@ class WorkerClient:
             state: `launching`, `running` or `stopping`.
             external_ref: Its id in an outside system, once there is one.
             url: Its page there.
-            note: What people should know of it while it runs.
+            note: What people should know of it; empty: nothing any more; None: as before.
             points: (step, value) of the only objective; a step that is known already is ignored.
             ending: Once it has ended.
 

@@ -72,13 +72,13 @@ class Collector:
         if not any(name in text for name in self._metrics):
             return
         is_cut = self._is_cut
-        for line in _ENDS.split(text):
+        for line in split_lines(text):
             if b"=" in line and (row := self._read_line(_trim(line, is_cut=is_cut))) is not None:
                 yield row
             is_cut = False
 
     def _read_line(self, line: bytes) -> Row | None:
-        found = dict(self._pattern.findall(_strip_colours(line)))
+        found = dict(self._pattern.findall(strip_colours(line)))
         values = {
             self._metrics[name]: float(text)
             for name, text in found.items()
@@ -92,10 +92,20 @@ class Collector:
         return Row(self._last_step, values)
 
     def _remember_last(self, text: bytes) -> None:
-        for line in reversed(_ENDS.split(text)):
+        for line in reversed(split_lines(text)):
             if line.strip():
                 self.last_line = line
                 return
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """Returns the lines, and what a progress bar has overwritten as lines of their own."""
+    return _ENDS.split(text)
+
+
+def strip_colours(line: bytes) -> bytes:
+    """Returns what a terminal would show of a line."""
+    return _COLOURS.sub(b"", line) if b"\x1b" in line else line
 
 
 def _build_pattern(names: set[bytes]) -> re.Pattern[bytes]:
@@ -103,10 +113,6 @@ def _build_pattern(names: set[bytes]) -> re.Pattern[bytes]:
     return re.compile(
         rb"(?<![" + _NAME_CHARACTERS + rb"])(" + words + rb")\s*=\s*(" + _NUMBER + rb")(?!\w|\.\d)"
     )
-
-
-def _strip_colours(line: bytes) -> bytes:
-    return _COLOURS.sub(b"", line) if b"\x1b" in line else line
 
 
 def _trim(line: bytes, *, is_cut: bool) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import select
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -72,10 +73,15 @@ def build_child_environment(worker: Mapping[str, str]) -> dict[str, str]:
 
 
 class ConnectionChild:
-    """A running process; it ends when this process does."""
+    """A running process; it ends when this process does.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    Args:
+        folder: What it has for itself; it goes with the process.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: str) -> None:
         self._process = process
+        self._folder = folder
         self._asked = 0
 
     @classmethod
@@ -88,6 +94,8 @@ class ConnectionChild:
             ChildGone: It did not come that far.
             ChildRefused: It never will.
         """
+        # wandb makes a folder for every run that it is asked about.
+        folder = tempfile.mkdtemp(prefix="asktell-wandb-")
         with tempfile.TemporaryFile() as errors:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -95,14 +103,15 @@ class ConnectionChild:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
-                    env=dict(environment),
+                    env={**environment, "WANDB_DIR": folder},
                     limit=_MAX_ANSWER_BYTES,
                     # Not the terminal's signals: the worker says when it is to end.
                     start_new_session=True,
                 )
             except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)
                 raise ChildGone(f"{command[0]}: {error.strerror}") from error
-            child = cls(process)
+            child = cls(process, folder)
             try:
                 async with asyncio.timeout(start_seconds):
                     await child._wait_until_ready()
@@ -156,6 +165,7 @@ class ConnectionChild:
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def end(self, farewell_seconds: float) -> None:
         """Lets it end by itself, for so long."""

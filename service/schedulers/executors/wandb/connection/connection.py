@@ -30,6 +30,10 @@ class WandbAway(Exception):
     """W&B does not answer, or not now; the same call may succeed later. The message says why."""
 
 
+class WandbBusy(WandbAway):
+    """The call was not made: this worker has too many of them. W&B answers others."""
+
+
 class WandbRefused(Exception):
     """W&B does not take the call, and would not the next time. The message says why."""
 
@@ -44,12 +48,15 @@ class ConnectionPace:
         late_seconds: How long after its deadline an answer may still come; then the process is
             killed, and started again for the next call.
         farewell_seconds: How long it may take to end by itself.
+        least_seconds: With less time left a call is not made: its failure would say nothing about
+            W&B. Of a call that has little time from the start, half of that.
     """
 
     calls_per_second: float = 2.0
     start_seconds: float = 60.0
     late_seconds: float = 5.0
     farewell_seconds: float = 2.0
+    least_seconds: float = 1.0
 
 
 class WandbConnection:
@@ -100,11 +107,6 @@ class WandbConnection:
         """Whether W&B has not answered for so long that calls fail at once."""
         return self._wandb.is_away
 
-    @property
-    def has_just_answered(self) -> bool:
-        """Whether W&B did something within the last seconds, and nothing failed since."""
-        return self._wandb.has_just_answered
-
     async def call(
         self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
     ) -> Any:
@@ -116,6 +118,7 @@ class WandbConnection:
 
         Raises:
             WandbAway: Not done in time, or not tried because W&B is away; it may have been done.
+            WandbBusy: Not tried because other calls took the time.
             WandbRefused: It was not done.
         """
         self._check_worth_trying()
@@ -125,6 +128,8 @@ class WandbConnection:
         try:
             await self._hold_back(due_at)
             seconds = due_at - self._clock()
+            if seconds < min(self._pace.least_seconds, deadline_seconds / 2):
+                raise self._put_off(deadline_seconds)
             # The call before may have been the end of it.
             child = await self._ensure_child()
         except BaseException:
@@ -171,6 +176,8 @@ class WandbConnection:
 
     async def _start_child(self) -> ConnectionChild:
         try:
+            if self._child is not None:
+                await self._child.kill()
             self._child = await ConnectionChild.start(
                 self._command, self._environment, start_seconds=self._pace.start_seconds
             )
@@ -187,17 +194,23 @@ class WandbConnection:
             async with asyncio.timeout(deadline_seconds):
                 await self._turn.acquire()
         except TimeoutError:
-            host, waited = self._wandb.host, f"{deadline_seconds:g} s"
-            message = f"Other calls to W&B at {host} took so long that this one waited {waited}."
-            raise WandbAway(message) from None
+            raise self._put_off(deadline_seconds) from None
 
     async def _hold_back(self, due_at: float) -> None:
         """Waits for as long as W&B is to be left alone, if that leaves it half of the time."""
         pause = self._wandb.get_pause()
         if pause > 0.0:
             if self.is_away or pause > (due_at - self._clock()) / 2:
-                raise WandbAway(self._wandb.describe())
+                raise self._build_not_made(self._wandb.describe())
             await self._sleep(pause)
+
+    def _put_off(self, deadline_seconds: float) -> WandbAway:
+        host, waited = self._wandb.host, f"{deadline_seconds:g} s"
+        message = f"Other calls to W&B at {host} took so long that this one waited {waited}."
+        return self._build_not_made(message)
+
+    def _build_not_made(self, message: str) -> WandbAway:
+        return WandbBusy(message) if self._wandb.is_answering else WandbAway(message)
 
     async def _wait_for_answer(
         self, child: ConnectionChild, asking: "asyncio.Task[Answer]", seconds: float
@@ -230,10 +243,10 @@ class WandbConnection:
             raise self._fail(f"The process that calls W&B is gone: {error}") from error
         match answer.kind:
             case "done":
-                self._wandb.note_answer(answer.seconds, is_refusal=False)
+                self._wandb.note_answer(answer.seconds)
                 return answer.value
             case "refused":
-                self._wandb.note_answer(answer.seconds, is_refusal=True)
+                self._wandb.note_answer(answer.seconds)
                 raise WandbRefused(self._redact(str(answer.value)))
             case "away":
                 host = self._wandb.host

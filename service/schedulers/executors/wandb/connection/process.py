@@ -4,6 +4,7 @@
 
 Standard input has one call a line, standard output one answer a line, both JSON with Python's NaN
 and Infinity. The first line of the output says whether it is ready. It ends when its input does.
+WANDB_DIR is a folder of its own, which is gone after it.
 
 An operation is a function of a `wandb.Api` and of the call's arguments; what it returns is JSON. A
 ValueError that it raises is a refusal, and its message is for people.
@@ -12,10 +13,10 @@ ValueError that it raises is a refusal, and its message is for people.
 import json
 import os
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TextIO
 
 from service.schedulers.executors.wandb.connection.errors import explain_error
@@ -39,13 +40,12 @@ def main() -> NoReturn:
     operations = _load_operations()
     # What wandb prints from here on is for nobody.
     os.dup2(0, 2)
-    with TemporaryDirectory(prefix="asktell-wandb-", ignore_cleanup_errors=True) as folder:
-        # wandb makes a folder for every run that it is asked about.
-        os.environ["WANDB_DIR"] = folder
-        caller = _Caller(operations, wandb.Api)
-        threading.Thread(target=_end_with_core, args=(wandb.setup(), caller), daemon=True).start()
-        _write(answers, {"ready": True})
-        _serve(caller, requests, answers)
+    caller = _Caller(operations, wandb.Api)
+    threading.Thread(target=_end_with_core, args=(wandb.setup(), caller), daemon=True).start()
+    _write(answers, {"ready": True})
+    _serve(caller, requests, answers)
+    # The worker does so too, if it is still there.
+    shutil.rmtree(os.environ["WANDB_DIR"], ignore_errors=True)
     # At an ordinary exit wandb would wait for its service, which sees by itself that this is gone.
     os._exit(0)
 

@@ -40,7 +40,7 @@ class Reachability:
         self._breaker = Breaker(clock=clock, chance=chance)
         self._silent_since: datetime | None = None
         self._reason = ""
-        self._answered_at: float | None = None
+        self._heard_at: float | None = None
 
     @property
     def is_away(self) -> bool:
@@ -48,10 +48,13 @@ class Reachability:
         return self._breaker.is_open
 
     @property
-    def has_just_answered(self) -> bool:
-        """Whether it did something within the last seconds, and nothing failed since."""
-        answered_at = self._answered_at
-        return answered_at is not None and self._clock() - answered_at < _JUST_SECONDS
+    def is_answering(self) -> bool:
+        """Whether it said anything within the last seconds, refusals too, and no call failed since.
+
+        A call that is not made then says nothing about W&B, only that there are too many.
+        """
+        heard_at = self._heard_at
+        return heard_at is not None and self._clock() - heard_at < _JUST_SECONDS
 
     def get_pause(self) -> float:
         """Seconds until the next call."""
@@ -61,13 +64,13 @@ class Reachability:
         """A call is made."""
         self._bucket.take()
 
-    def note_answer(self, seconds: float, *, is_refusal: bool) -> None:
-        """It answered after so long."""
+    def note_answer(self, seconds: float) -> None:
+        """It answered after so long, a refusal perhaps."""
         was_away = self.is_away
         # The SDK does not show whether W&B asked it to slow down, only that it took its time.
         self._breaker.note_success(was_slow=seconds > _SLOW_SECONDS)
         self._silent_since = None
-        self._answered_at = None if is_refusal else self._clock()
+        self._heard_at = self._clock()
         if was_away:
             _log.info("wandb.back", host=self.host)
 
@@ -77,7 +80,7 @@ class Reachability:
         self._breaker.note_failure()
         self._silent_since = self._silent_since or self._now()
         self._reason = reason
-        self._answered_at = None
+        self._heard_at = None
         if self.is_away and not was_away:
             _log.warning("wandb.away", host=self.host, reason=reason)
 

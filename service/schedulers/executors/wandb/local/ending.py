@@ -16,6 +16,7 @@ class RunEnd:
     Attributes:
         exit_code: Of its exit record; None without one.
         is_cut_short: It had its end, and its process was not let upload any longer.
+        trouble: What is wrong with its log, in a sentence about that.
     """
 
     has_run: bool
@@ -23,6 +24,7 @@ class RunEnd:
     is_preempting: bool
     is_cut_short: bool
     values: Mapping[str, float]
+    trouble: str | None = None
 
 
 def judge(ending: Ending, run: RunEnd, *, was_told: bool) -> Ending:
@@ -38,7 +40,7 @@ def judge(ending: Ending, run: RunEnd, *, was_told: bool) -> Ending:
     if run.is_cut_short and run.exit_code is not None:
         ending = replace(ending, exit_code=0, signal=None, message=None)
     if ending.exit_code == 0:
-        ending = _believe_run(ending, run.exit_code)
+        ending = _believe_run(ending, run)
     if run.is_preempting and ending.exit_code != 0 and not was_told:
         return replace(ending, kind=EndingKind.PREEMPTED)
     return ending
@@ -68,14 +70,19 @@ def had_to_leave(number: int | None) -> bool:
     return number not in (None, signal.SIGINT)
 
 
-def _believe_run(ending: Ending, exit_code: int | None) -> Ending:
-    if exit_code is None:
-        message = (
-            "Its W&B run has no end: wandb was killed, or the program left by os._exit. What it "
-            "logged last may be missing."
-        )
-        return replace(ending, exit_code=1, message=message)
-    if exit_code != 0:
-        message = f"Its W&B run ended with exit code {exit_code}, the program with 0."
-        return replace(ending, exit_code=exit_code, message=message)
+def _believe_run(ending: Ending, run: RunEnd) -> Ending:
+    if run.exit_code is None:
+        return replace(ending, exit_code=1, message=_explain_no_end(run.trouble))
+    if run.exit_code != 0:
+        message = f"Its W&B run ended with exit code {run.exit_code}, the program with 0."
+        return replace(ending, exit_code=run.exit_code, message=message)
     return ending
+
+
+def _explain_no_end(trouble: str | None) -> str:
+    if trouble is not None:
+        return f"Its W&B run has no end that could be read from its log. {trouble}"
+    return (
+        "Its W&B run has no end: wandb was killed, or the program left by os._exit. What it logged "
+        "last may be missing."
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from service.domain.attempts import parse_attempt_id
 from service.schedulers.executors.base import Launch
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
+from service.schedulers.executors.wandb.runs.sweep_names import find_sweep_name
 
 _LABELS = "asktell"
 _DEFAULT_JOB_TYPE = "trial"
@@ -58,10 +59,7 @@ def build_run_environment(
     }
     if launch.is_resumed:
         environment["WANDB_RESUME"] = "allow"
-    # It makes wandb send the run to that sweep; offline this waits for `wandb sync`.
-    if launch.mirror_ref is not None:
-        environment["WANDB_SWEEP_ID"] = launch.mirror_ref.rpartition("/")[2]
-    return environment | dict(launch.environment)
+    return environment | _join_sweep(launch, worker_environment) | dict(launch.environment)
 
 
 def _pass_settings(worker: Mapping[str, str], *, is_online: bool) -> dict[str, str]:
@@ -88,6 +86,13 @@ def _name_run(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:
         "WANDB_TAGS": _join_tags(arguments.get("tags") or ()),
     }
     return {name: value for name, value in names.items() if value}
+
+
+def _join_sweep(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:
+    """Has wandb send the run to the sweep's mirror; offline this waits for `wandb sync`."""
+    entity = find_entity(launch.arguments, worker)
+    sweep = find_sweep_name(launch.mirror_ref, entity, find_project(launch.arguments, worker))
+    return {} if sweep is None else {"WANDB_SWEEP_ID": sweep}
 
 
 def _build_name(launch: Launch) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from service.domain.attempts import Ending
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
@@ -33,7 +34,11 @@ from service.schedulers.executors.process.executor import (
 )
 from service.schedulers.executors.process.launching import Probe, is_settled
 from service.schedulers.executors.process.looking import is_at_work
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.wandb.connection.connection import (
+    WandbAway,
+    WandbBusy,
+    WandbRefused,
+)
 from service.schedulers.executors.wandb.local.attempt_files import (
     CUT_SHORT,
     FLAGGED,
@@ -137,7 +142,7 @@ class WandbExecutor:
         )
         self._looks = RunLooks(processes.find_folder)
         self._entity: str | None = None
-        self._persons_doing: dict[str, bool] = {}
+        self._persons_doings: dict[str, asyncio.Task[bool]] = {}
 
     async def launch(self, launch: Launch) -> str:
         folder = self._processes.find_folder(launch.attempt_id)
@@ -159,8 +164,10 @@ class WandbExecutor:
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
         processes = await self._processes.poll([replace(watch, cursor=0) for watch in watches])
         found = await asyncio.to_thread(self._look, watches, processes)
-        sightings = [self._complete(attempt_id, each) for attempt_id, each in found.items()]
-        return dict(zip(found, await asyncio.gather(*sightings), strict=True))
+        completed = {
+            attempt_id: self._complete(attempt_id, each) for attempt_id, each in found.items()
+        }
+        return {attempt_id: seen for attempt_id, seen in completed.items() if seen is not None}
 
     async def stop(self, launch: Launch, kind: StopKind) -> None:
         if kind is StopKind.GRACEFUL:
@@ -169,13 +176,14 @@ class WandbExecutor:
 
     async def forget(self, launch: Launch) -> None:
         attempt_id = launch.attempt_id
+        if (question := self._persons_doings.pop(attempt_id, None)) is not None:
+            question.cancel()
         folder = self._processes.find_folder(attempt_id)
         await asyncio.to_thread(self._leaving.leave, attempt_id, folder)
         self._repairs.wake()
         await self._processes.forget(launch)
         self._looks.forget(attempt_id)
         self._uploads.note(attempt_id, is_finishing=False)
-        self._persons_doing.pop(attempt_id, None)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         return await self._processes.list_left_over(known)
@@ -206,9 +214,14 @@ class WandbExecutor:
             return offline
         try:
             entity = await self._find_entity(launch)
+        except WandbBusy:
+            # It says nothing about W&B: the launch is tried again.
+            raise
         except WandbAway as error:
             _log.warning("run.offline", attempt_id=launch.attempt_id, reason=str(error))
-            return replace(offline, reason=str(error))
+            # As far as it is known: `wandb sync` is to take the run where its sweep is.
+            known = find_entity(launch.arguments, environment) or self._entity
+            return replace(offline, reason=str(error), entity=known)
         except WandbRefused as error:
             raise LaunchRefused(
                 f"W&B refuses this worker: {error} Set its WANDB_API_KEY, or run `wandb login` "
@@ -239,35 +252,45 @@ class WandbExecutor:
                 found[watch.launch.attempt_id] = sighting
         return found
 
-    async def _complete(self, attempt_id: str, found: RunSighting | Sighting) -> Sighting:
-        """Adds what has to do with W&B itself."""
+    def _complete(self, attempt_id: str, found: RunSighting | Sighting) -> Sighting | None:
+        """Adds what has to do with W&B itself; None until W&B has answered what it is asked."""
         if isinstance(found, Sighting):
             return found
-        self._uploads.note(attempt_id, is_finishing=found.is_finishing)
+        self._uploads.note(
+            attempt_id, is_finishing=found.is_finishing, is_unanswered=found.is_unanswered
+        )
         seen = replace(found.seen, note=self._build_note(found))
-        if seen.ending is not None and await self._is_persons_doing(attempt_id, found):
-            return replace(seen, ending=blame_person(seen.ending))
-        return seen
+        if seen.ending is None or not _is_to_ask(found, seen.ending):
+            return seen
+        is_persons_doing = self._ask_whose_doing(attempt_id, found.recording)
+        if is_persons_doing is None:
+            return None
+        return replace(seen, ending=blame_person(seen.ending)) if is_persons_doing else seen
 
     def _build_note(self, found: RunSighting) -> str | None:
         recording = found.recording
         upload = self._kept_runs.describe_sync(recording.run_id)
         if found.is_cut_short:
             return f"W&B did not answer when it was to be uploaded. What is missing there: {upload}"
+        if found.is_unsent and recording.is_online:
+            return f"It ended before W&B had all of it. What is missing there: {upload}"
         if recording.is_online:
             return None
         reason = "" if recording.reason is None else f" {recording.reason}"
         return f"Recorded offline.{reason} To upload it once it has ended: {upload}"
 
-    async def _is_persons_doing(self, attempt_id: str, found: RunSighting) -> bool:
-        ending = found.seen.ending
-        is_askable = found.recording.is_online and found.has_run and not found.was_told
-        if ending is None or not is_askable or not may_be_a_persons_doing(ending):
-            return False
-        if attempt_id not in self._persons_doing:
-            # One answer for all looks to come: an end does not change any more.
-            self._persons_doing[attempt_id] = await self._was_stopped_on_wandb(found.recording)
-        return self._persons_doing[attempt_id]
+    def _ask_whose_doing(self, attempt_id: str, recording: Recording) -> bool | None:
+        """None as long as W&B is asked; nothing else waits for that.
+
+        One answer for all looks to come: an end does not change any more.
+        """
+        if attempt_id not in self._persons_doings:
+            asking = asyncio.create_task(self._was_stopped_on_wandb(recording))
+            self._persons_doings[attempt_id] = asking
+        asking = self._persons_doings[attempt_id]
+        if not asking.done():
+            return None
+        return not asking.cancelled() and asking.exception() is None and asking.result()
 
     async def _was_stopped_on_wandb(self, recording: Recording) -> bool:
         with suppress(WandbAway, WandbRefused, TimeoutError):
@@ -312,6 +335,11 @@ class WandbExecutor:
         with suppress(OSError):
             folders.mark(folder, CUT_SHORT)
             await self._processes.stop(Launch(attempt_id), StopKind.GRACEFUL)
+
+
+def _is_to_ask(found: RunSighting, ending: Ending) -> bool:
+    is_askable = found.recording.is_online and found.has_run and not found.was_told
+    return is_askable and may_be_a_persons_doing(ending)
 
 
 def _settle_project(launch: Launch, recording: Recording) -> Launch:

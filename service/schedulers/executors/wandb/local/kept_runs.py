@@ -23,6 +23,15 @@ class KeptRuns:
             with suppress(FileNotFoundError):
                 self._move(attempt_id, run_folder)
 
+    def keep_unread(self, attempt_id: str, runs_folder: str) -> None:
+        """Moves all that wandb has left of an attempt, whatever it is.
+
+        Raises:
+            OSError: It could not be; it is where it was.
+        """
+        with suppress(FileNotFoundError):
+            self._rename(runs_folder, f"{attempt_id}-{os.path.basename(runs_folder)}")
+
     def describe_sync(self, run_id: str) -> str:
         """Returns the command that uploads what is kept of a run."""
         folder = shlex.quote(str(self._folder))
@@ -30,9 +39,11 @@ class KeptRuns:
         return f"wandb sync --no-skip-online {folder}/*run-*-{run_id}"
 
     def _move(self, attempt_id: str, run_folder: str) -> None:
+        name = os.path.basename(run_folder)
+        # The names tell seconds apart, and two attempts of one run have the same id.
+        is_taken = (self._folder / name).exists()
+        self._rename(run_folder, f"{attempt_id}-{name}" if is_taken else name)
+
+    def _rename(self, folder: str, name: str) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        target = self._folder / os.path.basename(run_folder)
-        if target.exists():
-            # The names tell seconds apart, and two attempts of one run have the same id.
-            target = target.with_name(f"{attempt_id}-{target.name}")
-        os.rename(run_folder, target)
+        os.rename(folder, self._folder / name)

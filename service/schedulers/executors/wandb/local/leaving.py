@@ -3,24 +3,32 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import structlog
+
 from service.schedulers.executors.base import Launch, StillRunning
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.launching import Probe
 from service.schedulers.executors.process.looking import end_left_overs, is_at_work
 from service.schedulers.executors.wandb.local.attempt_files import (
     CUT_SHORT,
+    FLAGGED,
     Recording,
+    find_runs_folder,
     read_recording,
     was_told_to_end,
 )
-from service.schedulers.executors.wandb.local.ending import choose_final_exit_code, had_to_leave
+from service.schedulers.executors.wandb.local.ending import choose_final_exit_code
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
-from service.schedulers.executors.wandb.local.looking import build_follower
+from service.schedulers.executors.wandb.local.looking import build_follower, has_unsent
 from service.schedulers.executors.wandb.local.repairs import Repairs
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 if TYPE_CHECKING:
     from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
+
+_MOST_LOOKS = 10
+
+_log = structlog.get_logger(__name__)
 
 
 class Leaving:
@@ -42,12 +50,14 @@ class Leaving:
         self._repairs = repairs
         self._was_preempted = was_preempted
         self._probe = probe
+        self._failed_looks: dict[str, int] = {}
 
     def leave(self, attempt_id: str, folder: str) -> None:
         """Notes what to repair and takes from the folder what is to be kept; idempotent.
 
         Raises:
             StillRunning: The attempt has not ended.
+            OSError: It cannot be done now. What cannot be read ten times is kept unread.
         """
         recording = read_recording(folder)
         if recording is None:
@@ -55,40 +65,62 @@ class Leaving:
         if is_at_work(folder):
             raise StillRunning(f"{attempt_id} has not ended. Stop it before it is forgotten.")
         end_left_overs(folder)
-        run = _look_to_the_end(build_follower(Launch(attempt_id), folder, recording))
+        run = self._see_end(attempt_id, folder, recording)
         if recording.is_online:
             self._note_repair(attempt_id, folder, recording, run)
         self._probe("repair-noted")
-        if not recording.is_online or _has_unsent(folder, run):
+        if run is None:
+            self._kept_runs.keep_unread(attempt_id, find_runs_folder(folder))
+        elif not recording.is_online or has_unsent(folder, run):
             self._kept_runs.keep(attempt_id, run.folders)
         self._probe("runs-kept")
+        self._failed_looks.pop(attempt_id, None)
+
+    def _see_end(self, attempt_id: str, folder: str, recording: Recording) -> "RunSeen | None":
+        """None if what the run has left cannot be read, however often."""
+        try:
+            return _look_to_the_end(build_follower(Launch(attempt_id), folder, recording))
+        except Exception as error:
+            looks = self._failed_looks.get(attempt_id, 0) + 1
+            self._failed_looks[attempt_id] = looks
+            # Most troubles pass: the machine may be short of descriptors.
+            if isinstance(error, OSError) and looks < _MOST_LOOKS:
+                raise
+            _log.warning("run.unreadable", attempt_id=attempt_id, reason=str(error))
+            return None
 
     def _note_repair(
-        self, attempt_id: str, folder: str, recording: Recording, run: "RunSeen"
+        self, attempt_id: str, folder: str, recording: Recording, run: "RunSeen | None"
     ) -> None:
-        goes_on = run.is_preempting or self._was_preempted(attempt_id)
-        if not run.has_run or run.exit_code is not None or goes_on:
+        # An upload is cut short as a program is stopped, but that is not why the run has ended.
+        was_told = was_told_to_end(folder) and not folders.has(folder, CUT_SHORT)
+        if self._was_preempted(attempt_id) or _has_own_end(folder, run, was_told=was_told):
             return
-        was_told = was_told_to_end(folder)
+        exit_code = None if run is None else run.exit_code
+        if exit_code is None:
+            exit_code = choose_final_exit_code(was_told=was_told)
         self._repairs.note(
             attempt_id,
             RunPath(recording.entity or "", recording.project, recording.run_id),
-            exit_code=choose_final_exit_code(was_told=was_told),
+            exit_code=exit_code,
             is_stopped=was_told,
         )
+
+
+def _has_own_end(folder: str, run: "RunSeen | None", *, was_told: bool) -> bool:
+    """Whether W&B shows, or will show, how it ended without being told by the worker.
+
+    Of a run that cannot be read nobody knows.
+    """
+    if run is None:
+        return False
+    if not run.has_run or run.is_preempting:
+        return True
+    is_flagged = not was_told or folders.has(folder, FLAGGED)
+    return is_flagged and not has_unsent(folder, run)
 
 
 def _look_to_the_end(follower: "RunFollower") -> "RunSeen":
     while (run := follower.look()).is_behind:
         pass
     return run
-
-
-def _has_unsent(folder: str, run: "RunSeen") -> bool:
-    """Whether its process had no time to upload all that it had recorded."""
-    exit_record = folders.read_record(folder, folders.EXIT) or {}
-    return (
-        run.exit_code is None
-        or folders.has(folder, CUT_SHORT)
-        or had_to_leave(exit_record.get("signal"))
-    )

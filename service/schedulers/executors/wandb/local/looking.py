@@ -16,8 +16,9 @@ from service.schedulers.executors.wandb.local.attempt_files import (
     read_recording,
     was_told_to_end,
 )
-from service.schedulers.executors.wandb.local.ending import RunEnd, judge
-from service.schedulers.executors.wandb.local.uploads import has_uploaded
+from service.schedulers.executors.wandb.local.ending import RunEnd, had_to_leave, judge
+from service.schedulers.executors.wandb.local.last_words import find_last_words
+from service.schedulers.executors.wandb.local.uploads import has_unanswered_request, has_uploaded
 
 if TYPE_CHECKING:
     from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
@@ -38,7 +39,9 @@ class RunSighting:
         was_told: The worker had it stopped.
         has_run: wandb has begun one.
         is_finishing: Its run has its end, and is being uploaded.
+        is_unanswered: W&B does not take what is sent of it, or has not yet.
         is_cut_short: It was finishing for too long.
+        is_unsent: It has ended before W&B had all of it.
     """
 
     seen: Sighting
@@ -46,7 +49,9 @@ class RunSighting:
     was_told: bool
     has_run: bool
     is_finishing: bool
+    is_unanswered: bool
     is_cut_short: bool
+    is_unsent: bool
 
 
 class RunLooks:
@@ -117,6 +122,16 @@ def build_follower(launch: Launch, folder: str, recording: Recording) -> "RunFol
     )
 
 
+def has_unsent(folder: str, run: "RunSeen") -> bool:
+    """Tells whether a process that has ended had no time to upload all that it had recorded."""
+    exit_record = folders.read_record(folder, folders.EXIT) or {}
+    return (
+        run.exit_code is None
+        or folders.has(folder, CUT_SHORT)
+        or had_to_leave(exit_record.get("signal"))
+    )
+
+
 def _combine(
     watch: Watch, process: Sighting, folder: str, recording: Recording, run: "RunSeen"
 ) -> RunSighting:
@@ -128,19 +143,30 @@ def _combine(
         is_preempting=run.is_preempting,
         is_cut_short=is_cut_short,
         values=run.values,
+        trouble=run.trouble,
     )
     ending = None
     if process.ending is not None and not run.is_behind:
-        ending = judge(process.ending, end, was_told=was_told)
+        ending = judge(_give_last_words(process.ending, folder), end, was_told=was_told)
+    is_finishing = ending is None and _is_finishing(recording, run)
     last = None if ending is not None else watch.cursor + _MAX_ROWS
     return RunSighting(
         replace(process, rows=run.rows[watch.cursor : last], ending=ending),
         recording,
         was_told=was_told,
         has_run=run.has_run,
-        is_finishing=ending is None and _is_finishing(recording, run),
+        is_finishing=is_finishing,
+        is_unanswered=is_finishing and has_unanswered_request(run.folders[-1]),
         is_cut_short=is_cut_short,
+        is_unsent=ending is not None and run.has_run and has_unsent(folder, run),
     )
+
+
+def _give_last_words(ending: Ending, folder: str) -> Ending:
+    """What a program says last is why it failed, but for what wandb says after it."""
+    if ending.kind is not EndingKind.EXITED or ending.message is None:
+        return ending
+    return replace(ending, message=find_last_words(folder) or ending.message)
 
 
 def _is_finishing(recording: Recording, run: "RunSeen") -> bool:

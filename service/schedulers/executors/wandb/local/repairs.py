@@ -6,7 +6,7 @@ missing for minutes. What is to be said instead is kept in a file until W&B take
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,21 +88,38 @@ class Repairs:
 
     async def work_off(self) -> bool:
         """Does each once; False if W&B did not take them all just now."""
-        pending = await asyncio.to_thread(lambda: list(self._read_all()))
-        return all([await self._try(repair) for repair in pending])
+        try:
+            names = await asyncio.to_thread(self._list_names)
+        except OSError as error:
+            _log.warning("repair.failed", reason=str(error))
+            return False
+        return all([await self._try(name) for name in names])
 
-    async def _try(self, repair: Repair) -> bool:
+    async def _try(self, attempt_id: str) -> bool:
+        """One that cannot be read or removed must not keep the others from being done."""
+        try:
+            repair = await asyncio.to_thread(self._read, attempt_id)
+            if repair is None:
+                return True
+            if not await self._see_to(repair):
+                return False
+            self._find_file(attempt_id).unlink(missing_ok=True)
+        except Exception as error:
+            _log.warning("repair.failed", attempt_id=attempt_id, reason=str(error))
+            return False
+        return True
+
+    async def _see_to(self, repair: Repair) -> bool:
+        """True if nothing is left to do for it."""
         try:
             await self._do(repair)
-        except WandbAway as error:
-            if self._clock() - repair.noted_at < _KEPT_FOR:
+        except (WandbAway, WandbRefused) as error:
+            is_old = self._clock() - repair.noted_at >= _KEPT_FOR
+            if not is_old and not await self._is_refused_for_good(error):
                 return False
-            self._give_up(repair, error)
-        except WandbRefused as error:
             self._give_up(repair, error)
         else:
             _log.info("run.repaired", run=repair.path.external_ref)
-        (self._folder / (repair.attempt_id + _SUFFIX)).unlink(missing_ok=True)
         return True
 
     async def _do(self, repair: Repair) -> None:
@@ -110,27 +127,38 @@ class Repairs:
             await self._api.flag_stop(repair.path)
         await self._api.end_run(repair.path, exit_code=repair.exit_code)
 
+    async def _is_refused_for_good(self, error: Exception) -> bool:
+        """Not if it is the key that is refused: there may be another one soon."""
+        if not isinstance(error, WandbRefused):
+            return False
+        with suppress(WandbAway, WandbRefused):
+            await self._api.find_account()
+            return True
+        return False
+
     def _give_up(self, repair: Repair, error: Exception) -> None:
         _log.warning("run.not_repaired", run=repair.path.external_ref, reason=str(error))
 
-    def _read_all(self) -> Iterator[Repair]:
-        with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self._folder)):
-                repair = self._read(name)
-                if repair is not None:
-                    yield repair
+    def _list_names(self) -> list[str]:
+        """Returns the attempts that have a file, whatever is in it."""
+        if not self._folder.exists():
+            return []
+        files = (name for name in sorted(os.listdir(self._folder)) if name.endswith(_SUFFIX))
+        names = (name.removesuffix(_SUFFIX) for name in files)
+        return [name for name in names if parse_attempt_id(name) is not None]
 
-    def _read(self, name: str) -> Repair | None:
-        attempt_id = name.removesuffix(_SUFFIX)
-        if parse_attempt_id(attempt_id) is None:
-            return None
-        match folders.read_record(str(self._folder), name):
+    def _read(self, attempt_id: str) -> Repair | None:
+        match folders.read_record(str(self._folder), attempt_id + _SUFFIX):
             case {
                 "external_ref": str(external_ref),
                 "exit_code": int(exit_code),
                 "is_stopped": bool(is_stopped),
                 "noted_at": str(noted_at),
             } if path := RunPath.from_external_ref(external_ref):
-                when = datetime.fromisoformat(noted_at)
-                return Repair(attempt_id, path, exit_code, is_stopped, when)
+                with suppress(ValueError):
+                    when = datetime.fromisoformat(noted_at)
+                    return Repair(attempt_id, path, exit_code, is_stopped, when)
         return None
+
+    def _find_file(self, attempt_id: str) -> Path:
+        return self._folder / (attempt_id + _SUFFIX)

@@ -12,6 +12,9 @@ from service.schedulers.executors.wandb.runs.run_api import WandbApi
 _LOOK_SECONDS = 2.0
 _CORE_LOG = os.path.join("logs", "debug-internal.log")
 _LAST_SENT = b'"complete":true'
+# Far more than wandb-core pauses between two tries.
+_MOST_UNANSWERED_SECONDS = 600.0
+_SENT = b"filestream: sending request"
 _ANSWERED = b"filestream: request sent"
 _TAIL_BYTES = 64 * 1024
 
@@ -38,10 +41,15 @@ class Uploads:
         self._upload_seconds = upload_seconds
         self._clock = clock
         self._waiting_since: dict[str, float] = {}
+        self._unanswered_since: dict[str, float] = {}
         self._are_some = asyncio.Event()
 
-    def note(self, attempt_id: str, *, is_finishing: bool) -> None:
-        """Takes in whether an attempt is at its upload."""
+    def note(self, attempt_id: str, *, is_finishing: bool, is_unanswered: bool = False) -> None:
+        """Takes in whether an attempt is at its upload, and has sent what W&B does not take."""
+        if is_finishing and is_unanswered:
+            self._unanswered_since.setdefault(attempt_id, self._clock())
+        else:
+            self._unanswered_since.pop(attempt_id, None)
         if is_finishing:
             self._waiting_since.setdefault(attempt_id, self._clock())
             self._are_some.set()
@@ -62,10 +70,17 @@ class Uploads:
         if await self._does_answer():
             now = self._clock()
             self._waiting_since = dict.fromkeys(self._waiting_since, now)
-            return
-        until = self._clock() - self._upload_seconds
-        for attempt_id in [name for name, since in self._waiting_since.items() if since <= until]:
+        for attempt_id in self._list_overdue(self._clock()):
             await self._cut_short(attempt_id)
+
+    def _list_overdue(self, now: float) -> list[str]:
+        """W&B may answer questions and take no rows: those go another way."""
+        waits = (
+            (self._waiting_since, now - self._upload_seconds),
+            (self._unanswered_since, now - _MOST_UNANSWERED_SECONDS),
+        )
+        overdue = (name for begun, until in waits for name, at in begun.items() if at <= until)
+        return list(dict.fromkeys(overdue))
 
     async def _does_answer(self) -> bool:
         with suppress(WandbRefused):
@@ -79,7 +94,17 @@ def has_uploaded(run_folder: str) -> bool:
     wandb-core logs what it sends last, and that it was taken. Where that log is another one, by an
     other version, nothing is known to be uploaded.
     """
+    return _ANSWERED in _read_tail(run_folder).partition(_LAST_SENT)[2]
+
+
+def has_unanswered_request(run_folder: str) -> bool:
+    """Tells whether wandb-core tries to send something that W&B has not taken yet."""
+    tail = _read_tail(run_folder)
+    return tail.rfind(_SENT) > tail.rfind(_ANSWERED)
+
+
+def _read_tail(run_folder: str) -> bytes:
     with suppress(OSError), open(os.path.join(run_folder, _CORE_LOG), "rb") as stream:
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL_BYTES))
-        return _ANSWERED in stream.read().partition(_LAST_SENT)[2]
-    return False
+        return stream.read()
+    return b""

@@ -47,6 +47,9 @@ from service.schedulers.executors.wandb.runs.runs import (
     find_project,
 )
 
+# Of one run's history at a look.
+_PIECES = 10
+
 _log = structlog.get_logger(__name__)
 
 
@@ -276,17 +279,21 @@ class WandbLaunchExecutor:
         return seen
 
     async def _take_in(self, run: LaunchedRun, look: Look) -> None:
-        steps = run.find_new_steps(look.view)
-        history = []
-        if steps is not None and run.metrics.keys:
-            rows = await self._api.read_history(run.path, run.metrics.keys, steps[0])
-            history = [row for row in rows if row["_step"] <= steps[1]]
+        await self._read_on(run, look.view)
         now = self._settings.clock()
-        run.take_in(look, history, now)
+        run.take_in(look, now)
         if run.is_late(now) and not run.is_stop_wanted:
             run.is_stop_wanted = run.is_timed_out = True
         if run.is_stop_wanted and run.ending is None:
             await self._obey(run, look)
+
+    async def _read_on(self, run: LaunchedRun, view: RunView | None) -> None:
+        """Reads what is new of its history; of very much a part, for other runs wait meanwhile."""
+        for _ in range(_PIECES):
+            steps = run.find_new_steps(view)
+            if view is None or steps is None:
+                return
+            run.add(await self._api.read_history(run.path, run.metrics.keys, *steps), view)
 
     @contextmanager
     def _noting_trouble(self, runs: Sequence[LaunchedRun]) -> Iterator[None]:

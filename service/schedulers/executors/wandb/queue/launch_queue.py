@@ -6,6 +6,7 @@ from typing import Any
 from service.schedulers.executors.base import Launch, LaunchRefused
 from service.schedulers.executors.wandb.queue.launch_api import Push, Queue, QueueItem
 from service.schedulers.executors.wandb.runs.runs import RunPath
+from service.schedulers.executors.wandb.runs.sweep_names import find_sweep_name
 
 _DEFAULT_QUEUE_PROJECT = "model-registry"
 _WAITING = frozenset({"pending", "leased"})
@@ -100,13 +101,13 @@ def _build_run_spec(launch: Launch, path: RunPath) -> dict[str, Any]:
     if launch.is_resumed:
         # An agent that reads this has the program go on with the run, not begin it anew.
         spec["_resume_count"] = 1
-    sweep = _find_sweep(launch, path)
+    sweep = find_sweep_name(launch.mirror_ref, path.entity, path.project)
     return spec if sweep is None else {**spec, "sweep_id": sweep}
 
 
 def _build_overrides(launch: Launch) -> dict[str, Any]:
     names = {"study": launch.study, "trial": launch.trial, "attempt": launch.attempt}
-    overrides: dict[str, Any] = {"run_config": {**launch.params, "asktell": names}}
+    overrides: dict[str, Any] = {"run_config": {"asktell": names, **launch.params}}
     if launch.arguments.get("entry_point"):
         overrides["entry_point"] = list(launch.arguments["entry_point"])
     return overrides
@@ -115,10 +116,3 @@ def _build_overrides(launch: Launch) -> dict[str, Any]:
 def _build_name(launch: Launch) -> str:
     name = f"trial-{launch.trial}"
     return name if launch.attempt == 1 else f"{name}-attempt-{launch.attempt}"
-
-
-def _find_sweep(launch: Launch, path: RunPath) -> str | None:
-    """Its name only: agents look for it where the run is, and run nothing if it is not there."""
-    entity, _, rest = (launch.mirror_ref or "").partition("/")
-    project, _, name = rest.partition("/")
-    return name if name and (entity, project.lower()) == (path.entity, path.project) else None

@@ -1,7 +1,7 @@
 """An attempt in W&B Launch, as far as this worker has seen it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -10,7 +10,7 @@ from service.schedulers.executors.base import Launch, Sighting
 from service.schedulers.executors.wandb.queue.launch_api import Queue, QueueItem
 from service.schedulers.executors.wandb.queue.launch_queue import has_failed, is_waiting
 from service.schedulers.executors.wandb.queue.launched_metrics import LaunchedMetrics
-from service.schedulers.executors.wandb.runs.run_api import RunView
+from service.schedulers.executors.wandb.runs.run_api import HistoryPiece, RunView
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 _AT_WORK = frozenset({"running", "preempting"})
@@ -48,6 +48,7 @@ class LaunchedRun:
         seen: The last look; None before the first one.
         has_begun: The run was seen at work, or has ended, in this attempt.
         read_to: Last step up to which its history was read.
+        is_read: And that is all of it, for the run has ended.
         began_at: When the run began, by the executor's clock.
         is_stop_wanted: It is to end; whoever may still start it has to be kept from that.
         is_timed_out: And that is because of its time limit.
@@ -62,6 +63,7 @@ class LaunchedRun:
     has_begun: bool = False
     looks_in_vain: int = 0
     read_to: int = -1
+    is_read: bool = False
     began_at: float | None = None
     is_stop_wanted: bool = False
     is_timed_out: bool = False
@@ -88,26 +90,34 @@ class LaunchedRun:
         is_new = not self.launch.is_resumed or self.has_begun
         return is_new or is_at_work(view) or view.state == "finished"
 
-    def find_new_steps(self, view: RunView | None) -> tuple[int, float] | None:
+    def find_new_steps(self, view: RunView | None) -> tuple[int, int | None] | None:
         """Returns the first and the last step to read of its history; None if there is nothing.
+
+        Of a run that has ended the last one is whatever W&B has last: None.
 
         What comes after a step that is not the run's last yet would be read in part: values of
         one step are asked for one after the other.
         """
-        if view is None or not self.has_run(view):
+        if view is None or not self.has_run(view) or not self.metrics.keys:
             return None
         if is_over(view):
-            return self.read_to + 1, math.inf
+            return None if self.is_read else (self.read_to + 1, None)
         return (self.read_to + 1, view.last_step) if view.last_step > self.read_to else None
 
-    def take_in(self, look: Look, history: Sequence[Mapping[str, Any]], now: float) -> None:
-        """Notes what was seen, and what was read of the run's history because of it."""
+    def add(self, piece: HistoryPiece, view: RunView) -> None:
+        """Notes what was read of the run's history, as it is seen now."""
+        self.metrics.add(piece.rows)
+        self.read_to = max(self.read_to, piece.read_to)
+        self.is_read = piece.is_all and is_over(view)
+
+    def take_in(self, look: Look, now: float) -> None:
+        """Notes what was seen. It does not end before all of its history is read."""
         self.is_found, self.trouble, self.seen = True, None, look
-        self.metrics.add(history)
         if look.view is not None and self.has_run(look.view):
             self._note_run(look.view, now)
         self._count_in_vain(look)
-        self.ending = self._judge(look)
+        is_left = self.find_new_steps(look.view) is not None
+        self.ending = None if is_left else self._judge(look)
 
     def is_late(self, now: float) -> bool:
         """Tells whether its time is up."""
@@ -125,7 +135,6 @@ class LaunchedRun:
 
     def _note_run(self, view: RunView, now: float) -> None:
         self.has_begun = self.has_begun or is_at_work(view) or is_over(view)
-        self.read_to = max(self.read_to, view.last_step)
         if self.began_at is None and is_at_work(view):
             self.began_at = now - self._find_runtime(view)
 

@@ -1,10 +1,15 @@
 """What the worker asks and tells W&B of runs and of itself."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbConnection
+from service.schedulers.executors.wandb.connection.connection import (
+    WandbAway,
+    WandbBusy,
+    WandbConnection,
+)
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 _SECONDS = 30.0
@@ -40,10 +45,21 @@ class RunView:
     last_step: int
     is_stopped: bool
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether its process has said its last word, or W&B waits for none any more."""
-        return self.state not in ("pending", "running", "preempting")
+
+@dataclass(frozen=True, slots=True)
+class HistoryPiece:
+    """A part of a run's history.
+
+    Attributes:
+        rows: By `_step`. A row holds its `_step` and those of the keys that it has; NaN and
+            infinities are floats.
+        read_to: The last step that was read, whether it has a row or not.
+        is_all: Whether nothing of what was asked for is left to read.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    read_to: int
+    is_all: bool
 
 
 class WandbApi:
@@ -55,21 +71,34 @@ class WandbApi:
 
     def __init__(self, connection: WandbConnection) -> None:
         self._connection = connection
+        self._asking: asyncio.Task[Account] | None = None
 
     async def find_account(self, *, deadline_seconds: float = _SECONDS) -> Account:
-        """Asks W&B whose the key is."""
-        return Account(**await self._call("find_account", {}, deadline_seconds))
+        """Asks W&B whose the key is.
+
+        All who want to know at the same time share one question, and its deadline: a burst of
+        launches must not use up what this worker may ask.
+        """
+        asking = self._asking
+        if asking is None:
+            asking = self._asking = asyncio.create_task(self._ask_account(deadline_seconds))
+            asking.add_done_callback(_take_exception)
+        # Who does not want to wait any longer does not end it for the others.
+        await asyncio.wait([asking])
+        return asking.result()
 
     async def is_reachable(self, *, deadline_seconds: float = _REACH_SECONDS) -> bool:
-        """Tells whether W&B answers; not asked again within seconds of an answer.
+        """Asks W&B whether it answers; whoever asks meanwhile gets the same answer.
+
+        It does if it is only this worker that has no call left to ask it.
 
         Raises:
             WandbRefused: It answers, and does not accept the key.
         """
-        if self._connection.has_just_answered:
-            return True
         try:
             await self.find_account(deadline_seconds=deadline_seconds)
+        except WandbBusy:
+            return True
         except WandbAway:
             return False
         return True
@@ -99,16 +128,18 @@ class WandbApi:
         path: RunPath,
         keys: Sequence[str],
         min_step: int,
+        max_step: int | None = None,
         *,
         deadline_seconds: float = _SECONDS,
-    ) -> list[dict[str, Any]]:
-        """Returns the rows from a step on that have any of the keys, by `_step`.
+    ) -> HistoryPiece:
+        """Reads the rows from a step on that have any of the keys, up to some thousand steps.
 
-        A row holds its `_step` and those of the keys that it has; NaN and infinities are floats.
+        Args:
+            max_step: The last one to read; None for the run's.
         """
-        arguments = {**_name(path), "keys": list(keys), "min_step": min_step}
-        rows: list[dict[str, Any]] = await self._call("read_history", arguments, deadline_seconds)
-        return rows
+        steps = {"min_step": min_step, "max_step": max_step}
+        arguments = {**_name(path), "keys": list(keys), **steps}
+        return HistoryPiece(**await self._call("read_history", arguments, deadline_seconds))
 
     async def end_run(
         self, path: RunPath, exit_code: int, *, deadline_seconds: float = _SECONDS
@@ -122,10 +153,22 @@ class WandbApi:
         is_ended_now: bool = await self._call("end_run", arguments, deadline_seconds)
         return is_ended_now
 
+    async def _ask_account(self, deadline_seconds: float) -> Account:
+        try:
+            return Account(**await self._call("find_account", {}, deadline_seconds))
+        finally:
+            self._asking = None
+
     async def _call(
         self, operation: str, arguments: Mapping[str, Any], deadline_seconds: float
     ) -> Any:
         return await self._connection.call(operation, arguments, deadline_seconds=deadline_seconds)
+
+
+def _take_exception(task: "asyncio.Task[Account]") -> None:
+    """Nobody may be waiting for it any more, and asyncio would complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _name(path: RunPath) -> dict[str, str]:

@@ -7,6 +7,7 @@ those fetch all of a run's configuration, and leave out whether somebody wants i
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from service.schedulers.executors.wandb.connection.errors import explain_error
 
 _MOST_AT_ONCE = 100
 _MOST_ROWS = 1_000
-_SCANNED_STEPS = 10_000
+_MOST_STEPS = 10_000
 _HTTP_TIMEOUT_SECONDS = 10.0
 _UNENDED_STATES = ("pending", "running", "preempting")
 # What W&B answers for values that JSON does not know.
@@ -88,18 +89,37 @@ def find_runs(
 
 
 def read_history(
-    api: Api, *, entity: str, project: str, run_id: str, keys: Sequence[str], min_step: int
-) -> list[dict[str, Any]]:
-    """Returns the rows from a step on that have any of the keys, in the order of their steps.
+    api: Api,
+    *,
+    entity: str,
+    project: str,
+    run_id: str,
+    keys: Sequence[str],
+    min_step: int,
+    max_step: int | None,
+) -> dict[str, Any]:
+    """Returns rows from a step on that have any of the keys, in the order of their steps.
 
     W&B answers with rows that have all the keys that are asked for: each is asked for apart, and
     what was logged at one step is put together again. One request, unless so many steps went by
-    that W&B might leave out rows; then the SDK reads them page by page.
+    that W&B might leave out rows; then the SDK reads a page of each key, and no more than that:
+    `read_to` says how far it came, `is_all` whether that is as far as it was to.
+
+    Args:
+        max_step: The last one to read; None for the run's.
     """
+    path = (entity, project, run_id)
+    last_step, sampled = _sample_rows(api, path, keys, min_step)
+    end = last_step if max_step is None else max_step
+    read_to = min(end, min_step + _MOST_STEPS - 1)
+    # What was left out, nobody would see.
+    found = sampled if last_step < min_step + _MOST_ROWS else _scan(api, path, keys, min_step)
     rows: dict[int, dict[str, Any]] = {}
-    for row in _read_rows(api, (entity, project, run_id), keys, min_step):
-        rows.setdefault(row["_step"], {}).update(_to_numbers(row))
-    return [rows[step] for step in sorted(rows)]
+    for row in found:
+        if row["_step"] <= read_to:
+            rows.setdefault(row["_step"], {}).update(_to_numbers(row))
+    ordered = [rows[step] for step in sorted(rows)]
+    return {"rows": ordered, "read_to": read_to, "is_all": read_to == end}
 
 
 def end_run(api: Api, *, entity: str, project: str, run_id: str, exit_code: int) -> bool:
@@ -143,9 +163,10 @@ def _to_numbers(value: Any) -> Any:
     return _NON_FINITE.get(value, value) if isinstance(value, str) else value
 
 
-def _read_rows(
+def _sample_rows(
     api: Api, path: tuple[str, str, str], keys: Sequence[str], min_step: int
-) -> Iterator[dict[str, Any]]:
+) -> tuple[int, Iterator[dict[str, Any]]]:
+    """Returns the run's last step, and rows of each key; of many steps only some."""
     sample = {"minStep": min_step, "samples": _MOST_ROWS}
     specs = [json.dumps({"keys": ["_step", key], **sample}) for key in keys]
     variables = dict(zip(("entity", "project", "name"), path, strict=True))
@@ -154,14 +175,20 @@ def _read_rows(
     if run is None:
         raise ValueError(f"There is no run {'/'.join(path)} at W&B.")
     last_step = (run["historyKeys"] or {}).get("lastStep", -1)
-    if last_step < min_step + _MOST_ROWS:
-        for rows in run["sampledHistory"]:
-            yield from rows
-        return
-    scanned = api.run("/".join(path))
+    return last_step, chain.from_iterable(run["sampledHistory"])
+
+
+def _scan(
+    api: Api, path: tuple[str, str, str], keys: Sequence[str], min_step: int
+) -> Iterator[dict[str, Any]]:
+    run = api.run("/".join(path))
     for key in keys:
-        yield from scanned.scan_history(
-            keys=["_step", key], min_step=min_step, page_size=_SCANNED_STEPS, use_cache=False
+        yield from run.scan_history(
+            keys=["_step", key],
+            min_step=min_step,
+            max_step=min_step + _MOST_STEPS,
+            page_size=_MOST_STEPS,
+            use_cache=False,
         )
 
 

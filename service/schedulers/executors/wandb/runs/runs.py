@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 DEFAULT_PROJECT = "uncategorized"
 """Where W&B puts runs that name no project."""
@@ -42,10 +42,17 @@ def build_run_url(base_url: str | None, path: RunPath) -> str:
     """Returns the address of a run's page.
 
     Args:
-        base_url: Of W&B's API (WANDB_BASE_URL), or of its pages. None is W&B's own.
+        base_url: Of W&B's API (WANDB_BASE_URL), or of its pages. None is W&B's own. A name and a
+            password in it are left out, for everybody sees the address.
     """
     names = [quote(name, safe="") for name in (path.entity, path.project, "runs", path.run_id)]
-    return "/".join((_to_app_url(base_url or _DEFAULT_BASE_URL), *names))
+    return "/".join((_to_app_url(strip_credentials(base_url or _DEFAULT_BASE_URL)), *names))
+
+
+def strip_credentials(url: str) -> str:
+    """Returns an address without the name and the password that may stand before its host."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def find_project(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> str:
