@@ -109,6 +109,7 @@ class StrikingExecutor:
 
     def __init__(self, inner: Executor, strike: Strike) -> None:
         self.name = inner.name
+        self.is_shared = inner.is_shared
         self._inner = inner
         self._strike = strike
 
@@ -123,13 +124,16 @@ class StrikingExecutor:
             self._strike(Point.EXITED)
         return sightings
 
-    async def stop(self, attempt_id: str, kind: StopKind) -> None:
-        await self._inner.stop(attempt_id, kind)
+    async def stop(self, launch: Launch, kind: StopKind) -> None:
+        await self._inner.stop(launch, kind)
         self._strike(Point.STOPPED)
 
-    async def forget(self, attempt_id: str) -> None:
-        await self._inner.forget(attempt_id)
+    async def forget(self, launch: Launch) -> None:
+        await self._inner.forget(launch)
         self._strike(Point.FORGOTTEN)
+
+    async def tend(self) -> None:
+        await self._inner.tend()
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         return await self._inner.list_left_over(known)

@@ -377,7 +377,8 @@ async def test_who_stops_waiting_leaves_the_process_to_the_others(tmp_path: Path
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        ("die", "The process that calls W&B is gone: It ended with status 3."),
+        # Which one it is, asyncio does not always know of a process that was about to be killed.
+        ("die", "The process that calls W&B is gone: It ended with status "),
         ("garble", "The process that calls W&B is gone: It said something that is no answer"),
         (["answer", {"id": 77}], "is gone: It said something that is no answer"),
     ],

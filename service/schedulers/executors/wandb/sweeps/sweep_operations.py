@@ -14,6 +14,8 @@ import yaml
 from wandb import Api
 from wandb.proto import wandb_internal_pb2
 
+from service.schedulers.executors.wandb.runs.runs import strip_credentials
+
 _PAGE_SIZE = 100
 
 _GET: Final = """
@@ -168,7 +170,7 @@ def _describe(api: Api, entity: str, project: str, sweep: Mapping[str, Any]) -> 
         "project": project,
         "name": sweep["name"],
         "created_at": sweep["createdAt"],
-        "url": f"{api._service_api.app_url}{path}",
+        "url": f"{strip_credentials(api._service_api.app_url)}{path}",
     }
 
 
