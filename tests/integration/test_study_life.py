@@ -257,10 +257,11 @@ class StudyLife(RuleBasedStateMachine):
     def let_leases_run_out(self, seconds: float) -> None:
         self._wait(seconds)
 
-    @_step(fault=st.sampled_from([None, *Fault]), turns=st.integers(1, 6))
-    def prepare_fault(self, fault: Fault | None, turns: int) -> None:
+    @_step(weight=2, turns=st.integers(1, 6))
+    def prepare_fault(self, turns: int) -> None:
         """Lets something go wrong with whatever is done next; or restarts the engine now."""
         self._expire_overdue()
+        fault = self.chance.choice([None, *Fault])
         self.pair.prepare(fault, turns=turns)
         if fault is None:
             self.pair.restart()
