@@ -1,6 +1,7 @@
 """Sweep files: those of Weights & Biases and our own, as the body of `POST /sweeps`."""
 
-from service.sweep_files.read import read_sweep_file
+from service.sweep_files.launches import list_owners
+from service.sweep_files.read import draft_sweep_file, read_sweep_file
 from service.sweep_files.sweep_file import Defaults, Dialect, Place, SweepFile
 from service.sweep_files.wandb_parameters import convert_parameter
 
@@ -10,5 +11,7 @@ __all__ = [
     "Place",
     "SweepFile",
     "convert_parameter",
+    "draft_sweep_file",
+    "list_owners",
     "read_sweep_file",
 ]

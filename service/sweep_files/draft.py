@@ -19,16 +19,25 @@ class Draft:
     Attributes:
         content: Of the body.
         places: Where in the file the parts of the body come from, by their dotted paths.
+        executor: How trials are launched; None as long as that is not known.
     """
 
     source: Document
     problems: Problems
     content: dict[str, Any] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
+    executor: str | None = None
 
     def refuse(self, path: Path, message: str) -> None:
         """Adds a problem with a part of the file."""
         self.problems.refuse(to_dotted(path), self.source.find_line(path), message)
+
+    def refuse_part(self, part: str, message: str) -> None:
+        """Adds a problem with a part of the body, told of what in the file is nearest to it."""
+        while part and part not in self.places:
+            part = part.rpartition(".")[0]
+        place = self.places.get(part, Place("", 1))
+        self.problems.refuse(place.key, place.line, message)
 
     def note(self, path: Path, message: str) -> None:
         """Adds something to know about a part of the file."""

@@ -50,6 +50,11 @@ KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
 """What `launch` may say, for each way to launch a trial."""
 
 
+def list_owners(key: str) -> list[str]:
+    """Returns the executors that have a use for a key."""
+    return [executor for executor, keys in KEYS_OF_EXECUTORS.items() if key in keys]
+
+
 def find_executor(
     draft: Draft, launch: Mapping[str, Any], path: Path, wanted: str | None
 ) -> str | None:
@@ -61,7 +66,7 @@ def find_executor(
     named = launch.get("executor", wanted or PROCESS)
     if not isinstance(named, str) or named not in KEYS_OF_EXECUTORS:
         hint = suggest(str(named), tuple(KEYS_OF_EXECUTORS))
-        draft.refuse((*path, "executor"), f"There is no executor {describe(named)}.{hint}")
+        refuse_executor(draft, launch, path, f"There is no executor {describe(named)}.{hint}")
         return None
     if wanted is not None and named != wanted:
         draft.refuse(
@@ -72,12 +77,20 @@ def find_executor(
     return named
 
 
+def refuse_executor(draft: Draft, launch: Mapping[str, Any], path: Path, message: str) -> None:
+    """Adds a problem with the executor that a part of the file names, or that was asked for."""
+    if "executor" in launch:
+        draft.refuse((*path, "executor"), message)
+    else:
+        draft.problems.refuse_asked("executor", message)
+
+
 def refuse_foreign_keys(draft: Draft, launch: Mapping[str, Any], path: Path, executor: str) -> None:
     """Adds a problem for every key that the executor has no use for."""
     known = KEYS_OF_EXECUTORS[executor]
     unknown = {}
     for key, value in launch.items():
-        owners = _list_owners(key)
+        owners = list_owners(key)
         if not owners:
             unknown[key] = value
         elif executor not in owners:
@@ -100,10 +113,6 @@ def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:
             draft.refuse((*path, "command", index), problem)
     if problem := find_program_problem(command, launch.get("program")):
         draft.refuse((*path, "program" if command is None else "command"), problem)
-
-
-def _list_owners(key: str) -> list[str]:
-    return [executor for executor, keys in KEYS_OF_EXECUTORS.items() if key in keys]
 
 
 def _is_list_of_texts(command: Any) -> bool:

@@ -40,6 +40,7 @@ def read_native(draft: Draft, defaults: Defaults) -> None:
     for key in KEYS:
         if key in content:
             take_over_part(draft, key)
+    _check_objectives(draft, content)
     launch = content.get("launch")
     if not isinstance(launch, dict):
         draft.refuse(("launch",), "A sweep needs `launch`, such as `launch: {program: train.py}`.")
@@ -47,13 +48,39 @@ def read_native(draft: Draft, defaults: Defaults) -> None:
         _check_launch(draft, launch, defaults)
 
 
+def _check_objectives(draft: Draft, content: Mapping[str, Any]) -> None:
+    given = [key for key in ("direction", "objectives") if content.get(key) is not None]
+    if not given:
+        draft.refuse(
+            ("direction",),
+            "Say which way is better: `direction: minimize`, or `objectives: "
+            "[{name: loss, direction: minimize}]`.",
+        )
+    elif len(given) > 1:
+        draft.refuse(
+            ("objectives",), "Give `direction` for one objective or `objectives`, not both."
+        )
+
+
 def _check_launch(draft: Draft, launch: Mapping[str, Any], defaults: Defaults) -> None:
-    executor = find_executor(draft, launch, _LAUNCH, defaults.executor)
+    executor = draft.executor = find_executor(draft, launch, _LAUNCH, defaults.executor)
     if executor is None:
         return
     if defaults.executor is not None:
         # A copy: what the file says is not touched.
         draft.content["launch"] = {"executor": executor, **launch}
     refuse_foreign_keys(draft, launch, _LAUNCH, executor)
-    if executor != WANDB_QUEUE:
+    if executor == WANDB_QUEUE:
+        _check_job(draft, launch)
+    else:
         check_program(draft, launch, _LAUNCH)
+
+
+def _check_job(draft: Draft, launch: Mapping[str, Any]) -> None:
+    if (launch.get("job") is None) == (launch.get("image") is None):
+        draft.refuse((*_LAUNCH, "job"), "Give `job` or `image`, one of them.")
+    if launch.get("resource_args") and launch.get("template_variables"):
+        draft.refuse(
+            (*_LAUNCH, "template_variables"),
+            "Give `resource_args` or `template_variables`; W&B takes one.",
+        )

@@ -25,11 +25,25 @@ class Problems:
         Raises:
             InvalidSweepFile: There is so much of it that nobody would read on.
         """
-        error = FieldError(key or _ROOT, f"line {line}: {message}")
-        if not any(found == line and other.field == error.field for found, other in self._found):
-            self._found.append((line, error))
-        if len(self._found) == _MAX_SHOWN:
-            raise self.to_error()
+        self._add(line, FieldError(key or _ROOT, f"line {line}: {message}"))
+
+    def refuse_asked(self, name: str, message: str) -> None:
+        """Adds something wrong with what was asked for beside the file; it has no line.
+
+        Raises:
+            InvalidSweepFile: As `refuse`.
+        """
+        self._add(0, FieldError(name, message))
+
+    def is_about(self, key: str) -> bool:
+        """Whether something was refused that is in this part of the file, or around it.
+
+        Args:
+            key: As in `refuse`; everything is in the whole file.
+        """
+        inner = f"{key}." if key else ""
+        fields = [f"{error.field}." for _, error in self._found]
+        return any(field.startswith(inner) or inner.startswith(field) for field in fields)
 
     def note(self, line: int, message: str) -> None:
         """Adds something that the user should know."""
@@ -52,6 +66,7 @@ class Problems:
             raise self.to_error()
 
     def to_error(self) -> InvalidSweepFile:
+        """With all that was refused, in the order of the lines."""
         found = sorted(self._found, key=lambda each: each[0])
         errors = make_printable(error for _, error in found)
         first = errors[0]
@@ -59,3 +74,9 @@ class Problems:
         return InvalidSweepFile(
             f"The sweep file cannot be used: {first.field}: {first.message}{more}", errors=errors
         )
+
+    def _add(self, line: int, error: FieldError) -> None:
+        if not any(found == line and other.field == error.field for found, other in self._found):
+            self._found.append((line, error))
+        if len(self._found) == _MAX_SHOWN:
+            raise self.to_error()

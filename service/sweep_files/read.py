@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from service.sweep_files.clashes import refuse_clashes
 from service.sweep_files.documents import Document, Path, read_document
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import KEYS_OF_EXECUTORS, PROCESS
+from service.sweep_files.launches import KEYS_OF_EXECUTORS
 from service.sweep_files.native import read_native
 from service.sweep_files.problems import Problems
 from service.sweep_files.sweep_file import Defaults, Dialect, SweepFile
@@ -30,7 +31,18 @@ def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
 
     Raises:
         InvalidSweepFile: With all problems at once; fields are dotted paths into the file, and
-            each message begins with its line.
+            each message begins with its line. One with a default has its name, and no line.
+    """
+    file = draft_sweep_file(text, defaults)
+    file.problems.check()
+    return file
+
+
+def draft_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
+    """Reads as much of a sweep file as can be read; its problems say what is wrong with the rest.
+
+    Raises:
+        InvalidSweepFile: It is no YAML, or there is more wrong with it than anybody would read.
     """
     problems = Problems()
     document = read_document(text, keeps_text=_keeps_text, problems=problems)
@@ -42,9 +54,16 @@ def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
         read_wandb(draft, defaults)
     else:
         read_native(draft, defaults)
+    refuse_clashes(draft)
     _fill_in(draft, defaults)
-    problems.check()
-    return SweepFile(draft.content, problems.notes, dialect, draft.places)
+    return SweepFile(
+        document=draft.content,
+        notes=problems.notes,
+        dialect=dialect,
+        places=draft.places,
+        executor=draft.executor,
+        problems=problems,
+    )
 
 
 def _keeps_text(path: Path) -> bool:
@@ -68,10 +87,9 @@ def _find_dialect(document: Document) -> Dialect:
 def _fill_in(draft: Draft, defaults: Defaults) -> None:
     if defaults.name is not None and draft.content.get("name") is None:
         draft.content["name"] = defaults.name
-    launch = draft.content.get("launch")
-    if not isinstance(launch, dict):
+    if draft.executor is None:
         return
-    known = KEYS_OF_EXECUTORS.get(str(launch.get("executor", PROCESS)), ())
+    launch, known = draft.content["launch"], KEYS_OF_EXECUTORS[draft.executor]
     for key in ("directory", "project", "entity", "mode"):
         value = getattr(defaults, key)
         if value is None or launch.get(key) is not None:
@@ -80,4 +98,4 @@ def _fill_in(draft: Draft, defaults: Defaults) -> None:
             launch[key] = value
         # Programs have one, whoever runs them, so that it is given for any file.
         elif key != "directory":
-            draft.refuse((key,), "This needs `executor: wandb`.")
+            draft.problems.refuse_asked(key, "This is for `executor: wandb`.")

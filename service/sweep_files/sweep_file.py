@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from service.domain.errors import FieldError
+from service.sweep_files.problems import Problems
+from service.sweep_files.words import to_words
 
 
 class Dialect(StrEnum):
@@ -50,12 +52,16 @@ class SweepFile:
         document: The body of `POST /sweeps`; its depths are checked by whoever takes it.
         notes: What the user should know, each with its line.
         places: Of the parts of the document, by their dotted paths.
+        executor: How trials are launched; None if what the file says of it is wrong.
+        problems: What is wrong with the file; whoever checks the document adds to them.
     """
 
     document: dict[str, Any]
     notes: tuple[str, ...]
     dialect: Dialect
     places: Mapping[str, Place] = field(repr=False)
+    executor: str | None
+    problems: Problems = field(repr=False)
 
     @property
     def name(self) -> str | None:
@@ -80,13 +86,46 @@ class SweepFile:
 
     def place_error(self, error: FieldError) -> FieldError | None:
         """An error about the document as one about the file, or None if it is about neither."""
-        place = self.find_place(error.field)
+        place = self._find_named(error)
         if place is None:
             return None
-        # What the file lacks is named, too, if both agree on what is around it.
-        is_lacking = error.field.rpartition(".")[0] == place.key
-        key = error.field if is_lacking else place.key
-        return FieldError(key, f"line {place.line}: {error.message}")
+        return FieldError(place.key, f"line {place.line}: {self.say(error)}")
+
+    def refuse(self, error: FieldError) -> None:
+        """Adds an error about the document to the problems, unless it follows from one of them.
+
+        What the file does not have at all is only wrong because of something else in it.
+
+        Raises:
+            InvalidSweepFile: There is so much wrong that nobody would read on.
+        """
+        place = self._find_named(error)
+        if not self.problems.is_about(place.key if place else ""):
+            place = place or Place(error.field, 1)
+            self.problems.refuse(place.key, place.line, self.say(error))
+
+    def say(self, error: FieldError) -> str:
+        """What is wrong with a part of the document, in the words of sweep files."""
+        return to_words(error.message, self._find_value(error.field))
+
+    def _find_value(self, path: str) -> Any:
+        value: Any = self.document
+        for name in path.split("."):
+            match value:
+                case dict():
+                    value = value.get(name)
+                case list() if name.isdecimal() and int(name) < len(value):
+                    value = value[int(name)]
+                case _:
+                    return None
+        return value
+
+    def _find_named(self, error: FieldError) -> Place | None:
+        """The place of an error, named after what the file lacks if it only has what is around."""
+        place = self.find_place(error.field)
+        if place is None or error.field.rpartition(".")[0] != place.key:
+            return place
+        return Place(error.field, place.line)
 
     def _find_nearest(self, path: str) -> tuple[int, Place | None]:
         """The nearest part, and how many names of the path, counted from the end, it lacks."""

@@ -66,6 +66,7 @@ def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
     if sweep.get("name") is not None:
         draft.take_over(("name",), ("name",))
     if sweep.get("description") is not None:
+        draft.link(("user_attrs",), ("description",))
         draft.put(("user_attrs", "description"), sweep["description"], ("description",))
     if sweep.get("kind", "sweep") != "sweep":
         draft.refuse(("kind",), f"This must be sweep, not {describe(sweep['kind'])}.")
@@ -76,6 +77,7 @@ def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
 
 def _read_method(draft: Draft, sweep: Mapping[str, Any]) -> None:
     method = sweep.get("method")
+    draft.link(("sampler",), ("method",))
     if method not in _METHODS:
         given = "" if "method" not in sweep else f", not {describe(method)}"
         draft.refuse(("method",), f"This must be one of {', '.join(_METHODS)}{given}.")
@@ -100,6 +102,7 @@ def _settle_grid(draft: Draft, space: SearchSpace) -> None:
 
 
 def _read_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
+    draft.link(("objectives",), ("metrics",) if "metrics" in sweep else ("metric",))
     if "metric" in sweep and "metrics" in sweep:
         draft.refuse(("metrics",), "Give `metric` for one objective or `metrics`, not both.")
     elif "metrics" in sweep:
@@ -130,17 +133,7 @@ def _read_several_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
     draft.put(("objectives",), found, ("metrics",))
     for index in range(len(metrics)):
         draft.link(("objectives", index), ("metrics", index))
-    _refuse_repeated_names(draft, found)
-
-
-def _refuse_repeated_names(draft: Draft, objectives: Iterable[dict[str, Any] | None]) -> None:
-    seen: set[str] = set()
-    for index, objective in enumerate(objectives):
-        name = objective["name"] if objective else None
-        if isinstance(name, str) and name in seen:
-            draft.refuse(("metrics", index, "name"), f"{describe(name)} is there twice.")
-        elif isinstance(name, str):
-            seen.add(name)
+        draft.link(("objectives", index, "name"), ("metrics", index, "name"))
 
 
 def _read_metric(draft: Draft, metric: Any, path: Path) -> dict[str, Any] | None:
@@ -166,6 +159,7 @@ def _read_early_terminate(draft: Draft, sweep: Mapping[str, Any]) -> None:
     if "early_terminate" not in sweep:
         return
     found = sweep["early_terminate"]
+    draft.link(("pruner",), path)
     if not isinstance(found, dict) or found.get("type") != "hyperband":
         draft.refuse((*path, "type"), "This must be `type: hyperband`.")
         return

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import PROCESS, WANDB, WANDB_QUEUE, check_program, find_executor
+from service.sweep_files.launches import (
+    PROCESS,
+    WANDB,
+    WANDB_QUEUE,
+    check_program,
+    find_executor,
+    refuse_executor,
+)
 from service.sweep_files.sweep_file import Defaults
 
 _PLACES = ("project", "entity")
@@ -37,10 +44,7 @@ def read_launch(draft: Draft, sweep: Mapping[str, Any], defaults: Defaults) -> N
                 (key,),
                 f"Not supported yet: here sweeps launch `program` or `command`; {_QUEUE_FORM}.",
             )
-    executor = find_executor(draft, sweep, (), defaults.executor)
-    if executor == WANDB_QUEUE:
-        draft.refuse(("executor",), f"Here sweeps launch programs; {_QUEUE_FORM}.")
-    draft.put(("launch", "executor"), executor, ("executor",) if "executor" in sweep else ())
+    executor = draft.executor = _find_executor(draft, sweep, defaults.executor)
     for key in ("program", "command", *_OF_LAUNCH):
         if key in sweep:
             draft.take_over(("launch", key), (key,))
@@ -49,6 +53,16 @@ def read_launch(draft: Draft, sweep: Mapping[str, Any], defaults: Defaults) -> N
         _read_runs(draft, sweep)
     elif executor == PROCESS:
         _leave_out_runs(draft, sweep)
+
+
+def _find_executor(draft: Draft, sweep: Mapping[str, Any], wanted: str | None) -> str | None:
+    executor = find_executor(draft, sweep, (), wanted)
+    if executor == WANDB_QUEUE:
+        refuse_executor(draft, sweep, (), f"Here sweeps launch programs; {_QUEUE_FORM}.")
+        return None
+    if executor is not None:
+        draft.put(("launch", "executor"), executor, ("executor",) if "executor" in sweep else ())
+    return executor
 
 
 def _read_runs(draft: Draft, sweep: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ _PARAMETERS: Path = ("parameters",)
 
 def read_parameters(draft: Draft, parameters: Any, *, is_grid: bool) -> SearchSpace | None:
     """Translates all parameters, and returns the search space that they make, if they do."""
+    draft.link(_SPACE, _PARAMETERS)
     if not isinstance(parameters, dict) or not parameters:
         draft.refuse(
             _PARAMETERS, "Give the parameters by name, such as `lr: {min: 0.001, max: 0.1}`."
@@ -150,11 +151,7 @@ def _find_space(draft: Draft) -> SearchSpace | None:
         return parse_space(draft.content["space"])
     except InvalidSpace as error:
         for each in error.errors:
-            path = f"space.{each.field}"
-            while path not in draft.places:
-                path = path.rpartition(".")[0]
-            place = draft.places[path]
-            draft.problems.refuse(place.key, place.line, each.message)
+            draft.refuse_part(f"space.{each.field}", each.message)
         return None
 
 

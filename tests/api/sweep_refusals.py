@@ -180,6 +180,17 @@ def _list_files() -> Iterator[Refusal]:
             "invalid-sampler",
             "line 4",
         ),
+        (
+            "name: new\ndirection: minimize\nlaunch: {executor: wandb, program: a}\n"
+            "space: {asktell: 5}\n",
+            "invalid-sweep-file",
+            "line 4: asktell",
+        ),
+        (
+            "name: new\ndirection: minimize\nlaunch: {program: a}\nseed: -1\n",
+            "invalid-request",
+            "line 4: This must be at least 0, not -1.",
+        ),
         ('name: "\\ud800"\ndirection: minimize\nlaunch: {program: a}\n', "invalid-sweep-file", ""),
     ):
         yield Refusal("POST /sweeps", text, 422, code, YAML, hint)

@@ -3,13 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asktell
 import httpx
 import pytest
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
@@ -64,24 +66,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def wrong_file(file: Path) -> Path:
-    file.write_text(FILE.replace("run_cap", "run_cup"))
-    return file
-
-
-@pytest.fixture
 def run(url: str) -> Run:
     """Runs `asktell sweep …` beside the server's event loop."""
 
-    async def invoke(*arguments: str | Path) -> Result:
-        return await asyncio.to_thread(
-            CliRunner().invoke,
-            command_line,
-            ["sweep", *map(str, arguments)],
-            env={"ASKTELL_URL": url, "ASKTELL_TOKEN": TOKEN, "COLUMNS": "200"},
-        )
+    return partial(invoke, url)
 
-    return invoke
+
+async def invoke(url: str, *arguments: str | Path) -> Result:
+    return await asyncio.to_thread(
+        CliRunner().invoke,
+        command_line,
+        ["sweep", *map(str, arguments)],
+        env={"ASKTELL_URL": url, "ASKTELL_TOKEN": TOKEN, "COLUMNS": "200"},
+    )
 
 
 @pytest.fixture
@@ -90,6 +87,10 @@ async def sweep(run: Run, file: Path) -> str:
     result = await run("run", file, "--name", "s", "--detach")
     assert result.exit_code == 0, result.output
     return "s"
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
 
 
 async def claim_of_gpu(api: httpx.AsyncClient, count: int = 1) -> list[dict[str, Any]]:
@@ -142,11 +143,58 @@ async def test_options_win_over_the_file(run: Run, api: httpx.AsyncClient, file:
 
 @pytest.mark.parametrize("options", [[], ["--trials", "3"]])
 async def test_a_wrong_file_is_refused_by_key_and_line(
-    run: Run, wrong_file: Path, options: list[str]
+    run: Run, file: Path, options: list[str]
 ) -> None:
-    result = await run("run", wrong_file, *options)
-    assert result.exit_code == 1
-    assert "run_cup: line 7: " in result.stderr
+    rewrite(file, FILE.replace("run_cap", "run_cup"))
+    result = await run("run", file, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"{file}:7: run_cup: ")
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("options", [[], ["--trials", "3"]])
+async def test_what_the_server_would_tell_bit_by_bit_is_told_at_once(
+    run: Run, file: Path, options: list[str]
+) -> None:
+    wrong = "executor: wandb\nwandb: {mod: 1, tags: 5}\nretry: {on: [bored]}\nlease_seconds: null\n"
+    rewrite(file, FILE + wrong + "budget: 7\npruner: {type: NoPruner}\n")
+    result = await run("run", file, *options)
+    assert result.exit_code == 2
+    keys = [line.split(": ")[:2] for line in result.stderr.splitlines()]
+    assert keys == [
+        [f"{file}:{line}", key]
+        for line, key in (
+            (10, "wandb.mod"),
+            (10, "wandb.tags"),
+            (11, "retry.on.0"),
+            (12, "lease_seconds"),
+            (13, "budget"),
+            (14, "pruner"),
+        )
+    ]
+
+
+@pytest.mark.parametrize(("budget", "shown"), [("7", "7"), ("[]", "a list")])
+async def test_a_budget_that_is_none_stays_wrong_beside_an_option(
+    run: Run, file: Path, budget: str, shown: str
+) -> None:
+    rewrite(file, f"direction: minimize\nlaunch: {{program: a}}\nbudget: {budget}\n")
+    result = await run("run", file, "--trials", "3", "--detach")
+    assert result.exit_code == 2
+    assert result.stderr == f"{file}:3: budget: This must be a mapping, not {shown}.\n"
+
+
+async def test_what_only_the_server_finds_wrong_is_said_as_it_says_it(file: Path) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        problem = {"code": "invalid-request", "detail": "Not here.", "errors": []}
+        response = JSONResponse(problem, 422, media_type="application/problem+json")
+        await response(scope, receive, send)
+
+    async with serve_app(refuse) as url:
+        result = await invoke(url, "run", file)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("asktell: Not here.")
 
 
 async def test_a_name_that_is_taken_asks_for_another(run: Run, file: Path, sweep: str) -> None:
@@ -293,10 +341,15 @@ async def test_a_live_view_shows_where_trials_are(
 
 async def test_options_that_contradict_the_file_are_refused(run: Run, file: Path) -> None:
     for command in ("run", "check"):
-        result = await run(command, file, "--project", "numbers")
-        assert result.exit_code == 1
-        assert "project: " in result.stderr
-        assert "This needs `executor: wandb`." in result.stderr
+        result = await run(command, file, "--project", "numbers", "--mode", "offline")
+        assert result.exit_code == 2
+        assert result.stderr.splitlines() == [
+            "asktell: --project is for --executor wandb or wandb-launch.",
+            "asktell: --mode is for --executor wandb.",
+        ]
+        result = await run(command, file, "--executor", "wandb", "--project", "a b")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("asktell: --project must have no spaces")
 
 
 class Keys:

@@ -79,10 +79,10 @@ def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
     [
         ("method: bayes", "method: bayse", "1: method: This must be one of"),
         # Found by the body, the settings, the space, the sampler, the pruner and the executor.
-        ("run_cap: 20", "seed: -1", "4: seed: Input should be greater than or equal to 0"),
+        ("run_cap: 20", "seed: -1", "4: seed: This must be at least 0, not -1."),
         ("run_cap: 20", "lease_seconds: null", "4: lease_seconds: A sweep needs one"),
-        ("run_cap: 20", "lease_seconds: 0.5", "4: lease_seconds: Input should be"),
-        ("run_cap: 20", "directory: here", "4: directory: must be an absolute path"),
+        ("run_cap: 20", "lease_seconds: 0.5", "4: lease_seconds: This must be at least 1"),
+        ("run_cap: 20", "directory: here", "4: directory: This must be an absolute path"),
         (
             "run_cap: 20",
             "early_terminate: {type: hyperband, max_iter: 2, s: 2}",
@@ -107,12 +107,141 @@ def test_names_line_and_key_of_an_error(tmp_path: Path, old: str, new: str, erro
     assert f"digits.yaml:{error}" in result.stderr
 
 
+BAD = """method: custom
+metric: {name: loss, target: low}
+program: 5
+executor: wandb
+project: a/b
+seed: 1.5
+sampler: {type: TPESampler, args: {multivarate: true}}
+pruner: {type: MedainPruner}
+retry: {on: [bored]}
+budget: {patience: 0, target: 1}
+queue: ""
+stop_seconds: -1
+parameters:
+  n: {values: [1, 1]}
+wandb:
+  mod: offline
+  mode: disabled
+  value: mean
+  tags: [a, "b,c"]
+  group: 2026
+  sweep: 1
+"""
+BAD_ERRORS = """2: metric.target: This must be a number, not "low".
+5: project: This must have no spaces, and none of / \\ # ? % :.
+6: seed: This must be an integer, not 1.5.
+7: sampler.args.multivarate: There is no argument "multivarate".
+8: pruner.type: There is no pruner "MedainPruner". Did you mean "MedianPruner"?
+9: retry.on.0: This must be lost, preempted or failed, not "bored".
+10: budget.target: The metric has a target; leave one out.
+10: budget.patience: This must be at least 1, not 0.
+11: queue: This must not be empty.
+12: stop_seconds: This must be at least 0, not -1.
+14: parameters.n.values.1: 1 equals choice 0, 1; choices must differ
+16: wandb.mod: This key is not known here. Did you mean "mode"?
+17: wandb.mode: This must be online or offline, not "disabled".
+18: wandb.value: This must be last, best or summary, not "mean".
+19: wandb.tags.1: This must not contain a comma; give several tags instead.
+21: wandb.sweep: This must be true or false, not 1.
+"""
+BAD_QUEUE = """objectives: [{name: loss, direction: down}, {direction: minimize}]
+space: {x: {type: float, low: 2, high: 1}}
+sampler: {type: TPESampler, args: {n_startup_trials: -1}}
+pruner: {type: MedianPruner}
+lease_seconds: null
+budget: {target: 1}
+launch:
+  executor: wandb-launch
+  image: train:1
+  priority: 4
+  project: numbers
+"""
+BAD_QUEUE_ERRORS = """1: objectives.0.direction: This must be minimize or maximize, not "down".
+1: objectives.1.name: This is missing.
+2: space.x: "low" must not be
+3: sampler.args.n_startup_trials: This must be at least 0
+4: pruner: A study with several objectives cannot prune; leave the pruner out.
+5: lease_seconds: A sweep needs one
+6: budget.target: With several objectives there is no best value; leave it out.
+7: launch.launch_queue: This is missing.
+10: launch.priority: This must be at most 3, not 4.
+"""
+
+
+@pytest.mark.parametrize(("text", "errors"), [(BAD, BAD_ERRORS), (BAD_QUEUE, BAD_QUEUE_ERRORS)])
+def test_says_all_that_is_wrong_at_once(tmp_path: Path, text: str, errors: str) -> None:
+    result = check(tmp_path, text)
+
+    assert result.exit_code == 1
+    found = [line.partition("digits.yaml:")[2] for line in result.stderr.splitlines()]
+    expected = errors.splitlines()
+    assert [line[: len(want)] for line, want in zip(found, expected, strict=True)] == expected
+
+
+def test_a_grid_is_not_blamed_for_parameters_that_are_wrong(tmp_path: Path) -> None:
+    native = "direction: minimize\nlaunch: {program: a}\nsampler: {type: GridSampler}\nspace: 5\n"
+    without = GOOD.partition("parameters:")[0].replace("bayes", "grid")
+
+    assert check(tmp_path, native).stderr.count("\n") == 1
+    assert check(tmp_path, without).stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--mode", "offline"], "--mode is for --executor wandb."),
+        (["--project", "p"], "--project is for --executor wandb or wandb-launch."),
+        (["--executor", "wandb", "--project", "a/b"], "--project must have no spaces"),
+        (["--executor", "wandb-launch"], "--executor: Here sweeps launch programs"),
+    ],
+)
+def test_blames_an_option_and_not_the_file(tmp_path: Path, options: list[str], error: str) -> None:
+    result = check(tmp_path, GOOD, *options)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"asktell: {error}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_option_is_not_judged_by_an_executor_that_is_wrong(tmp_path: Path) -> None:
+    result = check(tmp_path, GOOD + "executor: wanbd\n", "--mode", "offline")
+
+    assert result.exit_code == 1
+    assert "executor: There is no executor" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_option_may_stand_for_what_the_file_has_wrong(tmp_path: Path) -> None:
+    text = GOOD + "executor: wandb\nproject: a/b\n"
+
+    assert check(tmp_path, text).exit_code == 1
+    assert check(tmp_path, text, "--project", "p").exit_code == 0
+
+
+def test_a_name_may_be_left_open(tmp_path: Path) -> None:
+    assert check(tmp_path, CONDITIONAL + "name: null\n").exit_code == 0
+
+
 def test_errors_as_json(tmp_path: Path) -> None:
     result = check(tmp_path, GOOD.replace("goal: maximize", "goal: up"), "--json")
 
     assert result.exit_code == 1
     (error,) = json.loads(result.stdout)["errors"]
     assert (error["line"], error["key"]) == (2, "metric.goal")
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "digits.yaml"
+    file.write_bytes(b"method: bayes\nname: \xe4\n")
+    app = typer.Typer()
+    app.command()(sweep_check.check)
+
+    result = CliRunner().invoke(app, [str(file)])
+
+    assert result.exit_code == 1
+    assert result.stderr == f"{file}:2: file: This is not UTF-8; save the file as UTF-8.\n"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

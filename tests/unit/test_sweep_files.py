@@ -350,7 +350,8 @@ def test_our_own_form_is_the_body_itself() -> None:
 def test_json_escapes_are_read() -> None:
     name = 'a "😀" \\ud83d\\ude00 \\😀 é/'
 
-    assert read_sweep_file(json.dumps({"name": name, "launch": {"program": "p"}})).name == name
+    body = {"name": name, "direction": "minimize", "launch": {"program": "p"}}
+    assert read_sweep_file(json.dumps(body)).name == name
 
 
 def test_our_own_form_has_the_fields_of_the_body() -> None:
@@ -376,7 +377,7 @@ def test_what_our_own_form_lacks_is_named() -> None:
 
     lacking = file.place_error(FieldError("objectives.0.direction", "Field required"))
 
-    assert lacking == FieldError("objectives.0.direction", "line 2: Field required")
+    assert lacking == FieldError("objectives.0.direction", "line 2: This is missing.")
     assert file.place_error(FieldError("seed", "wrong")) is None
 
 

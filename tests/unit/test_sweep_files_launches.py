@@ -71,7 +71,11 @@ def test_what_is_asked_for_counts_where_the_file_says_nothing() -> None:
     [
         (SMALLEST + "executor: process\n", Defaults(executor="wandb"), "executor"),
         (SMALLEST + WANDB_RUNS, Defaults(executor="process"), "executor"),
-        ("launch: {executor: wandb, program: a}", Defaults(executor="process"), "launch.executor"),
+        (
+            "direction: minimize\nlaunch: {executor: wandb, program: a}",
+            Defaults(executor="process"),
+            "launch.executor",
+        ),
         (SMALLEST, Defaults(executor="rocket"), "executor"),
         (SMALLEST, Defaults(executor="wandb-launch"), "executor"),
         (SMALLEST, Defaults(project="p"), "project"),
@@ -82,7 +86,10 @@ def test_what_is_asked_for_must_fit_the_file(text: str, wanted: Defaults, key: s
     with pytest.raises(InvalidSweepFile) as caught:
         read_sweep_file(text, wanted)
 
-    assert [error.field for error in caught.value.errors] == [key]
+    (error,) = caught.value.errors
+    assert error.field == key
+    # What the file does not say is in none of its lines.
+    assert error.message.startswith("line ") == ("executor:" in text)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from service.cli.sweep.descriptions import (
 from service.cli.sweep.live import LineView, TerminalView
 from service.cli.sweep.run import build_name
 from service.cli.sweep.snapshots import Snapshot
-from service.cli.sweep.wishes import Wishes, apply_wishes
+from service.cli.sweep.wishes import Wishes, draft_wished
 from tests.sdk.scripts import TOLD
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -192,7 +192,7 @@ def test_what_there_is_outside_is_shown(screen: Screen) -> None:
     [
         (None, None),
         (asktell.Mirror(None, None, None, None), None),
-        (AWAY, "not in W&B yet: W&B does not answer."),
+        (AWAY, "not in W&B: W&B does not answer."),
         (MADE, f"in W&B: {URL}/sweeps/k1"),
         (LOST, "out of touch with W&B: W&B is away."),
     ],
@@ -202,12 +202,13 @@ def test_where_a_sweep_is_outside(mirror: asktell.Mirror | None, words: str | No
 
 
 def test_wishes_about_runs_are_about_the_launch() -> None:
-    document = {"name": "a", "launch": {"executor": "wandb", "program": "p", "project": "x"}}
+    file = "launch: {executor: wandb, program: p, project: x, directory: /srv}"
+    wishes = Wishes(executor="wandb", project="y", mode="offline")
 
-    changed = apply_wishes(document, Wishes(executor="wandb", project="y", mode="offline"))
+    changed = draft_wished(file, wishes, name="a", directory="/home").document
 
     launch = {"executor": "wandb", "program": "p", "project": "y", "mode": "offline"}
-    assert changed == {"name": "a", "launch": launch}
+    assert changed == {"name": "a", "launch": launch | {"directory": "/srv"}}
 
 
 def test_a_program_cannot_colour_the_terminal(screen: Screen) -> None:
@@ -267,12 +268,16 @@ def test_names_tell_where_a_sweep_comes_from(file: str, name: str) -> None:
 
 
 def test_wishes_change_nothing_else() -> None:
-    document = {"name": "a", "budget": {"max_trials": 5, "target": 1}, "launch": {"program": "p"}}
-    changed = apply_wishes(document, Wishes(name="b", directory="/srv", trials=2, parallelism=3))
-    assert changed == {
+    file = "{name: a, budget: {max_trials: 5, target: 1}, launch: {program: p, directory: /x}}"
+    wishes = Wishes(name="b", directory="/srv", trials=2, parallelism=3)
+    assert draft_wished(file, wishes, name=None, directory="/home").document == {
         "name": "b",
         "budget": {"max_trials": 2, "target": 1},
         "parallelism": 3,
         "launch": {"program": "p", "directory": "/srv"},
     }
-    assert apply_wishes(document, Wishes()) == document
+    assert draft_wished(file, Wishes(), name=None, directory="/home").document == {
+        "name": "a",
+        "budget": {"max_trials": 5, "target": 1},
+        "launch": {"program": "p", "directory": "/x"},
+    }

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +17,8 @@ from service.cli.sweep.wishes import (
     ModeOption,
     ProjectOption,
     Wishes,
-    apply_wishes,
-    read_wished,
+    draft_wished,
+    list_wishes,
 )
 from service.domain.errors import FieldError, InvalidSweepFile
 from service.domain.studies import Component
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from service.domain.sweeps import LaunchSpec
     from service.search_space import Parameter
     from service.sweep_files import SweepFile
+
+EXIT_WRONG_FILE = 1
+EXIT_WRONG_OPTION = 2
 
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
 _DIALECTS = {"wandb": "a sweep of Weights & Biases", "native": "a sweep of Asktell"}
@@ -44,52 +47,86 @@ def check(
 ) -> None:
     """Show what a sweep file means: search space, sampler, budget, command. Starts nothing.
 
-    Exit with 1 if the file cannot be used, and show every problem with its line.
+    Exit with 1 if the file cannot be used, and show every problem with its line; with 2 if an
+    option is wrong, or not for this file.
     """
     wishes = Wishes(executor=executor, project=project, entity=entity, mode=mode)
     with explain_failures():
-        text = _read(file)
-    try:
-        read, preview = _preview(text, file, wishes)
-    except InvalidSweepFile as error:
-        _show_errors(file, error.errors, as_json=as_json)
-        raise typer.Exit(1) from None
+        try:
+            read, preview = preview_file(file, wishes)
+        except InvalidSweepFile as error:
+            _show_errors(file, error.errors, as_json=as_json)
+            raise typer.Exit(_choose_exit(error.errors)) from None
     if as_json:
         typer.echo(json.dumps(_to_document(read, preview), ensure_ascii=False))
     else:
         typer.echo("\n".join(_describe(file, read, preview)))
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of a sweep file.
+
+    Raises:
+        CannotStart: There is none.
+        InvalidSweepFile: It is no text.
+    """
     try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+    except OSError as error:
         raise CannotStart(f"{file} cannot be read: {error}.") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"line {line}: This is not UTF-8; save the file as UTF-8."
+        raise InvalidSweepFile(message, errors=[FieldError("file", message)]) from error
 
 
-def _preview(text: str, file: Path, wishes: Wishes) -> "tuple[SweepFile, Preview]":
+def preview_file(file: Path, wishes: Wishes) -> "tuple[SweepFile, Preview]":
+    """What a sweep file means, and what would become of it.
+
+    Raises:
+        CannotStart: There is none.
+        InvalidSweepFile: With all that is wrong, with the options too.
+    """
     # Loading Optuna takes seconds, which other commands need not wait for.
     from service.cli.sweep.preview import build_preview
 
-    read = read_wished(text, wishes, name=None, directory=str(file.resolve().parent))
-    read = replace(read, document=apply_wishes(read.document, wishes))
-    return read, build_preview(read, default_name=file.stem)
+    text = read_text(file)
+    read = draft_wished(text, wishes, name=None, directory=str(file.resolve().parent))
+    options = {path: option for path, (option, _) in list_wishes(wishes).items()}
+    return read, build_preview(read, file.stem, options)
 
 
 def _show_errors(file: Path, errors: Iterable[FieldError], *, as_json: bool) -> None:
-    found = [(error.field, *_split_line(error.message)) for error in errors]
-    if as_json:
-        parts = [{"line": line, "key": key, "message": text} for key, line, text in found]
-        typer.echo(json.dumps({"file": str(file), "errors": parts}, ensure_ascii=False))
+    if not as_json:
+        show_errors(file, errors)
         return
-    for key, line, text in found:
-        where = f"{file}:{line}" if line is not None else str(file)
-        typer.echo(f"{where}: {key}: {text}", err=True)
+    parts = [dict(zip(("line", "key", "message"), _split(error), strict=True)) for error in errors]
+    typer.echo(json.dumps({"file": str(file), "errors": parts}, ensure_ascii=False))
 
 
-def _split_line(message: str) -> tuple[int | None, str]:
-    match = _LINE.fullmatch(message)
-    return (None, message) if match is None else (int(match[1]), match[2])
+def show_errors(file: Path, errors: Iterable[FieldError]) -> None:
+    """Writes a line on standard error for everything that is wrong."""
+    for error in errors:
+        line, key, text = _split(error)
+        where = "asktell" if line is None else f"{file}:{line}"
+        subject, _, rest = text.partition(" ")
+        said = f"{key} {rest}" if line is None and subject == "This" else f"{key}: {text}"
+        typer.echo(f"{where}: {said}", err=True)
+
+
+def _choose_exit(errors: Iterable[FieldError]) -> int:
+    is_usage = any(_split(error)[0] is None for error in errors)
+    return EXIT_WRONG_OPTION if is_usage else EXIT_WRONG_FILE
+
+
+def _split(error: FieldError) -> tuple[int | None, str, str]:
+    """Line, key and message; only what is wrong with an option has no line."""
+    match = _LINE.fullmatch(error.message)
+    if match is None:
+        return None, f"--{error.field}", error.message
+    return int(match[1]), error.field, match[2]
 
 
 def _to_document(file: "SweepFile", preview: "Preview") -> dict[str, Any]:

@@ -52,7 +52,7 @@ def describe_mirror(mirror: asktell.Mirror | None) -> str | None:
     if mirror is None or (mirror.problem is None and mirror.url is None):
         return None
     if mirror.problem is not None:
-        what = "not in W&B yet" if mirror.external_ref is None else "out of touch with W&B"
+        what = "not in W&B" if mirror.external_ref is None else "out of touch with W&B"
         return f"{what}: {to_line(mirror.problem)}"
     return f"in W&B: {to_line(mirror.url or '')}"
 

@@ -1,6 +1,6 @@
 """What would become of a sweep file: all checks of creation, without a server."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from optuna.distributions import (
 from pydantic import ValidationError
 
 from service.api.sweep_bodies import CreateSweepBody
-from service.domain.errors import FieldError, Invalid, InvalidSweepFile
+from service.domain.errors import FieldError, Invalid, InvalidName, InvalidSpace
 from service.domain.studies import StudySettings, StudySpec
 from service.domain.sweeps import LaunchSpec
 from service.engine.create import settle_study
@@ -22,6 +22,8 @@ from service.schedulers.executors.base import LaunchRefused
 from service.schedulers.executors.process.commands import CommandContext, build_command
 from service.search_space import SearchSpace, nest, parse_space
 from service.sweep_files import SweepFile
+
+_NO_OPTIONS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,23 @@ class Preview:
     argv: tuple[str, ...] | None
 
 
-def build_preview(file: SweepFile, default_name: str) -> Preview:
+def build_preview(
+    file: SweepFile, default_name: str, options: Mapping[str, str] = _NO_OPTIONS
+) -> Preview:
     """Checks a sweep file as the server does when it creates the sweep.
 
+    Args:
+        options: Of the command line that stand for parts of the body, by those parts.
+
     Raises:
-        InvalidSweepFile: With what is wrong, by the keys and lines of the file.
+        InvalidSweepFile: With all that is wrong, by the keys and lines of the file.
     """
-    try:
-        return _build(file, default_name)
-    except ValidationError as error:
-        parts = [FieldError(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
-        raise _place_all(parts, file) from error
-    except Invalid as error:
-        raise _place_all(error.errors or (FieldError("", error.message),), file) from error
-    except LaunchRefused as error:
-        raise _place_all([FieldError("launch.command", str(error))], file) from error
+    document = dict(file.document)
+    if document.get("name") is None:
+        document["name"] = default_name
+    _refuse_all(document, file, options)
+    file.problems.check()
+    return _build(document)
 
 
 def describe_distribution(distribution: BaseDistribution) -> str:
@@ -76,8 +80,7 @@ def describe_distribution(distribution: BaseDistribution) -> str:
     return f"{type(distribution).__name__}({', '.join(arguments)})"
 
 
-def _build(file: SweepFile, default_name: str) -> Preview:
-    document = {"name": default_name} | file.document
+def _build(document: Mapping[str, Any]) -> Preview:
     new = CreateSweepBody.model_validate(document).to_command(None)
     spec, settings = settle_study(new)
     assert new.launch is not None, "the body of a sweep has one"
@@ -107,12 +110,68 @@ def _build_argv(launch: LaunchSpec, params: Mapping[str, Any]) -> tuple[str, ...
     return build_command(launch.arguments["command"], params, context).argv
 
 
-def _place_all(errors: Any, file: SweepFile) -> InvalidSweepFile:
-    placed = [_place(error, file) for error in errors]
-    return InvalidSweepFile(
-        f"The sweep file cannot be used: {placed[0].field}: {placed[0].message}", errors=placed
-    )
+def _refuse_all(document: Mapping[str, Any], file: SweepFile, options: Mapping[str, str]) -> None:
+    """Adds all that creation would tell bit by bit: what it refuses is left out to see the rest."""
+    left_out: set[str] = set()
+    while errors := _find_errors(document):
+        for error in errors:
+            if not _is_consequence(error, file, left_out):
+                _refuse(error, file, options)
+        parts = {part for error in errors for part in _list_parts(error)}
+        if parts <= left_out:
+            return
+        left_out |= parts
+        document = _leave_out(parts, document)
 
 
-def _place(error: FieldError, file: SweepFile) -> FieldError:
-    return file.place_error(error) or FieldError(error.field or "file", error.message)
+def _find_errors(document: Mapping[str, Any]) -> list[FieldError]:
+    """What creation refuses first, by the parts of the body; nothing if it would succeed."""
+    try:
+        _build(document)
+    except ValidationError as error:
+        return [FieldError(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+    except InvalidName as error:
+        return [FieldError("name", error.message)]
+    except InvalidSpace as error:
+        return [FieldError(f"space.{each.field}", each.message) for each in error.errors]
+    except Invalid as error:
+        return list(error.errors) or [FieldError("", error.message)]
+    except LaunchRefused as error:
+        return [FieldError("launch.command", str(error))]
+    return []
+
+
+def _is_consequence(error: FieldError, file: SweepFile, left_out: Collection[str]) -> bool:
+    """Whether a grid only misses the parameters that were refused."""
+    is_grid = error.field == "sampler.args.search_space"
+    return is_grid and ("space" in left_out or file.problems.is_about("parameters"))
+
+
+def _refuse(error: FieldError, file: SweepFile, options: Mapping[str, str]) -> None:
+    option = options.get(error.field)
+    if option is None:
+        file.refuse(error)
+    else:
+        file.problems.refuse_asked(option, file.say(error))
+
+
+def _list_parts(error: FieldError) -> tuple[str, ...]:
+    """The parts of the body to leave out; no part by itself is to blame for an error of all."""
+    return (error.field.partition(".")[0],) if error.field else ("launch", "objectives")
+
+
+def _leave_out(parts: Collection[str], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without some parts, or with others that can stand for them."""
+    rest = {name: part for name, part in document.items() if name not in parts}
+    stand_ins: dict[str, Any] = {"name": "sweep", "launch": {"program": "train.py"}}
+    rest |= {name: part for name, part in stand_ins.items() if name in parts}
+    if not {"direction", "objectives"}.isdisjoint(parts):
+        rest.pop("direction", None)
+        rest["objectives"] = _build_objectives(document.get("objectives"))
+    return rest
+
+
+def _build_objectives(refused: Any) -> list[dict[str, str]]:
+    """As many as were refused, for others depend on that."""
+    count = max(1, len(refused)) if isinstance(refused, list) else 1
+    return [{"name": f"objective {n}", "direction": "minimize"} for n in range(count)]

@@ -4,6 +4,7 @@ import secrets
 import string
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep.check import preview_file, read_text, show_errors
 from service.cli.sweep.descriptions import describe_best, describe_counts, describe_params
 from service.cli.sweep.live import LineView, SilentView, TerminalView, View
 from service.cli.sweep.snapshots import Snapshot, Snapshots
@@ -24,11 +26,12 @@ from service.cli.sweep.wishes import (
     ModeOption,
     ProjectOption,
     Wishes,
-    apply_wishes,
-    read_wished,
+    draft_wished,
 )
+from service.domain.errors import FieldError, InvalidSweepFile
 
 EXIT_NOT_FINISHED = 1
+EXIT_REFUSED = 2
 EXIT_DETACHED = 130
 
 # A look that fails is no matter: the next one comes in a second.
@@ -64,7 +67,8 @@ def run(
     """Create a sweep from FILE; workers launch its trials. Show how it goes until it is over.
 
     Exit with 0 when it has finished with a completed trial, 1 when it has failed or was cancelled
-    or has none, 130 when Ctrl-C detached from it: the sweep itself goes on.
+    or has none, 2 when FILE or an option is wrong, 130 when Ctrl-C detached from it: the sweep
+    itself goes on.
     """
     wishes = Wishes(
         name=name,
@@ -96,13 +100,16 @@ def build_name(file: Path, suffix: str) -> str:
 
 
 def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep:
-    text = _read(file)
     name = build_name(file, _draw_suffix())
     directory = str(file.resolve().parent)
     try:
+        text = read_text(file)
         if wishes == Wishes():
             return client.create_sweep_file(text, directory, name)
         return _create_otherwise(client, text, wishes, name=name, directory=directory)
+    except (InvalidSweepFile, asktell.InvalidError) as error:
+        _explain(error, file, wishes)
+        raise typer.Exit(EXIT_REFUSED) from error
     except asktell.ConflictError as error:
         if error.code != "study-exists":
             raise
@@ -112,17 +119,27 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
 def _create_otherwise(
     client: asktell.Client, text: str, wishes: Wishes, *, name: str, directory: str
 ) -> asktell.Sweep:
-    read = read_wished(text, wishes, name=name, directory=directory)
-    sweep = client.create_sweep(apply_wishes(read.document, wishes))
+    read = draft_wished(text, wishes, name=name, directory=directory)
+    read.problems.check()
+    sweep = client.create_sweep(read.document)
     sweep.notes = (*read.notes, *sweep.notes)
     return sweep
 
 
-def _read(file: Path) -> str:
+def _explain(error: Exception, file: Path, wishes: Wishes) -> None:
+    """Says all that is wrong, of which the server has told some, not knowing the options."""
+    if errors := _list_errors(file, wishes):
+        show_errors(file, errors)
+    else:
+        typer.echo(f"asktell: {error}", err=True)
+
+
+def _list_errors(file: Path, wishes: Wishes) -> Sequence[FieldError]:
     try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"{file} cannot be read: {error}.") from error
+        preview_file(file, wishes)
+    except InvalidSweepFile as error:
+        return error.errors
+    return ()
 
 
 def _resolve(directory: Path) -> str:

@@ -1,7 +1,7 @@
 """What options want otherwise than a sweep file has it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +37,18 @@ ModeOption = Annotated[
 ]
 
 
+_OPTIONS = {
+    "name": "name",
+    "parallelism": "parallelism",
+    "budget.max_trials": "trials",
+    "launch.directory": "directory",
+    "launch.project": "project",
+    "launch.entity": "entity",
+    "launch.mode": "mode",
+}
+"""By the parts of the body that they stand for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What the options want otherwise than the file has it; None leaves it to the file.
@@ -55,48 +67,42 @@ class Wishes:
     mode: str | None = None
 
 
-def read_wished(text: str, wishes: Wishes, *, name: str | None, directory: str) -> "SweepFile":
-    """Reads a sweep file that options say more about.
+def draft_wished(text: str, wishes: Wishes, *, name: str | None, directory: str) -> "SweepFile":
+    """Reads a sweep file, with what options want otherwise; its problems say what is wrong.
 
     Args:
         name: Where neither the file nor an option has one; like the next.
 
     Raises:
-        InvalidSweepFile: The file is wrong, or does not go with the options.
+        InvalidSweepFile: The file cannot be read at all.
     """
     # Loading what reads sweep files takes a second, which is spent only here.
-    from service.sweep_files import Defaults, read_sweep_file
+    from service.sweep_files import Defaults, draft_sweep_file, list_owners
 
-    defaults = Defaults(
-        name=wishes.name or name,
-        directory=wishes.directory or directory,
-        executor=wishes.executor,
-        project=wishes.project,
-        entity=wishes.entity,
-        mode=wishes.mode,
-    )
-    return read_sweep_file(text, defaults)
-
-
-def apply_wishes(document: Mapping[str, Any], wishes: Wishes) -> dict[str, Any]:
-    """The body of a request for a sweep, with what the options want otherwise."""
-    changed = dict(document)
-    if wishes.name is not None:
-        changed["name"] = wishes.name
-    launch = _leave_out_none(
-        directory=wishes.directory,
-        project=wishes.project,
-        entity=wishes.entity,
-        mode=wishes.mode,
-    )
-    if launch:
-        changed["launch"] = {**document["launch"], **launch}
-    if wishes.trials is not None:
-        changed["budget"] = {**(document.get("budget") or {}), "max_trials": wishes.trials}
-    if wishes.parallelism is not None:
-        changed["parallelism"] = wishes.parallelism
-    return changed
+    defaults = Defaults(name=name, directory=directory, executor=wishes.executor)
+    file = draft_sweep_file(text, defaults)
+    document = dict(file.document)
+    for path, (option, value) in list_wishes(wishes).items():
+        owners = list_owners(path.removeprefix("launch."))
+        if not owners or file.executor in owners:
+            _put(document, path.split("."), value)
+        elif file.executor is not None:
+            file.problems.refuse_asked(option, f"This is for --executor {' or '.join(owners)}.")
+    return replace(file, document=document)
 
 
-def _leave_out_none(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
+def list_wishes(wishes: Wishes) -> dict[str, tuple[str, Any]]:
+    """Options and their values, by the parts of the body that they stand for."""
+    found = ((path, option, getattr(wishes, option)) for path, option in _OPTIONS.items())
+    return {path: (option, value) for path, option, value in found if value is not None}
+
+
+def _put(document: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Sets a part in a copy of what is around it; what should be a mapping and is none stays."""
+    key, *inner = path
+    if not inner:
+        document[key] = value
+        return
+    group = document.get(key)
+    if group is None or isinstance(group, dict):
+        document[key] = {**(group or {}), inner[0]: value}

@@ -1,0 +1,60 @@
+"""Parts of a body that are right by themselves, and wrong beside one another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.search_space import describe
+from service.sweep_files.draft import Draft
+from service.sweep_files.launches import PROCESS
+
+_OF_RUNS = "asktell"
+_ONLY_NAME = "value"
+"""Of the objective, where a direction is all that is said of it."""
+
+
+def refuse_clashes(draft: Draft) -> None:
+    """Adds a problem for every part that another one excludes."""
+    names = _list_names(draft.content)
+    _refuse_repeated(draft, names)
+    if draft.executor is not None:
+        _check_launch(draft, draft.content["launch"], names)
+
+
+def _refuse_repeated(draft: Draft, names: list[str | None]) -> None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            draft.refuse_part(f"objectives.{index}.name", f"{describe(name)} is there twice.")
+        elif name is not None:
+            seen.add(name)
+
+
+def _list_names(content: Mapping[str, Any]) -> list[str | None]:
+    """Names of the objectives; None for what is no name."""
+    objectives = content.get("objectives")
+    if not isinstance(objectives, list):
+        return [_ONLY_NAME] if "direction" in content else []
+    names = [each.get("name") if isinstance(each, dict) else None for each in objectives]
+    return [name if isinstance(name, str) else None for name in names]
+
+
+def _check_launch(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
+    metric = launch.get("step_metric")
+    if metric is not None and metric in names:
+        draft.refuse_part(
+            "launch.step_metric", f"{describe(metric)} is an objective; a step is not a result."
+        )
+    if draft.executor == PROCESS:
+        return
+    if launch.get("value") == "best" and len(names) > 1:
+        draft.refuse_part(
+            "launch.value", "best is of a single objective; several have no best step."
+        )
+    space = draft.content.get("space")
+    for name in space if isinstance(space, dict) else ():
+        if name.partition(".")[0] == _OF_RUNS:
+            draft.refuse_part(
+                f"space.{name}",
+                f"{_OF_RUNS} is no parameter's name here: the config of a run says there which "
+                "trial it is.",
+            )
