@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,16 +21,41 @@ def find_default_data_dir() -> Path:
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "asktell"
 
 
-EXECUTORS = ("process", "wandb", "wandb-launch")
-"""All ways to launch trials."""
+PACKAGES: Mapping[str, str | None] = {
+    "process": None,
+    "wandb": "wandb",
+    "wandb-launch": "wandb",
+    "flyte": "flytekit",
+}
+"""All ways to launch trials, and the package that each one needs."""
+
+_FLYTE_VARIABLES = ("FLYTE_PLATFORM_URL", "FLYTECTL_CONFIG")
+_FLYTE_FILES = (".flyte/config.yaml", ".flyte/config")
 
 
 def list_available_executors() -> tuple[str, ...]:
     """Those of them that need nothing, and those whose package is installed."""
+    return tuple(
+        name for name, package in PACKAGES.items() if package is None or _is_installed(package)
+    )
+
+
+def list_default_executors() -> tuple[str, ...]:
+    """The available ones; of Flyte only where there are settings that say where it is."""
+    available = list_available_executors()
+    return tuple(name for name in available if name != "flyte" or _is_flyte_known())
+
+
+def _is_installed(package: str) -> bool:
     # A folder `wandb`, as its runs leave everywhere, is a package without an origin.
-    spec = find_spec("wandb")
-    has_wandb = spec is not None and spec.origin is not None
-    return tuple(name for name in EXECUTORS if has_wandb or not name.startswith("wandb"))
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
+def _is_flyte_known() -> bool:
+    if any(os.environ.get(name) for name in _FLYTE_VARIABLES):
+        return True
+    return any((Path.home() / name).is_file() for name in _FLYTE_FILES)
 
 
 class Settings(BaseSettings):
@@ -122,9 +148,9 @@ class WorkerSettings(BaseSettings):
         description="Trials at a time; as many as there are cores by default.",
     )
     executors: Annotated[tuple[str, ...], NoDecode] = Field(
-        default_factory=list_available_executors,
-        description="Ways to launch trials, separated by commas; all that are installed by "
-        "default.",
+        default_factory=list_default_executors,
+        description="Ways to launch trials, separated by commas; by default all that are "
+        "installed, flyte where flytekit has settings too.",
     )
     workdir: Path | None = Field(
         default=None,
@@ -139,6 +165,10 @@ class WorkerSettings(BaseSettings):
     pass_env: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Variables that programs get besides the usual ones, separated by commas.",
+    )
+    url_for_jobs: str | None = Field(
+        default=None,
+        description="The server's URL as programs in Flyte reach it; by default the worker's own.",
     )
     python: str | None = Field(
         default=None,

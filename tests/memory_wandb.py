@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from tests.wandb_backend.run_records import RunRecord
 
@@ -41,20 +41,20 @@ class MemoryWandb:
 
     @property
     def api(self) -> WandbApi:
-        return WandbApi(self)  # type: ignore[arg-type]  # all of a connection that it uses
+        return WandbApi(self)
 
     async def call(
         self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
     ) -> Any:
         self.calls.append(operation)
         if self.is_away:
-            raise WandbAway("W&B does not answer.")
+            raise SystemAway("W&B does not answer.")
         if self.refusal is not None:
-            raise WandbRefused(self.refusal)
+            raise SystemRefused(self.refusal)
         return getattr(self, f"_{operation}")(**arguments)
 
     def _find_account(self) -> dict[str, Any]:
-        return {"entity": ENTITY, "app_url": "https://wandb.example"}
+        return {"entity": ENTITY}
 
     def _flag_stop(self, **names: str) -> None:
         self._get_run(**names).stop()
@@ -82,5 +82,5 @@ class MemoryWandb:
     def _get_run(self, entity: str, project: str, run_id: str) -> MemoryRun:
         path = f"{entity}/{project}/{run_id}"
         if path not in self.runs:
-            raise WandbRefused(f"There is no run {path} at W&B.")
+            raise SystemRefused(f"There is no run {path} at W&B.")
         return self.runs[path]

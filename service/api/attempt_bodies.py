@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from service.api.bodies import Body
 from service.api.fields import Count, FiniteNumber, Number, Reason, Text, Url
-from service.api.launch_bodies import Label
+from service.api.launch_parts import Label
 from service.api.trial_bodies import MAX_POINTS, MAX_WAIT_SECONDS, PointBody
 from service.domain.attempts import AttemptState, Ending, EndingKind, Observation
 from service.domain.limits import MAX_NAME_LENGTH
@@ -132,11 +132,12 @@ class EndingBody(Body):
 
     kind: EndingKind
     exit_code: _ExitCode | None = Field(
-        default=None, description="null if a signal ended it, or it never started"
+        default=None, description="null if a signal ended it, or nobody has seen one"
     )
     signal: _Signal | None = None
     message: Reason | None = Field(
-        default=None, description="What there is to say beyond that, for people"
+        default=None,
+        description="What there is to say beyond that, for people; if it `failed`, all there is",
     )
     values: _Values | None = Field(
         default=None, description="The last value of each metric that was printed, by name"

@@ -14,7 +14,7 @@ from service.api.answers import (
     to_timestamp,
 )
 from service.domain.attempts import AttemptState, Instruction, StopCause, build_attempt_id
-from service.domain.mirrors import Mirror, MirrorState
+from service.domain.mirrors import Mirror, MirrorState, describe_problem
 from service.domain.studies import Direction
 from service.domain.sweeps import LaunchSpec, SweepState
 from service.domain.workers import KnownWorker, WorkerState
@@ -41,10 +41,10 @@ class AttemptCountsAnswer(Answer):
 class MirrorAnswer(Answer):
     """The sweep that an outside system has for the runs."""
 
-    external_ref: str | None = Field(description="Its name there; null: there is none yet")
+    external_ref: str | None = Field(description="Its name there; null: there is none")
     url: str | None = Field(description="Its page there")
     state: MirrorState | None = Field(description="Of both, when they were last the same")
-    problem: str | None = Field(description="Why it cannot be made, or kept, for now")
+    problem: str | None = Field(description="Why there is none, or it cannot be kept for now")
 
 
 class LaunchingAnswer(Answer):
@@ -272,15 +272,15 @@ def _to_launching(sweep: SweepSummary, attempts: AttemptCounts) -> dict[str, Any
         "executor": sweep.sweep.launch.executor,
         "wanted": sweep.wanted,
         "waiting_since": to_timestamp(sweep.waiting_since),
-        "mirror": None if sweep.mirror is None else _to_mirror(sweep.mirror),
+        "mirror": None if sweep.mirror is None else _to_mirror(sweep.mirror, sweep.state),
         "attempts": {state.value: attempts.get(state, 0) for state in AttemptState},
     }
 
 
-def _to_mirror(mirror: Mirror) -> dict[str, Any]:
+def _to_mirror(mirror: Mirror, ours: SweepState) -> dict[str, Any]:
     return {
         "external_ref": mirror.external_ref,
         "url": mirror.url,
         "state": mirror.agreed,
-        "problem": mirror.problem,
+        "problem": describe_problem(mirror, ours),
     }

@@ -14,19 +14,21 @@ from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.executors.process.executor import (
     ATTEMPTS,
+    ATTEMPTS_OF_RUNS,
     ProcessExecutor,
     ProcessSettings,
 )
 from service.schedulers.orphans import end_orphans
 from service.schedulers.workdir import Workdir
-from service.settings import EXECUTORS, WorkerSettings, list_available_executors
+from service.settings import PACKAGES, WorkerSettings, list_available_executors
 
 if TYPE_CHECKING:
-    from service.schedulers.executors.wandb.connection.connection import WandbConnection
+    from service.schedulers.executors.connection.connection import SystemConnection
+    from service.schedulers.executors.connection.system import OutsideSystem
 
 _MIRRORED = ("wandb", "wandb-launch")
 
-_FOLDERS_OF_ATTEMPTS = {"process": ATTEMPTS, "wandb": f"{ATTEMPTS}/wandb"}
+_FOLDERS_OF_ATTEMPTS = {"process": ATTEMPTS, "wandb": ATTEMPTS_OF_RUNS}
 """Below the workdir, by the executors whose attempts are processes of this machine."""
 
 
@@ -74,13 +76,13 @@ def check_executors(names: Sequence[str], available: Collection[str]) -> None:
         CannotStart: There is none of that name, or its package is missing.
     """
     for name in names:
-        if name not in EXECUTORS:
-            known = ", ".join(EXECUTORS)
+        if name not in PACKAGES:
+            known = ", ".join(PACKAGES)
             raise CannotStart(f"There is no executor {name!r}; what there is: {known}.")
         if name not in available:
             raise CannotStart(
-                f"The executor {name!r} needs the package wandb beside the worker: "
-                "pip install 'asktell-server[wandb]'."
+                f"The executor {name!r} needs the package {PACKAGES[name]} beside the worker: "
+                f"pip install 'asktell-server[{name.partition('-')[0]}]'."
             )
 
 
@@ -92,12 +94,12 @@ def find_interpreter(environ: Mapping[str, str]) -> str:
 
 
 class _Making:
-    """What concerns W&B is imported only where it is wanted, and shares one connection."""
+    """What concerns an outside system is imported where it is wanted, and shares one connection."""
 
     def __init__(self, settings: WorkerSettings, workdir: Workdir) -> None:
         self._settings = settings
         self._workdir = workdir
-        self._connection: WandbConnection | None = None
+        self._connections: dict[str, SystemConnection] = {}
 
     def make(self, name: str) -> Executor:
         match name:
@@ -105,6 +107,8 @@ class _Making:
                 return self._make_wandb()
             case "wandb-launch":
                 return self._make_wandb_launch()
+            case "flyte":
+                return self._make_flyte()
             case _:
                 return self._make_process(_FOLDERS_OF_ATTEMPTS["process"])
 
@@ -114,7 +118,7 @@ class _Making:
             return {}
         from service.schedulers.executors.wandb.sweeps.mirror import WandbMirror
 
-        return dict.fromkeys(mirrored, WandbMirror(self._connect(), os.environ))
+        return dict.fromkeys(mirrored, WandbMirror(self._connect_to_wandb(), os.environ))
 
     async def end_what_others_left(self, names: Sequence[str]) -> None:
         """Needs no package: whatever launched them, they are processes."""
@@ -129,8 +133,8 @@ class _Making:
                     ) from None
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
+        for connection in self._connections.values():
+            await connection.close()
 
     def _make_process(self, attempts: str) -> ProcessExecutor:
         settings = self._settings
@@ -155,7 +159,7 @@ class _Making:
 
         return WandbExecutor(
             self._make_process(_FOLDERS_OF_ATTEMPTS["wandb"]),
-            WandbApi(self._connect()),
+            WandbApi(self._connect_to_wandb()),
             WandbSettings(
                 self._workdir.path, os.environ, was_preempted=self._workdir.was_preempted
             ),
@@ -169,14 +173,29 @@ class _Making:
         )
         from service.schedulers.executors.wandb.runs.run_api import WandbApi
 
-        connection = self._connect()
+        connection = self._connect_to_wandb()
         return WandbLaunchExecutor(
             WandbApi(connection), LaunchQueueApi(connection), LaunchSettings(os.environ)
         )
 
-    def _connect(self) -> "WandbConnection":
-        from service.schedulers.executors.wandb.connection.connection import WandbConnection
+    def _make_flyte(self) -> Executor:
+        from service.schedulers.executors.flyte.api import FlyteApi
+        from service.schedulers.executors.flyte.executor import FlyteExecutor, FlyteSettings
+        from service.schedulers.executors.flyte.system import describe_flyte
 
-        if self._connection is None:
-            self._connection = WandbConnection(os.environ)
-        return self._connection
+        connection = self._connect(describe_flyte(os.environ))
+        return FlyteExecutor(
+            FlyteApi(connection), FlyteSettings(url_for_jobs=self._settings.url_for_jobs)
+        )
+
+    def _connect_to_wandb(self) -> "SystemConnection":
+        from service.schedulers.executors.wandb.connection.system import describe_wandb
+
+        return self._connect(describe_wandb(os.environ))
+
+    def _connect(self, system: "OutsideSystem") -> "SystemConnection":
+        from service.schedulers.executors.connection.connection import SystemConnection
+
+        if system.name not in self._connections:
+            self._connections[system.name] = SystemConnection(system)
+        return self._connections[system.name]

@@ -49,16 +49,19 @@ class StopCause(StrEnum):
 class EndingKind(StrEnum):
     """How an execution ended, as its worker saw it.
 
-    `EXITED`: by itself or by a signal. `TIMED_OUT`: the worker stopped it at its time limit.
-    `PREEMPTED`: the worker stopped it because it had to go itself. `NOT_STARTED`: it can never
-    start. `VANISHED`: it is gone, and nothing tells how it went. `CANCELLED`: a person ended it in
-    the outside system.
+    `EXITED`: by itself or by a signal. `FAILED`: what it ran as in the outside system did, and its
+    message says how. `TIMED_OUT`: the worker stopped it at its time limit. `PREEMPTED`: the worker
+    stopped it because it had to go itself. `NOT_STARTED`: it can never start. `REFUSED`: neither
+    can any other of its sweep, and the message says why. `VANISHED`: it is gone, and nothing tells
+    how it went. `CANCELLED`: a person ended it in the outside system.
     """
 
     EXITED = "exited"
+    FAILED = "failed"
     TIMED_OUT = "timed_out"
     PREEMPTED = "preempted"
     NOT_STARTED = "not_started"
+    REFUSED = "refused"
     VANISHED = "vanished"
     CANCELLED = "cancelled"
 
@@ -68,9 +71,9 @@ class Ending:
     """The end of an execution.
 
     Attributes:
-        exit_code: None if a signal ended it, or it never started.
+        exit_code: Of its process; None if a signal ended that, or nobody has seen one.
         signal: Number of the signal that ended it.
-        message: What there is to say beyond that, for people.
+        message: What there is to say beyond that, for people; of what has `FAILED`, all there is.
         values: The last value of each metric that was seen, by name.
     """
 

@@ -97,6 +97,16 @@ class Settlement:
     set_state: MirrorState | None = None
 
 
+def describe_problem(mirror: Mirror, ours: SweepState) -> str | None:
+    """Why there is no sweep outside, or it cannot be kept, for people; of an ended one, why never.
+
+    The last word of a worker may be about what it was going to try next.
+    """
+    if mirror.external_ref is not None or not ours.is_over:
+        return mirror.problem
+    return f"{_NONE_MADE} Last word: {mirror.problem}" if mirror.problem else _NONE_MADE
+
+
 def get_mirror_state(state: SweepState) -> MirrorState:
     """Returns what a sweep of ours is outside: running as long as its last runs are."""
     match state:
@@ -135,6 +145,7 @@ def _may_stay(ours: SweepState, seen: MirrorState) -> bool:
     return ours.is_over and _ENDS_SWEEP[seen]
 
 
+_NONE_MADE = "There was no sweep in the outside system when this one ended."
 _ENDS_SWEEP = {
     MirrorState.RUNNING: False,
     MirrorState.PAUSED: False,

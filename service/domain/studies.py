@@ -28,7 +28,10 @@ class StudyState(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a study starts no new trials: a person, one of its budget's limits, or its sampler."""
+    """Why a study starts no new trials: a person, one of its budget's limits, or its sampler.
+
+    `REFUSED`: what it is to launch does not fit it, so that none of its trials can ever start.
+    """
 
     STOPPED = "stopped"
     CANCELLED = "cancelled"
@@ -38,6 +41,7 @@ class StopReason(StrEnum):
     TARGET = "target"
     PATIENCE = "patience"
     EXHAUSTED = "exhausted"
+    REFUSED = "refused"
 
     @property
     def allows_retries(self) -> bool:

@@ -33,6 +33,7 @@ class SweepState(StrEnum):
 
 _ENDS = {
     StopReason.MAX_FAILURES: SweepState.FAILED,
+    StopReason.REFUSED: SweepState.FAILED,
     StopReason.CANCELLED: SweepState.CANCELLED,
 }
 

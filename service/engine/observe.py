@@ -3,7 +3,7 @@
 import math
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from optuna.trial import FrozenTrial
@@ -17,7 +17,7 @@ from service.domain.attempts import (
     StopCause,
 )
 from service.domain.errors import AttemptNotFound, AttemptSuperseded, ClaimLost
-from service.domain.studies import AttemptEnd
+from service.domain.studies import AttemptEnd, StopReason
 from service.domain.trials import AttemptPhase, Outcome, TrialState
 from service.engine.actor import Actor, Draft
 from service.engine.ending import end_attempt, end_trial
@@ -127,6 +127,8 @@ def _end(actor: Actor, draft: Draft, record: TrialRecord, launch: Launch, ending
         _cancel(actor, draft, record, "It was cancelled by a person.")
     elif ending.kind is EndingKind.CANCELLED:
         _cancel(actor, draft, record, ending.message or "A person ended it outside.")
+    elif ending.kind is EndingKind.REFUSED:
+        _refuse_sweep(actor, draft, record, ending.message or "It can never be launched.")
     else:
         outcome = _judge(actor, draft, record, ending)
         had_to_go = ending.kind is EndingKind.PREEMPTED
@@ -145,12 +147,20 @@ def _cancel(actor: Actor, draft: Draft, record: TrialRecord, reason: str) -> Non
     )
 
 
+def _refuse_sweep(actor: Actor, draft: Draft, record: TrialRecord, reason: str) -> None:
+    """Every further trial would end like this one."""
+    end_trial(actor, draft, record, state=TrialState.FAIL, reason=reason)
+    if actor.control.hands_out_retries:
+        draft.control = replace(actor.control, is_paused=False, stop_reason=StopReason.REFUSED)
+
+
 def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:
     match ending.kind:
-        case EndingKind.EXITED if ending.exit_code == 0:
-            return _judge_result(actor, draft, record, ending)
         case EndingKind.EXITED:
-            return _fail(_explain_exit(ending), ending)
+            return _judge_exit(actor, draft, record, ending)
+        case EndingKind.FAILED:
+            reason = ending.message or "It failed outside, and nothing tells how."
+            return Outcome(TrialState.FAIL, reason=reason)
         case EndingKind.TIMED_OUT:
             return _fail(_explain_timeout(actor), ending)
         case EndingKind.NOT_STARTED:
@@ -164,10 +174,16 @@ def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> O
         case EndingKind.VANISHED:
             vanished = "The program vanished, and nothing tells how it ended."
             return _fail(vanished, ending, cause=AttemptEnd.LOST)
-        case EndingKind.CANCELLED:
+        case EndingKind.CANCELLED | EndingKind.REFUSED:
             raise AssertionError("an end that nobody judges")
         case _:
             assert_never(ending.kind)
+
+
+def _judge_exit(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:
+    if ending.exit_code != 0:
+        return _fail(_explain_exit(ending), ending)
+    return _judge_result(actor, draft, record, ending)
 
 
 def _judge_result(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> Outcome:

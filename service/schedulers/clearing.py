@@ -1,8 +1,9 @@
-"""Ending what is nobody's, and removing what is left of an attempt."""
+"""Ending an attempt at once, and removing what is left of one that is nobody's."""
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -18,6 +19,7 @@ from service.schedulers.executors.base import (
 )
 from service.schedulers.lookout import Lookout
 from service.schedulers.pace import Backoff, Pace
+from service.schedulers.surroundings import LeftToOthers, Surroundings
 
 _log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
@@ -90,6 +92,32 @@ async def end_at_once(
         return None
 
 
+async def end_or_leave(
+    executor: Executor, lookout: Lookout, launch: Launch, around: Surroundings
+) -> Ending | None:
+    """Kills an attempt however long that takes, unless the worker goes and others can kill it.
+
+    None if there is nothing to see of it.
+
+    Raises:
+        StillRunning: It does not go, and nobody else can kill it.
+        LeftToOthers: The worker has to go, and others can go on with the attempt.
+        Exception: It cannot be killed.
+    """
+    if not executor.is_shared:
+        return await end_at_once(executor, lookout, launch, around.pace)
+    ending = asyncio.create_task(_insist_on_end(executor, lookout, launch, around.pace))
+    leaving = asyncio.create_task(around.must_go.wait())
+    try:
+        await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        ending.cancel()
+    if ending.done():
+        return ending.result()
+    raise LeftToOthers
+
+
 async def clear_left_over(
     executor: Executor, lookout: Lookout, attempt_id: str, pace: Pace
 ) -> None:
@@ -102,3 +130,12 @@ async def clear_left_over(
     launch = Launch(attempt_id)
     await end_at_once(executor, lookout, launch, pace)
     await insist(executor, lambda: executor.forget(launch), pace)
+
+
+async def _insist_on_end(
+    executor: Executor, lookout: Lookout, launch: Launch, pace: Pace
+) -> Ending | None:
+    while True:
+        # An outside system may take its time.
+        with suppress(StillRunning):
+            return await end_at_once(executor, lookout, launch, pace)

@@ -20,13 +20,14 @@ from service.domain.attempts import AttemptState, EndingKind
 from service.schedulers.clearing import clear_left_over, insist
 from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
-from service.schedulers.following import Follower, LeftToOthers, ServerAway, Surroundings
+from service.schedulers.following import Follower, ServerAway
 from service.schedulers.launches import Launches
 from service.schedulers.lookout import Lookout
 from service.schedulers.mirroring import Mirroring
 from service.schedulers.pace import Backoff, Pace
 from service.schedulers.server_calls import ServerCalls, WorkerIdentity, choose_pause, may_pass
 from service.schedulers.speaking import AttemptGone, Speaker
+from service.schedulers.surroundings import LeftToOthers, Surroundings
 from service.schedulers.workdir import Workdir
 
 _log = structlog.get_logger(__name__)

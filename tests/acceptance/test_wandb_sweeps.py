@@ -189,6 +189,29 @@ def test_a_sweep_without_an_answer_from_wandb(world: WandbWorld) -> None:
     assert "127.0.0.1" in world.get_sweep("away")["mirror"]["problem"]
 
 
+def test_a_refused_key_costs_no_trial(world: WandbWorld) -> None:
+    world.stop_worker("ada")
+    with Backend() as strict:
+        key, strict.world.api_key = strict.api_key, "another" * 6
+        environment = {**strict.build_environment(), "WANDB_API_KEY": key}
+        world.start_worker("erin", queue="refused", environment=environment)
+        world.create("refused", {**ONLINE, "queue": "refused"})
+        world.wait_until(lambda: _find_notes(world, "refused") != [])
+        (note,) = _find_notes(world, "refused")
+        strict.world.api_key = key
+        world.wait_over("refused")
+        world.stop_worker("erin")
+
+    (attempt,) = world.list_attempts("refused")
+    assert note.startswith("Not launched yet: W&B refuses this worker: ")
+    assert note.count("wandb login") == 1
+    assert (attempt["state"], attempt["attempt"], attempt["note"]) == ("succeeded", 1, None)
+
+
+def _find_notes(world: WandbWorld, study: str) -> list[str]:
+    return [each["note"] for each in world.list_attempts(study) if each["note"] is not None]
+
+
 def test_another_worker_goes_on_with_what_a_dead_one_pushed(
     world: WandbWorld, left_in_queue: str
 ) -> None:

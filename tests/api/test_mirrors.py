@@ -133,6 +133,20 @@ async def test_what_cannot_be_made_is_not_waited_for(
     assert (await show(api))["mirror"] == MADE | {"state": "running", "problem": None}
 
 
+async def test_a_sweep_that_ends_without_a_mirror_says_so(
+    api: httpx.AsyncClient, sweep: dict[str, Any]
+) -> None:
+    await api.post("/sweeps/digits/cancel")
+
+    (listed,) = (await api.get("/sweeps")).json()["sweeps"]
+    for shown in (await show(api), listed["sweep"]):
+        assert shown["state"] == "cancelled"
+        assert shown["mirror"]["external_ref"] is None
+        assert shown["mirror"]["problem"] == (
+            "There was no sweep in the outside system when this one ended."
+        )
+
+
 async def test_a_mirror_is_shown_as_soon_as_it_changes(
     api: httpx.AsyncClient, sweep: dict[str, Any]
 ) -> None:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.schedulers.executors.base import Executor, Launch
-from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
-from service.schedulers.executors.wandb.connection.connection import WandbConnection
-from service.schedulers.executors.wandb.local.executor import (
+from service.schedulers.executors.connection.connection import SystemConnection
+from service.schedulers.executors.process.executor import (
     ATTEMPTS_OF_RUNS,
-    WandbExecutor,
-    WandbSettings,
+    ProcessExecutor,
+    ProcessSettings,
 )
+from service.schedulers.executors.wandb.connection.system import describe_wandb
+from service.schedulers.executors.wandb.local.executor import WandbExecutor, WandbSettings
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from tests.contracts.process_stage import ProcessStage
 from tests.run_logs import RunLogWriter
@@ -39,7 +40,7 @@ class WandbStage(ProcessStage):
         )
         return WandbExecutor(
             processes,
-            WandbApi(WandbConnection({})),
+            WandbApi(SystemConnection(describe_wandb({}))),
             WandbSettings(self._folder, {}, was_preempted=lambda _: False),
         )
 

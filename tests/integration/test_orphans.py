@@ -11,11 +11,11 @@ from service.cli.worker_executors import open_executors
 from service.schedulers.executors.base import Launch, StopKind, Watch
 from service.schedulers.executors.process.executor import (
     ATTEMPTS,
+    ATTEMPTS_OF_RUNS,
     ProcessExecutor,
     ProcessSettings,
 )
 from service.schedulers.executors.process.marks import kill_marked
-from service.schedulers.executors.wandb.local.executor import ATTEMPTS_OF_RUNS
 from service.schedulers.workdir import Workdir, open_workdir
 from service.settings import WorkerSettings
 from tests.contracts.executor_contract import watch_until

@@ -214,6 +214,7 @@ class TestObserve:
             (Ending(EndingKind.EXITED, signal=9, values={"value": 1.0}), "killed by SIGKILL"),
             (Ending(EndingKind.EXITED, signal=15), "ended by SIGTERM"),
             (Ending(EndingKind.EXITED, signal=63), "signal 63"),
+            (Ending(EndingKind.FAILED), "nothing tells how"),
             (Ending(EndingKind.TIMED_OUT, signal=2), "its timeout_seconds, 5"),
             (Ending(EndingKind.NOT_STARTED, message="train.py: no such file."), "no such file"),
         ],
@@ -230,6 +231,29 @@ class TestObserve:
         assert said in (view.reason or "")
         assert row(study)["state"] == "failed"
         assert row(study)["reason"] == view.reason
+
+    async def test_what_failed_outside_says_itself_how(self, study: TimedStudy) -> None:
+        await study.create(new_sweep())
+        (attempt,) = await take(study)
+        ending = Ending(EndingKind.FAILED, 0, message="Its run failed.", values={"value": 1.0})
+        assert (await see(study, attempt, ending=ending)).is_over
+        view = await study.view(0)
+        assert (view.state, view.reason) == (TrialState.FAIL, "Its run failed.")
+        assert (row(study)["state"], row(study)["exit_code"]) == ("failed", 0)
+
+    async def test_what_no_attempt_can_ever_start_ends_the_sweep(self, study: TimedStudy) -> None:
+        await study.create(new_sweep(), retry=RetryPolicy(max_attempts=5), parallelism=2)
+        first, second = await take_any(study, 2)
+        ending = Ending(EndingKind.REFUSED, message="train.quad@v1 has no input 'x'.")
+        assert (await see(study, first, ending=ending)).is_over
+
+        view = await study.view(0)
+        assert (view.state, view.reason) == (TrialState.FAIL, "train.quad@v1 has no input 'x'.")
+        assert study.actor.state is StudyState.STOPPING
+        assert wanted(study) == 0
+        await see(study, second, ending=ending)
+        assert study.actor.state is StudyState.FINISHED
+        assert study.actor.control.stop_reason is StopReason.REFUSED
 
     @pytest.mark.parametrize(
         ("kind", "state"),

@@ -14,17 +14,16 @@ from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
-    LaunchRefused,
     MetricRow,
     StopKind,
     Watch,
 )
-from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
-from service.schedulers.executors.wandb.connection.connection import (
-    WandbAway,
-    WandbBusy,
-    WandbRefused,
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemBusy,
+    SystemRefused,
 )
+from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
 from tests.integration.process_bench import wait_until
 from tests.integration.wandb_bench import (
     ATTEMPT_ID,
@@ -110,11 +109,11 @@ async def test_known_account_does_not_make_an_absent_wandb_present(bench: WandbB
 async def test_too_many_calls_are_no_reason_to_record_offline(bench: WandbBench):
     class BusyWandb(MemoryWandb):
         async def call(self, operation: str, *_: Any, **__: Any) -> Any:
-            raise WandbBusy(f"Too many calls, {operation} is not made.")
+            raise SystemBusy(f"Too many calls, {operation} is not made.")
 
     executor = open_executor(bench.folder, BusyWandb().api)
 
-    with pytest.raises(WandbBusy) as raised:
+    with pytest.raises(SystemBusy) as raised:
         await executor.launch(bench.launch)
 
     assert executor.classify(raised.value) is ErrorKind.TRANSIENT
@@ -122,13 +121,20 @@ async def test_too_many_calls_are_no_reason_to_record_offline(bench: WandbBench)
     assert (await bench.start()).state == "running"
 
 
-async def test_refused_key_refuses_the_launch(bench: WandbBench):
-    bench.wandb.refusal = "W&B does not know the API key."
+async def test_refused_key_is_waited_for(bench: WandbBench):
+    bench.wandb.refusal = "Run `wandb login`."
 
-    with pytest.raises(LaunchRefused, match=r"does not know the API key\. Set its WANDB_API_KEY"):
+    with pytest.raises(SystemRefused) as failure:
         await bench.executor.launch(build_launch())
 
+    assert str(failure.value) == (
+        "W&B refuses this worker: Run `wandb login`. `mode: offline` needs no key."
+    )
+    assert bench.executor.classify(failure.value) is ErrorKind.TRANSIENT
     assert await bench.executor.list_left_over(()) == []
+
+    bench.wandb.refusal = None
+    assert await bench.executor.launch(build_launch()) == PATH
 
 
 async def test_resumed_run_has_the_name_of_the_preempted_one(bench: WandbBench):
@@ -166,7 +172,7 @@ async def test_run_without_an_end_has_failed(bench: WandbBench):
 
     ending = await bench.see_end()
 
-    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.EXITED, 1, {"loss": 0.5})
+    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.FAILED, 0, {"loss": 0.5})
 
 
 async def test_program_without_a_run_just_ends(bench: WandbBench):
@@ -196,8 +202,8 @@ async def test_run_with_a_damaged_log_says_so(bench: WandbBench):
 
     ending = await bench.see_end()
 
-    assert (ending.exit_code, ending.message) == (
-        1,
+    assert (ending.kind, ending.message) == (
+        EndingKind.FAILED,
         "Its W&B run has no end that could be read from its log. It is damaged at byte 7; some of "
         "it is missing.",
     )
@@ -386,6 +392,6 @@ async def test_left_over_is_ended_and_repaired_by_its_name_alone(bench: WandbBen
     assert not bench.attempt.exists()
 
 
-async def test_trouble_with_wandb_passes_and_its_refusals_stay(bench: WandbBench):
-    assert bench.executor.classify(WandbAway()) is ErrorKind.TRANSIENT
-    assert bench.executor.classify(WandbRefused()) is ErrorKind.PERMANENT
+async def test_trouble_with_wandb_passes_and_other_trouble_stays(bench: WandbBench):
+    assert bench.executor.classify(SystemAway()) is ErrorKind.TRANSIENT
+    assert bench.executor.classify(ValueError()) is ErrorKind.PERMANENT

@@ -10,14 +10,15 @@ from typing import Any
 
 from service.domain.attempts import Ending
 from service.schedulers.executors.base import Launch, Sighting, StopKind, Watch
-from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings, no_probe
+from service.schedulers.executors.process.executor import (
+    ATTEMPTS_OF_RUNS,
+    ProcessExecutor,
+    ProcessSettings,
+    no_probe,
+)
 from service.schedulers.executors.process.launching import Probe
 from service.schedulers.executors.process.marks import kill_marked
-from service.schedulers.executors.wandb.local.executor import (
-    ATTEMPTS_OF_RUNS,
-    WandbExecutor,
-    WandbSettings,
-)
+from service.schedulers.executors.wandb.local.executor import WandbExecutor, WandbSettings
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from tests.contracts.executor_contract import watch_until
 from tests.memory_wandb import MemoryRun, MemoryWandb

@@ -4,12 +4,10 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from service.domain.attempts import Ending
-from service.schedulers.executors.base import (
-    Launch,
-    Sighting,
-    Watch,
-)
+from service.schedulers.executors.base import Launch, Sighting, Watch
 from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
 from service.schedulers.executors.wandb.queue.launch_executor import (
     LaunchSettings,
@@ -66,6 +64,22 @@ class Worker(WandbLaunchExecutor):
         await self.poll([Watch(launch, cursor)])
         await settle()
         return (await self.poll([Watch(launch, cursor)])).get(launch.attempt_id)
+
+
+class LaunchTests:
+    """Tests that have a world, a clock and a worker's executor in them."""
+
+    @pytest.fixture
+    def world(self) -> LaunchWorld:
+        return LaunchWorld()
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def executor(self, world: LaunchWorld, clock: Clock) -> Worker:
+        return Worker(world, clock)
 
 
 def build_launch(number: int = 12, **arguments: Any) -> Launch:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
+from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 
 
 @dataclass
@@ -42,6 +42,7 @@ class LaunchWorld:
         runs: By `entity/project/run_id`.
         calls: How often each operation came.
         is_away: Whether nothing is answered.
+        refusals: What calls of an operation are refused with, by its name.
         steps_at_once: How much of a run's history is read by one call.
     """
 
@@ -52,6 +53,7 @@ class LaunchWorld:
         self.runs: dict[str, Run] = {}
         self.calls: Counter[str] = Counter()
         self.is_away = False
+        self.refusals: dict[str, str] = {}
         self.steps_at_once = 10_000
         self.is_readable_to_the_end = True
         self._lost: list[str] = []
@@ -88,15 +90,17 @@ class LaunchWorld:
             await self._held[operation].wait()
         self.calls[operation] += 1
         if self.is_away:
-            raise WandbAway("W&B at api.example.org has not answered for a while.")
+            raise SystemAway("W&B at api.example.org has not answered for a while.")
+        if operation in self.refusals:
+            raise SystemRefused(self.refusals[operation])
         answer = getattr(self, f"_{operation}")(**arguments)
         if operation in self._lost:
             self._lost.remove(operation)
-            raise WandbAway("W&B did not answer within 30 s.")
+            raise SystemAway("W&B did not answer within 30 s.")
         return answer
 
     def _find_account(self) -> dict[str, Any]:
-        return {"entity": "acme", "app_url": "https://example.org"}
+        return {"entity": "acme"}
 
     def _find_job_problem(self, job: str) -> str | None:
         return None if job in self.jobs else "it is not there"
@@ -135,7 +139,7 @@ class LaunchWorld:
     def _flag_stop(self, entity: str, project: str, run_id: str) -> None:
         run = self.runs.get(f"{entity}/{project}/{run_id}")
         if run is None:
-            raise WandbRefused("There is no such run.")
+            raise SystemRefused("There is no such run.")
         run.is_stopped = True
 
     def _list_queue_items(

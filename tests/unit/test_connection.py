@@ -9,21 +9,22 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.schedulers.executors.process.processes import list_processes
-from service.schedulers.executors.wandb.connection.child import build_child_environment
-from service.schedulers.executors.wandb.connection.connection import (
+from service.schedulers.executors.connection.connection import (
     ConnectionPace,
-    WandbAway,
-    WandbBusy,
-    WandbConnection,
-    WandbRefused,
+    SystemAway,
+    SystemBusy,
+    SystemConnection,
+    SystemRefused,
 )
+from service.schedulers.executors.process.processes import list_processes
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.runs.run_api import Account, WandbApi
 from tests.log_lines import open_log
 
@@ -132,10 +133,11 @@ class Stage:
         await asyncio.to_thread((self._folder / "may answer").write_text, "")
 
     @asynccontextmanager
-    async def open(self, **pace: float) -> AsyncIterator[WandbConnection]:
-        connection = WandbConnection(
-            {**os.environ, "WANDB_BASE_URL": "https://wandb.example", "WANDB_API_KEY": KEY},
-            command=(sys.executable, "-c", PROCESS, str(self._folder)),
+    async def open(self, **pace: float) -> AsyncIterator[SystemConnection]:
+        worker = {**os.environ, "WANDB_BASE_URL": "https://wandb.example", "WANDB_API_KEY": KEY}
+        command = (sys.executable, "-c", PROCESS, str(self._folder))
+        connection = SystemConnection(
+            replace(describe_wandb(worker), command=command),
             pace=ConnectionPace(**{"farewell_seconds": LONG_ENOUGH, **pace}),
             clock=self.time,
             now=self.time.now,
@@ -149,14 +151,14 @@ class Stage:
 
 
 async def ask(
-    connection: WandbConnection, *, seconds: float = LONG_ENOUGH, **arguments: Any
+    connection: SystemConnection, *, seconds: float = LONG_ENOUGH, **arguments: Any
 ) -> Any:
     return await connection.call("look", arguments, deadline_seconds=seconds)
 
 
-async def fail(connection: WandbConnection, times: int) -> None:
+async def fail(connection: SystemConnection, times: int) -> None:
     for _ in range(times):
-        with pytest.raises(WandbAway):
+        with pytest.raises(SystemAway):
             await ask(connection)
 
 
@@ -176,7 +178,7 @@ async def test_it_does_one_thing_at_a_time(tmp_path: Path) -> None:
         second = asyncio.create_task(ask(connection, number=2))
         await wait_until(lambda: len(stage.asked) == 1)
         third = ask(connection, seconds=A_MOMENT)
-        with pytest.raises(WandbAway, match=r"this one waited 0\.2 s"):
+        with pytest.raises(SystemAway, match=r"this one waited 0\.2 s"):
             await third
         assert len(stage.asked) == 1
         await stage.let_answer()
@@ -189,7 +191,7 @@ async def test_a_refusal_is_an_answer(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["start", *[REFUSED] * 6, "echo"])
     async with stage.open() as connection:
         for _ in range(6):
-            with pytest.raises(WandbRefused, match=r"^There is no such run\.$"):
+            with pytest.raises(SystemRefused, match=r"^There is no such run\.$"):
                 await ask(connection)
         assert not connection.is_away
         assert await ask(connection, a=1) == {"a": 1}
@@ -203,20 +205,20 @@ async def test_after_five_failures_calls_fail_at_once_but_for_one_a_pause(tmp_pa
             stage.chance = 0.5
             await fail(connection, 1)
             assert connection.is_away
-            with pytest.raises(WandbAway, match=r"has not answered since .*; next try in 16 s\."):
+            with pytest.raises(SystemAway, match=r"has not answered since .*; next try in 16 s\."):
                 await ask(connection)
             assert len(stage.asked) == 5
             stage.time.seconds += 16
-            with pytest.raises(WandbAway, match=r"wandb\.example cannot be asked now: HTTP 503"):
+            with pytest.raises(SystemAway, match=r"wandb\.example cannot be asked now: HTTP 503"):
                 await ask(connection)
-            with pytest.raises(WandbAway, match="next try in 30 s"):
+            with pytest.raises(SystemAway, match="next try in 30 s"):
                 await ask(connection)
             stage.time.seconds += 30
             assert await ask(connection, a=1) == {"a": 1}
             assert not connection.is_away
             assert await ask(connection, a=2) == {"a": 2}
-        events = [line["event"] for line in log.read_lines() if "wandb." in line["event"]]
-    assert events == ["wandb.away", "wandb.back"]
+        events = [line["event"] for line in log.read_lines() if "system." in line["event"]]
+    assert events == ["system.away", "system.back"]
     assert len(stage.asked) == 8
 
 
@@ -226,7 +228,7 @@ async def test_while_it_is_tried_again_the_others_fail_at_once(tmp_path: Path) -
         await fail(connection, 5)
         trying = asyncio.create_task(ask(connection))
         await wait_until(lambda: len(stage.asked) == 6)
-        with pytest.raises(WandbAway, match="has not answered since"):
+        with pytest.raises(SystemAway, match="has not answered since"):
             await ask(connection)
         await stage.let_answer()
         await trying
@@ -242,7 +244,7 @@ async def test_calls_that_wait_for_their_turn_fail_with_the_one_before_them(tmp_
         await wait_until(lambda: len(stage.asked) == 5)
         await stage.let_answer()
         for call in calls:
-            with pytest.raises(WandbAway):
+            with pytest.raises(SystemAway):
                 await call
     assert stage.time.sleeps == []
     assert len(stage.asked) == 5
@@ -253,7 +255,7 @@ async def test_a_pause_is_part_of_the_time_of_a_call(tmp_path: Path) -> None:
     stage.chance = 0.05
     async with stage.open(late_seconds=A_MOMENT) as connection:
         await fail(connection, 1)
-        with pytest.raises(WandbAway, match=r"did not answer within 0\.2 s\."):
+        with pytest.raises(SystemAway, match=r"did not answer within 0\.2 s\."):
             await ask(connection, seconds=A_MOMENT + 0.1)
 
 
@@ -262,7 +264,7 @@ async def test_after_a_failure_a_call_waits_if_it_has_the_time(tmp_path: Path) -
     stage.chance = 0.75
     async with stage.open() as connection:
         await fail(connection, 1)
-        with pytest.raises(WandbAway, match=r"has not answered since .* next try in 2 s\. .*503"):
+        with pytest.raises(SystemAway, match=r"has not answered since .* next try in 2 s\. .*503"):
             await ask(connection, seconds=2)
         assert await ask(connection, a=1) == {"a": 1}
     assert stage.time.sleeps == [1.5]
@@ -282,7 +284,7 @@ async def test_too_many_calls_say_nothing_about_wandb(tmp_path: Path) -> None:
         for _ in range(10):
             await ask(connection)
         for _ in range(6):
-            with pytest.raises(WandbBusy, match="is asked too often"):
+            with pytest.raises(SystemBusy, match="is asked too often"):
                 await ask(connection, seconds=10)
         assert not connection.is_away
         assert await WandbApi(connection).is_reachable()
@@ -303,7 +305,7 @@ async def test_with_too_little_time_left_nothing_is_asked(tmp_path: Path) -> Non
         await stage.let_answer()
         await first
         for call in calls:
-            with pytest.raises(WandbBusy, match=r"Other calls .* took so long"):
+            with pytest.raises(SystemBusy, match=r"Other calls .* took so long"):
                 await call
         assert await reaching
         assert not connection.is_away
@@ -311,7 +313,7 @@ async def test_with_too_little_time_left_nothing_is_asked(tmp_path: Path) -> Non
 
 
 async def test_all_who_want_to_know_the_account_share_one_question(tmp_path: Path) -> None:
-    account = {"entity": "acme", "app_url": "https://wandb.example"}
+    account = {"entity": "acme"}
     stage = Stage(tmp_path, ["start", ["answer late", {"value": account}]])
     async with stage.open() as connection:
         api = WandbApi(connection)
@@ -343,7 +345,7 @@ async def test_a_process_that_does_not_answer_is_replaced(
     stage = Stage(tmp_path, ["start", "answer", "be silent"], ["start", "answer"])
     async with stage.open(late_seconds=A_MOMENT) as connection:
         first = await ask(connection)
-        with pytest.raises(WandbAway, match=r"wandb\.example did not answer within 0\.2 s\."):
+        with pytest.raises(SystemAway, match=r"wandb\.example did not answer within 0\.2 s\."):
             await ask(connection, seconds=A_MOMENT)
         assert await ask(connection) != first
         assert len(list_own_folders(tmp_path)) == 1
@@ -355,7 +357,7 @@ async def test_an_answer_that_comes_late_is_for_nobody(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["start", "answer", "answer late", "echo", "answer"])
     async with stage.open() as connection:
         process = await ask(connection)
-        with pytest.raises(WandbAway):
+        with pytest.raises(SystemAway):
             await ask(connection, seconds=A_MOMENT)
         await stage.let_answer()
         assert await ask(connection, a=1) == {"a": 1}
@@ -389,7 +391,7 @@ async def test_a_process_that_is_of_no_use_is_replaced(
     stage = Stage(tmp_path, ["start", "answer", trouble], ["start", "answer"])
     async with stage.open() as connection:
         first = await ask(connection)
-        with pytest.raises(WandbAway, match=message):
+        with pytest.raises(SystemAway, match=message):
             await ask(connection)
         assert await ask(connection) != first
 
@@ -409,7 +411,7 @@ async def test_a_process_that_ends_between_calls_is_replaced_unnoticed(tmp_path:
 async def test_a_process_that_does_not_start_is_a_failure_that_may_pass(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["die"], ["start", "echo"])
     async with stage.open() as connection:
-        with pytest.raises(WandbAway, match="did not start: ModuleNotFoundError: nothing here"):
+        with pytest.raises(SystemAway, match="did not start: ModuleNotFoundError: nothing here"):
             await ask(connection)
         assert await ask(connection, a=1) == {"a": 1}
 
@@ -417,14 +419,14 @@ async def test_a_process_that_does_not_start_is_a_failure_that_may_pass(tmp_path
 async def test_a_process_that_takes_too_long_to_start_is_killed(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["be silent"])
     async with stage.open(start_seconds=A_MOMENT) as connection:
-        with pytest.raises(WandbAway, match=r"did not start: It was not ready within 0\.2 s\."):
+        with pytest.raises(SystemAway, match=r"did not start: It was not ready within 0\.2 s\."):
             await ask(connection)
 
 
 async def test_a_process_that_cannot_work_says_what_to_do(tmp_path: Path) -> None:
     stage = Stage(tmp_path, ["refuse"])
     async with stage.open() as connection:
-        with pytest.raises(WandbRefused, match=r"^Install it\.$"):
+        with pytest.raises(SystemRefused, match=r"^Install it\.$"):
             await ask(connection)
 
 
@@ -442,7 +444,7 @@ async def test_the_key_is_in_no_message(tmp_path: Path) -> None:
     lives = ["start", *(["answer", {"kind": kind, "value": KEY}] for kind in ("refused", "away"))]
     stage = Stage(tmp_path, lives)
     async with stage.open() as connection:
-        for kind in (WandbRefused, WandbAway):
+        for kind in (SystemRefused, SystemAway):
             with pytest.raises(kind, match="…") as raised:
                 await ask(connection)
             assert KEY not in str(raised.value)
@@ -454,7 +456,7 @@ async def test_at_its_end_the_process_ends(tmp_path: Path) -> None:
         process = await ask(connection)
         await connection.close()
         assert is_gone(process)
-        with pytest.raises(WandbAway, match="The worker ends"):
+        with pytest.raises(SystemAway, match="The worker ends"):
             await ask(connection)
 
 
@@ -473,7 +475,7 @@ async def test_at_its_end_calls_fail_that_are_under_way(tmp_path: Path) -> None:
         waiting = asyncio.create_task(ask(connection))
         await connection.close()
         for call in (asking, waiting):
-            with pytest.raises(WandbAway):
+            with pytest.raises(SystemAway):
                 await call
 
 
@@ -483,7 +485,7 @@ async def test_at_its_end_nobody_waits_for_a_start(tmp_path: Path) -> None:
         asking = asyncio.create_task(ask(connection))
         await wait_until(lambda: not list((tmp_path / "lives").iterdir()))
         await connection.close()
-        with pytest.raises(WandbAway, match="The worker ends"):
+        with pytest.raises(SystemAway, match="The worker ends"):
             await asking
 
 
@@ -498,13 +500,13 @@ def test_the_process_gets_what_wandb_needs_and_no_more() -> None:
         **{"WANDB_SERVICE": "another's", "WANDB_MODE": "offline", "WANDB_RUN_ID": "the worker's"},
         **{"WANDB_SWEEP_ID": "s", "WANDB_CONFIG": "{}", "WANDB_DIR": "/runs"},
     }
-    environment = build_child_environment(passed | kept_back | {"WANDB_SILENT": "false"})
-    assert environment == passed | {
+    system = describe_wandb(passed | kept_back | {"WANDB_SILENT": "false"})
+    assert system.environment == passed | {
         "WANDB_ERROR_REPORTING": "false",
         "WANDB_SILENT": "true",
         "WANDB_X_GRAPHQL_RETRY_MAX": "1",
     }
-    assert build_child_environment({})["WANDB_HTTP_TIMEOUT"] == "10"
+    assert describe_wandb({}).environment["WANDB_HTTP_TIMEOUT"] == "10"
 
 
 async def wait_until(is_so: Callable[[], bool]) -> None:
@@ -520,4 +522,4 @@ def is_gone(pid: int) -> bool:
 
 
 def list_own_folders(folder: Path) -> list[Path]:
-    return list(folder.glob("asktell-wandb-*"))
+    return list(folder.glob("asktell-connection-*"))

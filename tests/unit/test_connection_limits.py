@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.schedulers.executors.wandb.connection.limits import Breaker, TokenBucket
-from service.schedulers.executors.wandb.connection.reachability import Reachability
+from service.schedulers.executors.connection.limits import Breaker, TokenBucket
+from service.schedulers.executors.connection.reachability import Reachability
+from service.schedulers.executors.connection.system import OutsideSystem
 from tests.log_lines import open_log
 
 
@@ -28,8 +29,9 @@ def build_breaker(clock: Clock, *, chance: float = 1.0) -> Breaker:
 
 
 def build_reachability(clock: Clock) -> Reachability:
+    system = OutsideSystem("W&B", "wandb.example", command=(), environment={})
     return Reachability(
-        "wandb.example", calls_per_second=2.0, clock=clock, now=clock.now, chance=lambda: 1.0
+        system, calls_per_second=2.0, clock=clock, now=clock.now, chance=lambda: 1.0
     )
 
 
@@ -146,6 +148,6 @@ def test_what_changes_is_logged_once(clock: Clock) -> None:
         wandb.note_answer(0.1)
         lines = [(line["event"], line["host"], line.get("reason")) for line in log.read_lines()]
     assert lines == [
-        ("wandb.away", "wandb.example", "It hung up."),
-        ("wandb.back", "wandb.example", None),
+        ("system.away", "wandb.example", "It hung up."),
+        ("system.back", "wandb.example", None),
     ]

@@ -2,7 +2,15 @@
 
 import pytest
 
-from service.domain.mirrors import MirrorState, Settlement, Wish, get_mirror_state, settle
+from service.domain.mirrors import (
+    Mirror,
+    MirrorState,
+    Settlement,
+    Wish,
+    describe_problem,
+    get_mirror_state,
+    settle,
+)
 from service.domain.sweeps import SweepState
 
 RUNNING, PAUSED, FINISHED, CANCELLED = MirrorState
@@ -76,3 +84,19 @@ def test_when_both_have_changed(
     ours: SweepState, agreed: MirrorState, seen: MirrorState, expected: Settlement
 ) -> None:
     assert settle(ours, agreed=agreed, seen=seen) == expected
+
+
+@pytest.mark.parametrize("ours", SweepState)
+@pytest.mark.parametrize("external_ref", [None, "acme/digits/k1"])
+@pytest.mark.parametrize("problem", [None, "W&B does not answer."])
+def test_an_ended_sweep_says_that_it_had_no_mirror(
+    ours: SweepState, external_ref: str | None, problem: str | None
+) -> None:
+    described = describe_problem(Mirror(external_ref, None, None, problem), ours)
+
+    if external_ref is not None or not ours.is_over:
+        assert described == problem
+    else:
+        assert described is not None
+        assert described.startswith("There was no sweep in the outside system")
+        assert described.endswith(problem or "when this one ended.")

@@ -27,7 +27,7 @@ def build_core_error(message: str, status: int | None = None) -> WandbApiFailedE
     [
         (build_core_error(GAVE_UP, 0), Failure("away", "HTTP 429: slow down")),
         (build_core_error(SILENT), Failure("away", SILENT)),
-        (build_core_error(GONE), Failure("away", GONE, is_service_gone=True)),
+        (build_core_error(GONE), Failure("away", GONE, is_process_useless=True)),
         (build_core_error("bad gateway", 502), Failure("away", "bad gateway")),
         (build_core_error("too many", 429), Failure("away", "too many")),
         (build_core_error("permission denied", 403), Failure("refused", "permission denied")),
@@ -65,7 +65,7 @@ def test_a_key_that_is_not_known_is_a_persons_business() -> None:
     failure = explain_error(error)
     assert failure.kind == "refused"
     assert failure.is_about_key
-    assert failure.message.startswith("relogin required Run `wandb login`")
+    assert failure.message.startswith("relogin required. Run `wandb login`")
 
 
 def test_a_login_that_could_not_be_checked_says_nothing_about_the_key() -> None:

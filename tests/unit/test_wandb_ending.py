@@ -29,9 +29,8 @@ def test_both_say_that_it_finished():
 def test_run_that_failed_under_a_program_that_did_not():
     ending = judge(OK, replace(RUN, exit_code=5), was_told=False)
 
-    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.EXITED, 5, VALUES)
-    assert ending.message is not None
-    assert "exit code 5" in ending.message
+    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.FAILED, 0, VALUES)
+    assert ending.message == "Its W&B run ended with exit code 5, the program itself with 0."
 
 
 @pytest.mark.parametrize("ending", [FAILED, INTERRUPTED, KILLED])
@@ -45,7 +44,7 @@ def test_process_that_failed_is_believed(ending: Ending, exit_code: int | None):
 def test_run_without_an_end_has_failed():
     ending = judge(OK, replace(RUN, exit_code=None), was_told=False)
 
-    assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 1)
+    assert (ending.kind, ending.exit_code) == (EndingKind.FAILED, 0)
     assert ending.message is not None
     assert ending.message.startswith("Its W&B run has no end: ")
 
@@ -55,7 +54,7 @@ def test_run_whose_log_is_damaged_says_so():
 
     ending = judge(OK, replace(RUN, exit_code=None, trouble=trouble), was_told=False)
 
-    assert ending.exit_code == 1
+    assert ending.kind is EndingKind.FAILED
     assert ending.message == (f"Its W&B run has no end that could be read from its log. {trouble}")
 
 
@@ -80,7 +79,7 @@ def test_preempting_run_that_does_not_finish_is_preempted(ending: Ending, exit_c
     run = replace(RUN, is_preempting=True, exit_code=exit_code)
 
     assert judge(ending, run, was_told=False).kind is EndingKind.PREEMPTED
-    assert judge(ending, run, was_told=True).kind is EndingKind.EXITED
+    assert judge(ending, run, was_told=True).kind is not EndingKind.PREEMPTED
 
 
 def test_preempting_run_may_finish_all_the_same():
@@ -88,22 +87,29 @@ def test_preempting_run_may_finish_all_the_same():
 
 
 @pytest.mark.parametrize("ending", [INTERRUPTED, KILLED])
-@pytest.mark.parametrize("exit_code", [0, 3])
-def test_upload_that_was_cut_short_does_not_change_the_end(ending: Ending, exit_code: int):
-    run = replace(RUN, exit_code=exit_code, is_cut_short=True)
+def test_upload_that_was_cut_short_does_not_change_the_end(ending: Ending):
+    run = replace(RUN, is_cut_short=True)
+
+    assert judge(ending, run, was_told=True) == replace(OK, values=VALUES)
+
+
+@pytest.mark.parametrize("ending", [FAILED, INTERRUPTED, KILLED])
+def test_run_that_failed_before_its_upload_was_cut_short(ending: Ending):
+    run = replace(RUN, exit_code=3, is_cut_short=True)
 
     judged = judge(ending, run, was_told=True)
 
-    assert (judged.exit_code, judged.signal, judged.values) == (exit_code, None, VALUES)
+    assert (judged.kind, judged.signal) == (EndingKind.FAILED, ending.signal)
+    assert judged.message == "Its W&B run ended with exit code 3."
 
 
 def test_persons_doing():
-    assert [may_be_a_persons_doing(each) for each in (OK, FAILED, INTERRUPTED, KILLED)] == [
-        False,
-        True,
-        True,
-        True,
-    ]
+    without_end = Ending(EndingKind.FAILED, exit_code=0)
+    timed_out = Ending(EndingKind.TIMED_OUT, signal=2)
+    for may_be in (FAILED, INTERRUPTED, KILLED, without_end):
+        assert may_be_a_persons_doing(may_be)
+    for cannot_be in (OK, timed_out):
+        assert not may_be_a_persons_doing(cannot_be)
     blamed = blame_person(INTERRUPTED)
     assert (blamed.kind, blamed.signal) == (EndingKind.CANCELLED, 2)
     assert blamed.message == "A person stopped the run in W&B."

@@ -10,9 +10,9 @@ from service.schedulers.executors.wandb.local.environment import build_run_envir
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     build_offline_ref,
-    build_run_url,
     find_entity,
     find_project,
+    find_run_url,
 )
 
 ARGUMENTS = {"project": None, "entity": None, "group": None, "job_type": None, "tags": []}
@@ -208,6 +208,7 @@ def test_reference_of_a_run():
 )
 def test_reference_of_what_is_not_on_wandb(reference: str):
     assert RunPath.from_external_ref(reference) is None
+    assert find_run_url(reference, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -224,9 +225,9 @@ def test_reference_of_what_is_not_on_wandb(reference: str):
     ],
 )
 def test_url(base_url: str | None, app: str):
-    assert build_run_url(base_url, RunPath("acme", "a b/c", "x-1-1")) == (
-        f"{app}/acme/a%20b%2Fc/runs/x-1-1"
-    )
+    environment = {} if base_url is None else {"WANDB_BASE_URL": base_url}
+
+    assert find_run_url("acme/a b@c/x-1-1", environment) == f"{app}/acme/a%20b%40c/runs/x-1-1"
 
 
 def test_where_runs_go():

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.schedulers.executors.base import MetricRow
-from service.schedulers.executors.wandb.local.following import RunFollower
+from service.schedulers.executors.wandb.local.following import MAX_LOOK_BYTES, RunFollower
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 from tests.run_logs import RunLogWriter
 
 DATA = Path(__file__).parent / "data"
@@ -22,11 +23,17 @@ def plant(folder: Path, run_id: str, name: str) -> Path:
     return run_folder
 
 
-def follow(folder: Path, run_id: str, *metrics: str, **options: Any) -> RunFollower:
-    directions = ("minimize",) * len(metrics)
-    return RunFollower(
-        str(folder), run_id, **{"metrics": metrics, "directions": directions} | options
-    )
+def follow(
+    folder: Path,
+    run_id: str,
+    *metrics: str,
+    directions: tuple[str, ...] | None = None,
+    max_look_bytes: int = MAX_LOOK_BYTES,
+    **options: Any,
+) -> RunFollower:
+    directions = directions or ("minimize",) * len(metrics)
+    wanted = RunMetrics(metrics, directions, **options)
+    return RunFollower(str(folder), run_id, wanted, max_look_bytes=max_look_bytes)
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from service.schedulers.executors.base import (
     LaunchRefused,
     StopKind,
 )
-from service.schedulers.executors.wandb.connection.connection import WandbAway
+from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 from tests.unit.launch_worker import (
     PATH,
     SECRET,
-    Clock,
+    LaunchTests,
     Worker,
     begin,
     build_launch,
@@ -22,25 +22,10 @@ from tests.unit.launch_worker import (
     see_end,
     settle,
 )
-from tests.unit.launch_world import LaunchWorld, Run
+from tests.unit.launch_world import Run
 
 
-@pytest.fixture
-def world() -> LaunchWorld:
-    return LaunchWorld()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def executor(world: LaunchWorld, clock: Clock) -> "Worker":
-    return Worker(world, clock)
-
-
-class TestLaunch:
+class TestLaunch(LaunchTests):
     async def test_pushes_what_an_agent_needs_and_no_secret(self, executor, world):
         launch = replace(
             build_launch(priority=1, entry_point=["python", "train.py"], resource="kubernetes"),
@@ -72,9 +57,20 @@ class TestLaunch:
             },
         }
         assert SECRET not in json.dumps(item.spec)
-        assert executor.url(reference) == (
-            "https://wandb.example.org/acme/mnist/runs/k3v9x2ab-12-1"
-        )
+
+    async def test_page_is_there_once_the_run_was_seen(self, executor, world, clock):
+        launch = build_launch()
+        reference = await executor.launch(launch)
+        await executor.look(launch)
+        waiting = executor.url(reference)
+        world.claim()
+        await executor.look(launch)
+        other = Worker(world, clock)
+        await other.look(launch)
+
+        assert waiting is None
+        for each in (executor, other):
+            assert each.url(reference) == "https://wandb.example.org/acme/mnist/runs/k3v9x2ab-12-1"
 
     async def test_pushes_an_image_with_template_variables(self, executor, world):
         await executor.launch(
@@ -108,8 +104,8 @@ class TestLaunch:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"job": "acme/mnist/other:latest"}, "no job acme/mnist/other:latest"),
-            ({"launch_queue": "tpus"}, "no launch queue acme/model-registry/tpus"),
+            ({"job": "mnist:latest"}, "of the form entity/project/name:version"),
+            ({"job": "acme/mnist/train"}, "of the form entity/project/name:version"),
             ({"resource_args": {"a": 1}, "template_variables": {"b": 2}}, "not both"),
         ],
     )
@@ -121,6 +117,59 @@ class TestLaunch:
 
         assert executor.classify(refusal.value) is ErrorKind.PERMANENT
         assert world.items == {}
+
+    async def test_what_wandb_does_not_take_is_refused(self, executor, world):
+        world.refusals["push_queue_item"] = "gpus must be at most 4"
+
+        with pytest.raises(LaunchRefused, match="model-registry/gpus: gpus must be at most 4"):
+            await executor.launch(build_launch(template_variables={"gpus": 8}))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"job": "acme/mnist/other:latest"}, "no job acme/mnist/other:latest: it is not there"),
+            ({"launch_queue": "tpus"}, "no launch queue acme/model-registry/tpus"),
+        ],
+    )
+    async def test_what_is_missing_is_waited_for(self, executor, world, arguments, message):
+        launch = build_launch(**arguments)
+
+        with pytest.raises(SystemRefused, match=message) as failure:
+            await executor.launch(launch)
+        assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+        assert world.items == {}
+
+        world.jobs.add("acme/mnist/other:latest")
+        world.queues.add("acme/model-registry/tpus")
+        await executor.launch(launch)
+        assert len(world.items) == 1
+
+    @pytest.mark.parametrize(
+        "operation", ["find_account", "find_runs", "list_queue_items", "find_job_problem"]
+    )
+    async def test_refused_key_is_waited_for(self, executor, world, operation):
+        world.refusals[operation] = "Run `wandb login`."
+
+        with pytest.raises(SystemRefused) as failure:
+            await executor.launch(build_launch())
+        assert str(failure.value) == "W&B refuses this worker: Run `wandb login`."
+        assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+
+        world.refusals.clear()
+        assert await executor.launch(build_launch()) == PATH
+        assert world.calls["push_queue_item"] == 1
+
+    async def test_queue_that_goes_before_a_push_is_waited_for(self, executor, world):
+        go_on = world.hold("push_queue_item")
+        launching = asyncio.create_task(executor.launch(build_launch()))
+        await settle()
+        world.queues.clear()
+        go_on.set()
+
+        with pytest.raises(SystemRefused, match="took no run for the launch queue") as failure:
+            await launching
+
+        assert executor.classify(failure.value) is ErrorKind.TRANSIENT
 
     async def test_repeated_launch_pushes_once(self, executor, world, clock):
         launch = build_launch()
@@ -144,7 +193,7 @@ class TestLaunch:
     async def test_push_whose_answer_was_lost_is_found_again(self, executor, world):
         world.lose_answer("push_queue_item")
 
-        with pytest.raises(WandbAway) as failure:
+        with pytest.raises(SystemAway) as failure:
             await executor.launch(build_launch())
         await executor.launch(build_launch())
 
@@ -195,7 +244,7 @@ class TestLaunch:
         assert reference == PATH
         (item,) = world.list_waiting()
         assert item.spec["_resume_count"] == 1
-        assert item.spec["name"] == "trial-12-attempt-2"
+        assert item.spec["name"] == "trial-12"
         assert not (await executor.look(launch)).is_running
         world.claim()
         assert (await executor.look(launch)).is_running
@@ -212,7 +261,7 @@ class TestLaunch:
         assert world.calls["push_queue_item"] == 1
 
 
-class TestStop:
+class TestStop(LaunchTests):
     async def test_running(self, executor, world, clock):
         launch = build_launch(timeout_seconds=60.0)
         run = await begin(executor, world, launch)
@@ -227,7 +276,8 @@ class TestStop:
         run.end("failed")
 
         ending = await see_end(executor, launch)
-        assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 255)
+        assert (ending.kind, ending.exit_code) == (EndingKind.FAILED, None)
+        assert ending.message == "Its W&B run was stopped by its worker."
 
     async def test_waiting(self, executor, world):
         launch = build_launch()
@@ -286,7 +336,7 @@ class TestStop:
         await other.stop(launch, StopKind.GRACEFUL)
         run.end("failed")
 
-        assert (await see_end(other, launch)).exit_code == 255
+        assert (await see_end(other, launch)).kind is EndingKind.FAILED
 
     async def test_nothing_is_left_over(self, executor, world, clock):
         launch = build_launch()

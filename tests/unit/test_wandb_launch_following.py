@@ -9,7 +9,8 @@ from service.schedulers.executors.base import (
     Watch,
 )
 from tests.unit.launch_worker import (
-    Clock,
+    PATH,
+    LaunchTests,
     Worker,
     begin,
     build_launch,
@@ -17,25 +18,9 @@ from tests.unit.launch_worker import (
     see_end,
     settle,
 )
-from tests.unit.launch_world import LaunchWorld
 
 
-@pytest.fixture
-def world() -> LaunchWorld:
-    return LaunchWorld()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def executor(world: LaunchWorld, clock: Clock) -> "Worker":
-    return Worker(world, clock)
-
-
-class TestFollowing:
+class TestFollowing(LaunchTests):
     async def test_waits_runs_and_finishes(self, executor, world):
         launch = build_launch()
         await executor.launch(launch)
@@ -214,12 +199,12 @@ class TestFollowing:
         assert (await see_end(executor, launch)).values == {"loss": 0.5}
 
 
-class TestEnds:
+class TestEnds(LaunchTests):
     @pytest.mark.parametrize(
         ("state", "kind", "exit_code"),
         [
             ("finished", EndingKind.EXITED, 0),
-            ("failed", EndingKind.EXITED, 1),
+            ("failed", EndingKind.FAILED, None),
             ("crashed", EndingKind.VANISHED, None),
             ("killed", EndingKind.CANCELLED, None),
             ("preempted", EndingKind.PREEMPTED, None),
@@ -247,6 +232,7 @@ class TestEnds:
 
         assert ending.kind is EndingKind.NOT_STARTED
         assert ending.message == "The launch agent could not start it: ImagePullBackOff"
+        assert executor.url(PATH) is None
 
     async def test_item_that_is_gone_has_vanished_at_the_second_look(self, executor, world):
         launch = build_launch()

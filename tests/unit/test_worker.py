@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from service.domain.attempts import EndingKind
-from service.schedulers.executors.base import Launch, StopKind
+from service.schedulers.executors.base import Launch, LaunchRefused, StopKind, SweepRefused
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
 from tests.unit.worker_use import QUICK, URL, Stage, until
 
@@ -126,12 +126,17 @@ async def test_a_long_log_arrives_whole_and_before_the_end(stage: Stage) -> None
         assert attempt.log.decode() == text
 
 
-async def test_a_refused_launch_is_the_end(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("refusal", "kind"), [(LaunchRefused, "not_started"), (SweepRefused, "refused")]
+)
+async def test_a_refused_launch_is_the_end(
+    stage: Stage, refusal: type[LaunchRefused], kind: str
+) -> None:
     attempt = stage.server.offer(ONE)
-    stage.world.refuse(ONE, "train.py: no such file; see --allow-program.")
+    stage.world.refuse(ONE, refusal("train.py: no such file; see --allow-program."))
     async with stage.working():
         await stage.is_over(ONE)
-    assert attempt.endings[0]["kind"] == "not_started"
+    assert attempt.endings[0]["kind"] == kind
     assert attempt.endings[0]["message"] == "train.py: no such file; see --allow-program."
     assert set(attempt.states) == {"launching"}
 
@@ -246,6 +251,18 @@ async def test_what_vanished_is_told_as_that(stage: Stage) -> None:
         stage.world.vanish(ONE)
         await stage.is_over(ONE)
     assert attempt.endings[0]["kind"] == EndingKind.VANISHED
+
+
+async def test_what_failed_outside_was_at_work_before(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.program(ONE).is_started = False
+    async with stage.working():
+        await until(lambda: "launching" in attempt.states)
+        stage.world.fail(ONE, "The pod ran out of memory.")
+        await stage.is_over(ONE)
+    assert attempt.endings[0]["kind"] == EndingKind.FAILED
+    assert attempt.endings[0]["message"] == "The pod ran out of memory."
+    assert attempt.states[-1] == "running"
 
 
 async def test_executors_do_not_wait_for_each_other(stage: Stage) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from service.schedulers.executors.connection.connection import ConnectionPace, SystemConnection
 from service.schedulers.executors.process.processes import list_processes
-from service.schedulers.executors.wandb.connection.connection import ConnectionPace, WandbConnection
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from tests.wandb_backend import Backend
 
 
@@ -16,10 +17,10 @@ def build_worker_environment(backend: Backend, folder: Path) -> dict[str, str]:
     }
 
 
-def open_connection(environment: dict[str, str]) -> WandbConnection:
+def open_connection(environment: dict[str, str]) -> SystemConnection:
     """One that never pauses."""
     pace = ConnectionPace(calls_per_second=1000.0)
-    return WandbConnection(environment, pace=pace, chance=lambda: 0.0)
+    return SystemConnection(describe_wandb(environment), pace=pace, chance=lambda: 0.0)
 
 
 def list_descendants(pid: int) -> list[int]:

@@ -13,17 +13,15 @@ from typing import Any
 
 from service.domain.attempts import Ending, build_attempt_id
 from service.schedulers.executors.base import Executor, Launch, Sighting, Watch
+from service.schedulers.executors.connection.connection import SystemConnection
 from service.schedulers.executors.process.executor import (
     ATTEMPTS,
+    ATTEMPTS_OF_RUNS,
     ProcessExecutor,
     ProcessSettings,
 )
-from service.schedulers.executors.wandb.connection.connection import WandbConnection
-from service.schedulers.executors.wandb.local.executor import (
-    ATTEMPTS_OF_RUNS,
-    WandbExecutor,
-    WandbSettings,
-)
+from service.schedulers.executors.wandb.connection.system import describe_wandb
+from service.schedulers.executors.wandb.local.executor import WandbExecutor, WandbSettings
 from service.schedulers.executors.wandb.local.uploads import has_uploaded
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 
@@ -104,7 +102,7 @@ class RunBench:
     @asynccontextmanager
     async def open(self, *, upload_seconds: float = 60.0) -> AsyncIterator[WandbExecutor]:
         """Yields an executor that tends to things, as in a worker."""
-        connection = WandbConnection({**os.environ, **self._environment})
+        connection = SystemConnection(describe_wandb({**os.environ, **self._environment}))
         executor = WandbExecutor(
             self.open_processes(ATTEMPTS_OF_RUNS),
             WandbApi(connection),

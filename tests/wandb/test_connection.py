@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from service.schedulers.executors.process.processes import list_processes
-from service.schedulers.executors.wandb.connection.connection import (
-    WandbAway,
-    WandbRefused,
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemRefused,
 )
+from service.schedulers.executors.process.processes import list_processes
 from service.schedulers.executors.wandb.runs.run_api import Account, HistoryPiece, WandbApi
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from tests.log_lines import open_log
@@ -67,7 +67,7 @@ def path(run_id: str) -> RunPath:
 
 
 async def test_it_finds_out_whose_the_key_is(backend: Backend, api: WandbApi) -> None:
-    assert await api.find_account() == Account(ENTITY, backend.url)
+    assert await api.find_account() == Account(ENTITY)
 
 
 async def test_it_asks_whether_wandb_answers(backend: Backend, api: WandbApi) -> None:
@@ -185,7 +185,7 @@ async def test_an_end_that_did_not_come_through_can_be_told_again(
 ) -> None:
     run = backend.plant_run("again", sweep="w1234567")
     backend.fail("file_stream", [500])
-    with pytest.raises(WandbAway):
+    with pytest.raises(SystemAway):
         await api.end_run(path("again"), 1)
     assert await api.end_run(path("again"), 1)
     assert run.state == "failed"
@@ -203,24 +203,24 @@ async def test_a_run_that_has_ended_is_left_alone(
 
 
 async def test_a_run_that_is_not_there_is_refused(api: WandbApi) -> None:
-    with pytest.raises(WandbRefused, match="Could not find run"):
+    with pytest.raises(SystemRefused, match="Could not find run"):
         await api.flag_stop(path("nowhere"))
     for call in (api.end_run(path("nowhere"), 1), api.read_history(path("nowhere"), ["loss"], 0)):
-        with pytest.raises(WandbRefused, match="There is no run acme/mnist/nowhere at W&B"):
+        with pytest.raises(SystemRefused, match="There is no run acme/mnist/nowhere at W&B"):
             await call
 
 
 @pytest.mark.parametrize("status", [429, 500])
 async def test_a_storm_passes(backend: Backend, api: WandbApi, status: int) -> None:
     backend.fail("*", [status] * 2)
-    with pytest.raises(WandbAway, match=f"cannot be asked now: HTTP {status}"):
+    with pytest.raises(SystemAway, match=f"cannot be asked now: HTTP {status}"):
         await api.find_account()
     assert (await api.find_account()).entity == ENTITY
 
 
 async def test_wandb_comes_back(backend: Backend, api: WandbApi) -> None:
     backend.go_down()
-    with pytest.raises(WandbAway, match=r"cannot be asked now: .*connection refused"):
+    with pytest.raises(SystemAway, match=r"cannot be asked now: .*connection refused"):
         await api.find_account()
     assert not await api.is_reachable(deadline_seconds=A_MOMENT)
     backend.come_back()
@@ -230,7 +230,7 @@ async def test_wandb_comes_back(backend: Backend, api: WandbApi) -> None:
 async def test_a_server_that_hangs_takes_no_longer_than_the_deadline(
     backend: Backend, api: WandbApi
 ) -> None:
-    with backend.hang(), pytest.raises(WandbAway, match="did not answer within"):
+    with backend.hang(), pytest.raises(SystemAway, match="did not answer within"):
         await api.find_account(deadline_seconds=A_MOMENT)
     assert (await api.find_account()).entity == ENTITY
 
@@ -263,7 +263,7 @@ async def test_a_key_that_is_no_good_is_refused_and_never_shown(
     connection = open_connection(environment)
     with open_log() as log:
         try:
-            with pytest.raises(WandbRefused, match=message) as refusal:
+            with pytest.raises(SystemRefused, match=message) as refusal:
                 await WandbApi(connection).find_account()
             commands = read_commands(list_descendants(os.getpid()))
         finally:
@@ -280,7 +280,7 @@ async def test_a_key_may_come_from_netrc(backend: Backend, tmp_path: Path) -> No
     connection = open_connection(environment)
     api = WandbApi(connection)
     try:
-        with pytest.raises(WandbRefused):
+        with pytest.raises(SystemRefused):
             await api.find_account()
         write_netrc(tmp_path, backend, key)
         assert (await api.find_account()).entity == ENTITY
@@ -289,7 +289,7 @@ async def test_a_key_may_come_from_netrc(backend: Backend, tmp_path: Path) -> No
         assert run.state == "failed"
         backend.world.api_key = "renewed" * 6
         write_netrc(tmp_path, backend, backend.world.api_key)
-        with pytest.raises(WandbRefused):
+        with pytest.raises(SystemRefused):
             await api.find_account()
         assert (await api.find_account()).entity == ENTITY
     finally:

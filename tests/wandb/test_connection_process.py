@@ -5,10 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from service.schedulers.executors.wandb.connection.child import (
-    CHILD_COMMAND,
-    build_child_environment,
-)
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from tests.wandb.connection_use import (
     build_worker_environment,
     is_alive,
@@ -21,14 +18,14 @@ LONG_ENOUGH = 60.0
 
 
 def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: Path) -> None:
-    environment = build_child_environment(build_worker_environment(backend, tmp_path))
+    system = describe_wandb(build_worker_environment(backend, tmp_path))
     folder = tmp_path / "its-own"
     folder.mkdir()
     with subprocess.Popen(
-        CHILD_COMMAND,
+        system.command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment | {"WANDB_DIR": str(folder)},
+        env={**system.environment, "WANDB_DIR": str(folder)},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -37,7 +34,7 @@ def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: P
         assert any("wandb-core" in command for command in read_commands(services))
         # Even from the middle of a call.
         with backend.hang():
-            request = {"id": 1, "operation": "find_account", "arguments": {}}
+            request = {"id": 1, "operation": "find_account", "arguments": {}, "seconds": 30.0}
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.close()
             assert process.wait(LONG_ENOUGH) == 0

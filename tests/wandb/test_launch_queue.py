@@ -15,12 +15,16 @@ from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
-    LaunchRefused,
     MetricRow,
     StopKind,
     Watch,
 )
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbConnection
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemConnection,
+    SystemRefused,
+)
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
 from service.schedulers.executors.wandb.queue.launch_executor import (
     LaunchSettings,
@@ -47,12 +51,12 @@ with wandb.init(project="another", id="another", config={"lr": 9}) as run:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def connection(
     backend: Backend, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[WandbConnection]:
+) -> AsyncIterator[SystemConnection]:
     """One for all tests, for each start of wandb costs seconds; without pauses after failures."""
     folder = str(tmp_path_factory.mktemp("wandb"))
     folders = {f"WANDB_{name}_DIR": folder for name in ("CACHE", "CONFIG", "DATA")}
     environment = {"HOME": folder, **folders, **backend.build_environment()}
-    connection = WandbConnection(environment, chance=lambda: 0.0)
+    connection = SystemConnection(describe_wandb(environment), chance=lambda: 0.0)
     backend.plant_job("train")
     backend.plant_queue("gpus")
     yield connection
@@ -60,12 +64,12 @@ async def connection(
 
 
 @pytest.fixture
-def executor(connection: WandbConnection, backend: Backend) -> Iterator[WandbLaunchExecutor]:
+def executor(connection: SystemConnection, backend: Backend) -> Iterator[WandbLaunchExecutor]:
     yield open_executor(connection, backend)
     backend.recover()
 
 
-def open_executor(connection: WandbConnection, backend: Backend) -> WandbLaunchExecutor:
+def open_executor(connection: SystemConnection, backend: Backend) -> WandbLaunchExecutor:
     settings = LaunchSettings(
         environment=backend.build_environment(), tick_seconds=0.2, soonest_seconds=0.1
     )
@@ -114,7 +118,7 @@ async def see_end(executor: WandbLaunchExecutor, launch: Launch) -> Ending:
 
 async def test_an_agent_runs_what_was_pushed(
     executor: WandbLaunchExecutor,
-    connection: WandbConnection,
+    connection: SystemConnection,
     backend: Backend,
     wandb_environment: dict[str, str],
 ) -> None:
@@ -123,6 +127,7 @@ async def test_an_agent_runs_what_was_pushed(
     )
     reference = await executor.launch(launch)
     waiting = (await executor.poll([Watch(launch)]))[launch.attempt_id]
+    assert executor.url(reference) is None
 
     (item,) = backend.items
     with backend.run_next("gpus", [], isolate(wandb_environment)) as program:
@@ -148,17 +153,17 @@ async def test_an_agent_runs_what_was_pushed(
     assert repr(adopted) == repr(seen)
 
 
-async def test_what_can_never_run_is_refused_and_not_pushed(
+async def test_what_is_missing_is_waited_for_and_nothing_pushed(
     executor: WandbLaunchExecutor, backend: Backend
 ) -> None:
     with count_requests(backend) as requests:
         for number, arguments, message in (
             (50, {"job": "acme/mnist/missing:latest"}, "no job acme/mnist/missing:latest"),
-            (51, {"job": "train"}, "of the form entity/project/name:version"),
-            (52, {"launch_queue": "missing"}, "no launch queue acme/model-registry/missing"),
+            (51, {"launch_queue": "missing"}, "no launch queue acme/model-registry/missing"),
         ):
-            with pytest.raises(LaunchRefused, match=message):
+            with pytest.raises(SystemRefused, match=message) as failure:
                 await executor.launch(build_launch(number, **arguments))
+            assert executor.classify(failure.value) is ErrorKind.TRANSIENT
     assert requests["pushToRunQueueByName"] == 0
 
 
@@ -169,7 +174,7 @@ async def test_a_push_whose_answer_was_lost_is_there_once(
     # The SDK itself tries again after the first.
     backend.lose("pushToRunQueueByName", 2)
 
-    with pytest.raises(WandbAway) as failure:
+    with pytest.raises(SystemAway) as failure:
         await executor.launch(launch)
     assert executor.classify(failure.value) is ErrorKind.TRANSIENT
     assert len(_list_items(backend, launch)) == 2
@@ -197,7 +202,7 @@ async def test_attempts_are_looked_at_together(
     assert [each.ending and each.ending.kind for each in seen.values()] == [
         None,
         EndingKind.EXITED,
-        EndingKind.EXITED,
+        EndingKind.FAILED,
         EndingKind.VANISHED,
         EndingKind.CANCELLED,
         EndingKind.PREEMPTED,
@@ -222,7 +227,7 @@ async def test_what_an_agent_cannot_start_says_why(
 
 
 async def test_stopped_while_it_waits_and_while_it_runs(
-    executor: WandbLaunchExecutor, connection: WandbConnection, backend: Backend
+    executor: WandbLaunchExecutor, connection: SystemConnection, backend: Backend
 ) -> None:
     waiting, running = build_launch(30), build_launch(31)
     await executor.launch(waiting)
@@ -237,7 +242,7 @@ async def test_stopped_while_it_waits_and_while_it_runs(
 
     assert (await see_end(executor, waiting)).message == "Stopped before it was started."
     ending = await see_end(executor, running)
-    assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 255)
+    assert (ending.kind, ending.exit_code) == (EndingKind.FAILED, None)
 
 
 async def test_away_and_back(executor: WandbLaunchExecutor, backend: Backend) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from service.domain.mirrors import MirrorState
+from service.schedulers.executors.connection.connection import SystemConnection
 from service.schedulers.executors.mirrors import MirrorAway, MirrorRefused
-from service.schedulers.executors.wandb.connection.connection import WandbConnection
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.sweeps.mirror import WandbMirror
 from service.schedulers.executors.wandb.sweeps.sweep_config import build_sweep_config
 from tests.unit.test_wandb_sweep_config import WANTED
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 async def mirror(backend: Backend, wandb_environment: dict[str, str]) -> AsyncIterator[WandbMirror]:
-    connection = WandbConnection(wandb_environment)
+    connection = SystemConnection(describe_wandb(wandb_environment))
     yield WandbMirror(connection, wandb_environment)
     await connection.close()
 
@@ -125,7 +126,7 @@ async def test_wandb_is_away_and_back(backend: Backend, mirror: WandbMirror) -> 
 
 async def test_a_wrong_key_is_refused(backend: Backend, wandb_environment: dict[str, str]) -> None:
     environment = wandb_environment | {"WANDB_API_KEY": "another-made-up-key-of-forty-characters0"}
-    connection = WandbConnection(environment)
+    connection = SystemConnection(describe_wandb(environment))
     with pytest.raises(MirrorRefused):
         await WandbMirror(connection, environment).create(place("refused"))
     await connection.close()

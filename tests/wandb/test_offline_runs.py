@@ -13,6 +13,7 @@ import pytest
 from service.schedulers.executors.base import Launch, MetricRow
 from service.schedulers.executors.wandb.local.environment import build_run_environment
 from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 
 RUN_ID = "k3v9x2ab-12-1"
 SECRET = "a-secret-that-is-in-no-file"
@@ -74,9 +75,8 @@ def start(
 
 @pytest.fixture
 def follower(tmp_path: Path) -> RunFollower:
-    return RunFollower(
-        str(tmp_path), RUN_ID, metrics=("val.loss",), directions=("minimize",), value="best"
-    )
+    metrics = RunMetrics(("val.loss",), ("minimize",), value="best")
+    return RunFollower(str(tmp_path), RUN_ID, metrics)
 
 
 async def test_unchanged_program(

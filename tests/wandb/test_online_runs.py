@@ -207,7 +207,7 @@ def test_preempted_run_goes_on(story: Story):
 def test_offline_run_without_an_end_has_failed(story: Story):
     ending = story.offline["leave"].ending
 
-    assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 1)
+    assert (ending.kind, ending.exit_code) == (EndingKind.FAILED, 0)
     assert ending.message is not None
     assert "no end" in ending.message
 
@@ -215,7 +215,9 @@ def test_offline_run_without_an_end_has_failed(story: Story):
 def test_offline_run_that_calls_itself_failed_has(story: Story):
     ending = story.offline["fail-run"].ending
 
-    assert (ending.exit_code, ending.values) == (5, {})
+    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.FAILED, 0, {})
+    assert ending.message is not None
+    assert "exit code 5" in ending.message
 
 
 def test_what_wandb_lacks_is_kept(story: Story):

@@ -71,12 +71,13 @@ class Ending:
     """How the execution of an attempt ended.
 
     Attributes:
-        kind: `exited`, `timed_out`, `preempted` (the worker had to go), `not_started` (it can
-            never start), `vanished` (nothing tells how it ended) or `cancelled` (a person ended it
-            in the outside system).
-        exit_code: None if a signal ended it, or it never started.
+        kind: `exited`, `failed` (what it ran as in the outside system did), `timed_out`,
+            `preempted` (the worker had to go), `not_started` (it can never start), `refused`
+            (nor can any other of its sweep), `vanished` (nothing tells how it ended) or
+            `cancelled` (a person ended it in the outside system).
+        exit_code: Of its process; None if a signal ended that, or nobody has seen one.
         signal: Number of the signal that ended it.
-        message: What there is to say beyond that, for people.
+        message: What there is to say beyond that, for people; if it `failed`, the whole reason.
         values: The last value of each metric that was seen, by name.
     """
 

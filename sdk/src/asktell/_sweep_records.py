@@ -22,11 +22,11 @@ class Mirror:
     """The sweep that an outside system has for the runs of one of ours.
 
     Attributes:
-        external_ref: Its name there; None as long as there is none.
+        external_ref: Its name there; None if there is none.
         url: Its page there.
         state: What both were when they were last the same: `running`, `paused`, `finished` or
             `cancelled`.
-        problem: Why it cannot be made, or kept, for now.
+        problem: Why there is none, or it cannot be kept for now.
     """
 
     external_ref: str | None
@@ -43,7 +43,7 @@ class SweepSummary:
         name: That of its study, by which it is found.
         id: Eight letters and digits, with which the ids of its attempts begin.
         state: `active`, `paused`, `stopping` while the last trials run; then `finished`,
-            `failed` (too many trials in a row) or `cancelled`.
+            `failed` (too many trials in a row, or none can start) or `cancelled`.
         queue: Only workers of this queue take its trials.
         executor: How its trials are launched.
         wanted: How many trials could start now if a worker had room; None: any number.

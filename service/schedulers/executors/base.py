@@ -116,6 +116,10 @@ class LaunchRefused(Exception):
     """The attempt can never start here; the message says why, for people."""
 
 
+class SweepRefused(LaunchRefused):
+    """No attempt of its sweep can ever start, whoever tries; the message says why, for people."""
+
+
 class StillRunning(Exception):
     """An attempt that has not ended cannot be forgotten."""
 

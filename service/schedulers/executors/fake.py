@@ -70,7 +70,7 @@ class FakeWorld:
         self.is_open.set()
         self._programs: defaultdict[str, FakeProgram] = defaultdict(FakeProgram)
         self._known: set[str] = set()
-        self._refusals: dict[str, str] = {}
+        self._refusals: dict[str, LaunchRefused] = {}
         self._failures: dict[str, list[Exception]] = defaultdict(list)
 
     def program(self, attempt_id: str) -> FakeProgram:
@@ -94,6 +94,10 @@ class FakeWorld:
         """Ends the program by a signal."""
         self._end(attempt_id, Ending(EndingKind.EXITED, signal=number))
 
+    def fail(self, attempt_id: str, message: str) -> None:
+        """Has the attempt fail in an outside system."""
+        self._end(attempt_id, Ending(EndingKind.FAILED, message=message))
+
     def vanish(self, attempt_id: str) -> None:
         """Ends the program so that nothing tells how."""
         self._end(attempt_id, Ending(EndingKind.VANISHED))
@@ -103,9 +107,9 @@ class FakeWorld:
         ending = Ending(EndingKind.TIMED_OUT, signal=signal.SIGINT, message="Still running.")
         self._end(attempt_id, ending)
 
-    def refuse(self, attempt_id: str, message: str) -> None:
+    def refuse(self, attempt_id: str, refusal: LaunchRefused) -> None:
         """Has every launch of the attempt refused."""
-        self._refusals[attempt_id] = message
+        self._refusals[attempt_id] = refusal
 
     def fail_next(self, operation: str, error: Exception | None = None) -> None:
         """Has the next `launch`, `poll`, `stop` or `forget` fail, once per call of this."""
@@ -122,7 +126,7 @@ class FakeWorld:
         if launch.attempt_id in self._known:
             return
         if launch.attempt_id in self._refusals:
-            raise LaunchRefused(self._refusals[launch.attempt_id])
+            raise self._refusals[launch.attempt_id]
         self._known.add(launch.attempt_id)
         self.executions[launch.attempt_id] += 1
         self._programs[launch.attempt_id].launch = launch

@@ -44,6 +44,9 @@ from service.schedulers.executors.process.programs import AllowedPrograms, check
 ATTEMPTS = "attempts"
 """Below a workdir."""
 
+ATTEMPTS_OF_RUNS = f"{ATTEMPTS}/wandb"
+"""The same of attempts that are runs of W&B too."""
+
 KEPT_RUNS = "wandb"
 """Below a workdir: what is kept of attempts that were runs of W&B. Programs that are processes
 only may leave theirs there too."""

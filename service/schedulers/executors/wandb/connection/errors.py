@@ -7,9 +7,10 @@ answers; these begin with "input:". It has no response at all where core itself 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
+
+from service.schedulers.executors.connection.failures import Failure
 
 _PASSING_STATUSES = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -29,32 +30,16 @@ _LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
 _MAX_LENGTH = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What an operation's error says.
-
-    Attributes:
-        message: For people.
-        is_about_key: W&B does not know who asks.
-        is_service_gone: wandb-core has ended; this process is of no use without it.
-    """
-
-    kind: Literal["refused", "away"]
-    message: str
-    is_about_key: bool = False
-    is_service_gone: bool = False
-
-
 def explain_error(error: Exception) -> Failure:
     """Reads an error of the SDK, of the HTTP clients below it, or of an operation's own."""
     causes = list(_list_causes(error))
     message = _shorten(str(causes[-1]) or type(causes[-1]).__name__)
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
     if is_away:
-        return Failure("away", message, is_service_gone=_SERVICE_GONE in str(causes[-1]))
+        return Failure("away", message, is_process_useless=_SERVICE_GONE in str(causes[-1]))
     if _is_about_key(causes):
-        advice = "" if _NO_KEY in message else f" {_LOG_IN}"
-        return Failure("refused", message + advice, is_about_key=True)
+        advised = message if _NO_KEY in message else f"{message.rstrip('.')}. {_LOG_IN}"
+        return Failure("refused", advised, is_about_key=True)
     return Failure("refused", message)
 
 

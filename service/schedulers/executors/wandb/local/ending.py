@@ -37,11 +37,8 @@ def judge(ending: Ending, run: RunEnd, *, was_told: bool) -> Ending:
     ending = replace(ending, values=dict(run.values))
     if ending.kind is not EndingKind.EXITED or not run.has_run:
         return ending
-    if run.is_cut_short and run.exit_code is not None:
-        ending = replace(ending, exit_code=0, signal=None, message=None)
-    if ending.exit_code == 0:
-        ending = _believe_run(ending, run)
-    if run.is_preempting and ending.exit_code != 0 and not was_told:
+    ending = _believe_run(ending, run)
+    if run.is_preempting and _has_failed(ending) and not was_told:
         return replace(ending, kind=EndingKind.PREEMPTED)
     return ending
 
@@ -51,7 +48,7 @@ def may_be_a_persons_doing(ending: Ending) -> bool:
 
     W&B has its run's program raise KeyboardInterrupt, and what that does is up to the program.
     """
-    return ending.kind is EndingKind.EXITED and ending.exit_code != 0
+    return _has_failed(ending)
 
 
 def blame_person(ending: Ending) -> Ending:
@@ -71,12 +68,25 @@ def had_to_leave(number: int | None) -> bool:
 
 
 def _believe_run(ending: Ending, run: RunEnd) -> Ending:
+    """A process that failed needs no word of its run, unless it was only cut short."""
+    is_cut_short = run.is_cut_short and run.exit_code is not None
+    if ending.exit_code != 0 and not is_cut_short:
+        return ending
+    if run.exit_code == 0:
+        return replace(ending, exit_code=0, signal=None, message=None)
+    return replace(ending, kind=EndingKind.FAILED, message=_explain_failure(ending, run))
+
+
+def _has_failed(ending: Ending) -> bool:
+    has_exited_badly = ending.kind is EndingKind.EXITED and ending.exit_code != 0
+    return has_exited_badly or ending.kind is EndingKind.FAILED
+
+
+def _explain_failure(ending: Ending, run: RunEnd) -> str:
     if run.exit_code is None:
-        return replace(ending, exit_code=1, message=_explain_no_end(run.trouble))
-    if run.exit_code != 0:
-        message = f"Its W&B run ended with exit code {run.exit_code}, the program with 0."
-        return replace(ending, exit_code=run.exit_code, message=message)
-    return ending
+        return _explain_no_end(run.trouble)
+    failure = f"Its W&B run ended with exit code {run.exit_code}"
+    return f"{failure}, the program itself with 0." if ending.exit_code == 0 else f"{failure}."
 
 
 def _explain_no_end(trouble: str | None) -> str:

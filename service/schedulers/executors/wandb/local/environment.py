@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
-from service.domain.attempts import parse_attempt_id
 from service.schedulers.executors.base import Launch
+from service.schedulers.executors.wandb.runs.run_config import build_run_config, build_run_name
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
 from service.schedulers.executors.wandb.runs.sweep_names import find_sweep_name
 
-_LABELS = "asktell"
 _DEFAULT_JOB_TYPE = "trial"
 
 # How and where wandb works is the operator's; what only one run has is not taken from a worker.
@@ -80,7 +78,7 @@ def _name_run(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:
         "WANDB_RUN_ID": launch.run_id or launch.attempt_id,
         "WANDB_PROJECT": find_project(arguments, worker),
         "WANDB_ENTITY": find_entity(arguments, worker) or "",
-        "WANDB_NAME": _build_name(launch),
+        "WANDB_NAME": build_run_name(launch),
         "WANDB_RUN_GROUP": _cut(arguments.get("group") or launch.study, _MAX_NAME),
         "WANDB_JOB_TYPE": _cut(arguments.get("job_type") or _DEFAULT_JOB_TYPE, _MAX_NAME),
         "WANDB_TAGS": _join_tags(arguments.get("tags") or ()),
@@ -95,13 +93,6 @@ def _join_sweep(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:
     return {} if sweep is None else {"WANDB_SWEEP_ID": sweep}
 
 
-def _build_name(launch: Launch) -> str:
-    """A run that is resumed keeps the name that it began with."""
-    begun = parse_attempt_id(launch.run_id)
-    attempt = launch.attempt if begun is None else begun[2]
-    return f"trial-{launch.trial}" + (f"-attempt-{attempt}" if attempt > 1 else "")
-
-
 def _join_tags(tags: Iterable[str]) -> str:
     """In the variable a comma separates tags: one within a tag becomes a space."""
     cut = (_cut(" ".join(tag.replace(",", " ").split()), _MAX_TAG) for tag in tags)
@@ -113,11 +104,8 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _build_config(launch: Launch) -> dict[str, str]:
-    """A parameter of the same name is more important than our labels."""
-    labels = {"study": launch.study, "trial": launch.trial, "attempt": launch.attempt}
-    config: dict[str, Any] = {_LABELS: labels, **launch.params}
     # ASCII: as many bytes as characters.
-    text = json.dumps(config)
+    text = json.dumps(build_run_config(launch))
     if len(text) <= _MAX_CONFIG:
         return {"WANDB_CONFIG": text}
     starts = range(0, len(text), _MAX_CONFIG)

@@ -19,26 +19,23 @@ from service.domain.attempts import Ending
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
-    LaunchRefused,
     Sighting,
-    StillRunning,
     StopKind,
     Watch,
 )
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemBusy,
+    SystemRefused,
+)
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.executor import (
-    ATTEMPTS,
     KEPT_RUNS,
     ProcessExecutor,
     no_probe,
 )
 from service.schedulers.executors.process.launching import Probe, is_settled
 from service.schedulers.executors.process.looking import is_at_work
-from service.schedulers.executors.wandb.connection.connection import (
-    WandbAway,
-    WandbBusy,
-    WandbRefused,
-)
 from service.schedulers.executors.wandb.local.attempt_files import (
     CUT_SHORT,
     FLAGGED,
@@ -55,18 +52,15 @@ from service.schedulers.executors.wandb.local.leaving import Leaving
 from service.schedulers.executors.wandb.local.looking import RunLooks, RunSighting
 from service.schedulers.executors.wandb.local.repairs import Repairs
 from service.schedulers.executors.wandb.local.uploads import Uploads
-from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.run_api import WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     build_offline_ref,
-    build_run_url,
     find_entity,
     find_project,
+    find_run_url,
 )
 from service.schedulers.pace import Pace
-
-ATTEMPTS_OF_RUNS = f"{ATTEMPTS}/wandb"
-"""Where the process executor is to have its attempts; the plain one has others."""
 
 _LAUNCH_SECONDS = 10.0
 _STOP_SECONDS = 3.0
@@ -141,7 +135,6 @@ class WandbExecutor:
             clock=time.monotonic,
         )
         self._looks = RunLooks(processes.find_folder)
-        self._entity: str | None = None
         self._persons_doings: dict[str, asyncio.Task[bool]] = {}
 
     async def launch(self, launch: Launch) -> str:
@@ -189,14 +182,10 @@ class WandbExecutor:
         return await self._processes.list_left_over(known)
 
     def url(self, external_ref: str) -> str | None:
-        path = RunPath.from_external_ref(external_ref)
-        if path is None:
-            return None
-        return build_run_url(self._settings.environment.get("WANDB_BASE_URL"), path)
+        return find_run_url(external_ref, self._settings.environment)
 
     def classify(self, error: Exception) -> ErrorKind:
-        is_transient = isinstance(error, WandbAway | OSError | StillRunning)
-        return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
+        return classify_error(error)
 
     async def tend(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -214,28 +203,31 @@ class WandbExecutor:
             return offline
         try:
             entity = await self._find_entity(launch)
-        except WandbBusy:
+        except SystemBusy:
             # It says nothing about W&B: the launch is tried again.
             raise
-        except WandbAway as error:
+        except SystemAway as error:
             _log.warning("run.offline", attempt_id=launch.attempt_id, reason=str(error))
             # As far as it is known: `wandb sync` is to take the run where its sweep is.
-            known = find_entity(launch.arguments, environment) or self._entity
+            account = self._api.account
+            default = None if account is None else account.entity
+            known = find_entity(launch.arguments, environment) or default
             return replace(offline, reason=str(error), entity=known)
-        except WandbRefused as error:
-            raise LaunchRefused(
-                f"W&B refuses this worker: {error} Set its WANDB_API_KEY, or run `wandb login` "
-                "there; `mode: offline` needs neither."
+        except SystemRefused as error:
+            # Not offline: who has a key wants the runs where they belong.
+            raise SystemRefused(
+                f"W&B refuses this worker: {error} `mode: offline` needs no key."
             ) from error
         return replace(offline, is_online=True, entity=entity)
 
     async def _find_entity(self, launch: Launch) -> str:
         """W&B is asked even if it is known: a run must not begin when it does not answer."""
-        if self._entity is None:
-            self._entity = (await self._api.find_account(deadline_seconds=_LAUNCH_SECONDS)).entity
+        account = self._api.account
+        if account is None:
+            account = await self._api.find_account(deadline_seconds=_LAUNCH_SECONDS)
         elif not await self._api.is_reachable(deadline_seconds=_LAUNCH_SECONDS):
-            raise WandbAway("W&B does not answer.")
-        return find_entity(launch.arguments, self._settings.environment) or self._entity
+            raise SystemAway("W&B does not answer.")
+        return find_entity(launch.arguments, self._settings.environment) or account.entity
 
     def _furnish(self, folder: str, recording: Recording) -> None:
         write_recording(folder, recording)
@@ -293,7 +285,7 @@ class WandbExecutor:
         return not asking.cancelled() and asking.exception() is None and asking.result()
 
     async def _was_stopped_on_wandb(self, recording: Recording) -> bool:
-        with suppress(WandbAway, WandbRefused, TimeoutError):
+        with suppress(SystemAway, SystemRefused, TimeoutError):
             async with asyncio.timeout(_QUESTION_SECONDS):
                 run_id = recording.run_id
                 runs = await self._api.find_runs(
@@ -312,7 +304,7 @@ class WandbExecutor:
         # doing.
         folders.mark(folder, STOPPING)
         self._probe("stopping")
-        with suppress(WandbAway, WandbRefused, TimeoutError):
+        with suppress(SystemAway, SystemRefused, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._api.flag_stop(path)
             folders.mark(folder, FLAGGED)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.schedulers.executors.base import MetricRow
-from service.schedulers.executors.process.metric_files import MAX_ROWS
 from service.schedulers.executors.wandb.local.run_log import RunLogReader
-from service.schedulers.executors.wandb.local.run_records import History, Record
-from service.schedulers.executors.wandb.local.run_rows import RowReader
-from service.schedulers.executors.wandb.runs.metric_values import MetricValues
-from service.schedulers.executors.wandb.runs.run_summary import RunSummary
+from service.schedulers.executors.wandb.local.run_records import (
+    Record,
+    Summary,
+    read_key,
+    read_numbers,
+    read_value,
+)
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 
 MAX_LOOK_BYTES = 2 * 1024 * 1024
 """Read at a look; some thousand small rows, which take a fraction of a second."""
@@ -57,33 +60,20 @@ class RunFollower:
 
     Args:
         folder: What WANDB_DIR is for its program.
-        metrics: Names as they are logged; those of nested values are joined by dots.
-        directions: Of each metric, "minimize" or "maximize".
-        step_metric: Whose values are the steps, instead of wandb's own.
-        value: Which value of a metric counts: "last", "best" or "summary".
-        max_rows: Of later ones only the values count.
+        metrics: Takes in what is read.
     """
 
     def __init__(
         self,
         folder: str,
         run_id: str,
+        metrics: RunMetrics,
         *,
-        metrics: Sequence[str],
-        directions: Sequence[str],
-        step_metric: str | None = None,
-        value: str = "last",
-        max_rows: int = MAX_ROWS,
         max_look_bytes: int = MAX_LOOK_BYTES,
     ) -> None:
         self._folder = os.path.join(folder, "wandb")
         self._run_id = run_id
-        self._rows: list[MetricRow] = []
-        self._row_reader = RowReader(metrics, step_metric)
-        self._values = MetricValues(metrics, directions)
-        self._summary = RunSummary(metrics, directions)
-        self._value = value
-        self._max_rows = max_rows
+        self._metrics = metrics
         self._max_look_bytes = max_look_bytes
         self._runs: dict[str, _Run] = {}
 
@@ -114,9 +104,10 @@ class RunFollower:
     def _take(self, run: "_Run", record: Record) -> None:
         match record.WhichOneof("record_type"):
             case "history":
-                self._take_row(record.history)
-            case "summary" if self._value == "summary":
-                self._summary.update(record.summary)
+                numbers = read_numbers(record.history, self._metrics.keys)
+                self._metrics.add(numbers, record.history.step.num)
+            case "summary" if self._metrics.is_by_summary:
+                self._take_summary(record.summary)
             case "run":
                 run.entity, run.project = record.run.entity, record.run.project
             case "preempting":
@@ -125,19 +116,21 @@ class RunFollower:
                 # Another one follows if the program is interrupted while it uploads.
                 run.exit_code = record.exit.exit_code
 
-    def _take_row(self, history: History) -> None:
-        row = self._row_reader.read(history)
-        if row is None:
-            return
-        self._values.add(row.values)
-        if len(self._rows) < self._max_rows:
-            self._rows.append(row)
+    def _take_summary(self, change: Summary) -> None:
+        summary = self._metrics.summary
+        for item in change.update:
+            key = read_key(item)
+            # A summary may hold very much that is nobody's objective.
+            if summary.wants(key):
+                summary.set(key, read_value(item))
+        for item in change.remove:
+            summary.remove(read_key(item))
 
     def _build_seen(self, names: Sequence[str]) -> RunSeen:
         last = self._runs[names[-1]] if names else _Run(RunLogReader(""))
         return RunSeen(
-            rows=self._rows,
-            values=self._list_values(),
+            rows=self._metrics.rows,
+            values=self._metrics.list_values(),
             exit_code=last.exit_code,
             is_preempting=last.is_preempting,
             has_run=bool(names),
@@ -148,15 +141,6 @@ class RunFollower:
             is_behind=any(run.log.is_behind for run in self._runs.values()),
             trouble=next(filter(None, (run.log.trouble for run in self._runs.values())), None),
         )
-
-    def _list_values(self) -> Mapping[str, float]:
-        match self._value:
-            case "summary":
-                return self._summary.list_values()
-            case "best":
-                return dict(self._values.best)
-            case _:
-                return dict(self._values.last)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from service.schedulers.executors.wandb.local.attempt_files import (
 from service.schedulers.executors.wandb.local.ending import RunEnd, had_to_leave, judge
 from service.schedulers.executors.wandb.local.last_words import find_last_words
 from service.schedulers.executors.wandb.local.uploads import has_unanswered_request, has_uploaded
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 
 if TYPE_CHECKING:
     from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
@@ -112,14 +113,8 @@ def build_follower(launch: Launch, folder: str, recording: Recording) -> "RunFol
     # It takes most of a second to import wandb, which a worker without runs need not.
     from service.schedulers.executors.wandb.local.following import RunFollower
 
-    return RunFollower(
-        find_runs_folder(folder),
-        recording.run_id,
-        metrics=launch.metrics,
-        directions=launch.directions,
-        step_metric=launch.arguments.get("step_metric"),
-        value=launch.arguments.get("value") or "last",
-    )
+    metrics = RunMetrics.from_launch(launch)
+    return RunFollower(find_runs_folder(folder), recording.run_id, metrics)
 
 
 def has_unsent(folder: str, run: "RunSeen") -> bool:

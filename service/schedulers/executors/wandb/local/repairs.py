@@ -16,8 +16,8 @@ from typing import NoReturn
 import structlog
 
 from service.domain.attempts import parse_attempt_id
+from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 from service.schedulers.executors.process import folders
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from service.schedulers.pace import Backoff, Pace
@@ -113,7 +113,7 @@ class Repairs:
         """True if nothing is left to do for it."""
         try:
             await self._do(repair)
-        except (WandbAway, WandbRefused) as error:
+        except (SystemAway, SystemRefused) as error:
             is_old = self._clock() - repair.noted_at >= _KEPT_FOR
             if not is_old and not await self._is_refused_for_good(error):
                 return False
@@ -129,9 +129,9 @@ class Repairs:
 
     async def _is_refused_for_good(self, error: Exception) -> bool:
         """Not if it is the key that is refused: there may be another one soon."""
-        if not isinstance(error, WandbRefused):
+        if not isinstance(error, SystemRefused):
             return False
-        with suppress(WandbAway, WandbRefused):
+        with suppress(SystemAway, SystemRefused):
             await self._api.find_account()
             return True
         return False

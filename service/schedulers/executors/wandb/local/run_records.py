@@ -3,8 +3,10 @@
 `wandb_internal.proto` has many more; the package brings no types for them.
 """
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Protocol, cast
 
@@ -92,3 +94,29 @@ def parse_record(data: bytes) -> Record | None:
 def read_key(item: Item) -> str:
     """Returns the name of a logged value; the names of nested ones are joined by dots."""
     return item.key or ".".join(item.nested_key)
+
+
+def read_numbers(history: History, keys: Collection[str]) -> dict[str, float]:
+    """Returns what was logged under these names and is a number."""
+    found = ((key, item.value_json) for item in history.item if (key := read_key(item)) in keys)
+    numbers = ((key, _read_number(text)) for key, text in found)
+    return {key: number for key, number in numbers if number is not None}
+
+
+def read_value(item: Item) -> object:
+    """Returns a logged value; None also for one that cannot be read."""
+    number = _read_number(item.value_json)
+    if number is not None:
+        return number
+    with suppress(ValueError, RecursionError):
+        return json.loads(item.value_json)
+    return None
+
+
+def _read_number(value_json: str) -> float | None:
+    """Returns it if it is one; NaN and infinities are."""
+    # Of all JSON only numbers are numbers to Python, and this is much faster than to parse it.
+    try:
+        return float(value_json)
+    except ValueError:
+        return None

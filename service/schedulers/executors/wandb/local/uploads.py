@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from service.schedulers.executors.wandb.connection.connection import WandbRefused
+from service.schedulers.executors.connection.connection import SystemRefused
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 
 _LOOK_SECONDS = 2.0
@@ -83,7 +83,7 @@ class Uploads:
         return list(dict.fromkeys(overdue))
 
     async def _does_answer(self) -> bool:
-        with suppress(WandbRefused):
+        with suppress(SystemRefused):
             return await self._api.is_reachable()
         return False
 

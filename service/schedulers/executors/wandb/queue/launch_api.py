@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.schedulers.executors.wandb.connection.connection import WandbConnection
+from service.schedulers.executors.connection.connection import Connection
 
 _DEADLINE_SECONDS = 30.0
 
@@ -71,10 +71,10 @@ class Push:
 class LaunchQueueApi:
     """Asks and tells W&B through the worker's connection.
 
-    Everything raises WandbAway if W&B does not answer, and WandbRefused if it does not want to.
+    Everything raises SystemAway if W&B does not answer, and SystemRefused if it does not want to.
     """
 
-    def __init__(self, connection: WandbConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def find_job_problem(self, job: str) -> str | None:

@@ -24,12 +24,16 @@ from service.schedulers.executors.base import (
     Launch,
     LaunchRefused,
     Sighting,
-    StillRunning,
     StopKind,
     Watch,
 )
-from service.schedulers.executors.wandb.connection.connection import WandbAway, WandbRefused
-from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi, Queue, QueueView
+from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.wandb.queue.launch_api import (
+    LaunchQueueApi,
+    Push,
+    Queue,
+    QueueView,
+)
 from service.schedulers.executors.wandb.queue.launch_queue import (
     build_push,
     choose_extras,
@@ -39,12 +43,12 @@ from service.schedulers.executors.wandb.queue.launch_queue import (
     is_waiting,
 )
 from service.schedulers.executors.wandb.queue.launched_runs import LaunchedRun, Look, is_over
-from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi
+from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
-    build_run_url,
     find_entity,
     find_project,
+    find_run_url,
 )
 
 # Of one run's history at a look.
@@ -90,14 +94,16 @@ class WandbLaunchExecutor:
         self._wanted: dict[str, Launch] = {}
         self._looking: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
-        self._entity: str | None = None
         self._known_jobs: set[str] = set()
+        # References of attempts whose run was seen.
+        self._with_page: set[str] = set()
         self._has_trouble = False
         self._trouble = ""
 
     async def launch(self, launch: Launch) -> str:
-        run = await self._find_run(launch)
-        look = await self._search(run)
+        with _blaming_worker():
+            run = await self._find_run(launch)
+            look = await self._search(run)
         is_there = run.has_run(look.view) or look.item is not None
         if not is_there and not run.is_stop_wanted:
             await self._push(run, look)
@@ -126,21 +132,21 @@ class WandbLaunchExecutor:
 
     async def forget(self, launch: Launch) -> None:
         """Nothing is kept outside; what still runs there goes on."""
-        self._runs.pop(launch.attempt_id, None)
+        run = self._runs.pop(launch.attempt_id, None)
+        if run is not None:
+            self._with_page.discard(run.path.external_ref)
         self._wanted.pop(launch.attempt_id, None)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:  # noqa: ARG002 (see above)
         return []
 
     def url(self, external_ref: str) -> str | None:
-        path = RunPath.from_external_ref(external_ref)
-        if path is None:
-            return None
-        return build_run_url(self._settings.environment.get("WANDB_BASE_URL"), path)
+        """None until its run was seen: there may never be one."""
+        has_page = external_ref in self._with_page
+        return find_run_url(external_ref, self._settings.environment) if has_page else None
 
     def classify(self, error: Exception) -> ErrorKind:
-        is_transient = isinstance(error, WandbAway | OSError | StillRunning)
-        return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
+        return classify_error(error)
 
     async def tend(self) -> None:
         return None
@@ -158,31 +164,42 @@ class WandbLaunchExecutor:
         return run
 
     async def _find_entity(self, launch: Launch) -> str:
-        entity = find_entity(launch.arguments, self._settings.environment) or self._entity
-        if entity is None:
-            entity = self._entity = (await self._api.find_account()).entity
-        return entity
+        entity = find_entity(launch.arguments, self._settings.environment)
+        return entity or (self._api.account or await self._api.find_account()).entity
 
     async def _push(self, run: LaunchedRun, look: Look) -> None:
         push = build_push(run.launch, run.path)
         if not look.has_queue:
-            raise LaunchRefused(
+            raise SystemRefused(
                 f"There is no launch queue {run.queue} in W&B, or this worker may not see it. "
-                "Correct the sweep's `launch_queue`, or create the queue."
+                "Create it, or begin a sweep with another `launch_queue`."
             )
         await self._check_job(run.launch.arguments.get("job"))
-        if not await self._queues.push(run.queue, push):
-            raise LaunchRefused(f"W&B took no run for the launch queue {run.queue}.")
+        if not await self._try_to_push(run.queue, push):
+            raise SystemRefused(f"W&B took no run for the launch queue {run.queue}.")
         # Whoever pushed the same at the same time sees the same, and keeps the same one of them.
         await self._choose(run, None, await self._queues.find_items(run.queue, [run.path.run_id]))
+
+    async def _try_to_push(self, queue: Queue, push: Push) -> bool:
+        try:
+            return await self._queues.push(queue, push)
+        except SystemRefused as error:
+            # It let this worker look, so it is what is pushed.
+            raise LaunchRefused(
+                f"W&B does not take the run for the launch queue {queue}: {error}"
+            ) from error
 
     async def _check_job(self, job: str | None) -> None:
         """An agent would find out too, but only when it is the attempt's turn."""
         if job is None or job in self._known_jobs:
             return
-        problem = await self._queues.find_job_problem(job)
+        with _blaming_worker():
+            problem = await self._queues.find_job_problem(job)
         if problem is not None:
-            raise LaunchRefused(f"W&B has no job {job}: {problem}. Correct the sweep's `job`.")
+            raise SystemRefused(
+                f"W&B has no job {job}: {problem.rstrip('.')}. Create it, or begin a sweep with "
+                "another `job`."
+            )
         self._known_jobs.add(job)
 
     async def _search(self, run: LaunchedRun) -> Look:
@@ -263,6 +280,9 @@ class WandbLaunchExecutor:
             with self._noting_trouble(group):
                 views = await self._api.find_runs(*place, [run.path.run_id for run in group])
                 seen += [(run, views.get(run.path.run_id)) for run in group]
+                self._with_page |= {
+                    run.path.external_ref for run in group if run.path.run_id in views
+                }
         return seen
 
     async def _see_queues(self, runs: Iterable[LaunchedRun]) -> dict[Queue, QueueView | None]:
@@ -300,10 +320,19 @@ class WandbLaunchExecutor:
         """What W&B has against some must not hide the others, and says nothing of any attempt."""
         try:
             yield
-        except (WandbAway, WandbRefused) as error:
+        except (SystemAway, SystemRefused) as error:
             self._note_trouble(runs, error)
 
     def _note_trouble(self, runs: Sequence[LaunchedRun], error: Exception) -> None:
         self._has_trouble, self._trouble = True, str(error)
         for run in runs:
             run.trouble = str(error)
+
+
+@contextmanager
+def _blaming_worker() -> Iterator[None]:
+    """For questions that W&B answers whoever may look."""
+    try:
+        yield
+    except SystemRefused as error:
+        raise SystemRefused(f"W&B refuses this worker: {error}") from error

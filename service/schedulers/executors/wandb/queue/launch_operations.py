@@ -12,6 +12,8 @@ from typing import Any, Final
 from wandb import Api
 from wandb.errors import CommError
 
+from service.schedulers.executors.wandb.connection.graphql import execute
+
 _PAGES = 20
 
 # Why an item failed; the SDK never asks for it, so an older server may have no such field.
@@ -60,8 +62,6 @@ mutation DeleteFromRunQueue($queueID: ID!, $runQueueItemId: ID!) {
 
 def find_job_problem(api: Api, *, job: str) -> str | None:
     """Returns why there is no such job, for people; None if there is one. Downloads nothing."""
-    if job.count("/") != 2 or ":" not in job:
-        return "its name has to be of the form entity/project/name:version"
     try:
         api.artifact(job, type="job")
     except CommError as error:
@@ -124,13 +124,13 @@ def push_queue_item(
     variables = {"entityName": entity, "projectName": project, "queueName": queue}
     variables["runSpec"] = json.dumps(run_spec)
     variables |= {name: value for name, (_, value) in options.items()}
-    pushed = _execute(api, mutation, variables).get("pushToRunQueueByName") or {}
+    pushed = execute(api, mutation, variables).get("pushToRunQueueByName") or {}
     return pushed.get("runQueueItemId")
 
 
 def delete_queue_item(api: Api, *, queue_id: str, item_id: str) -> bool:
     """Takes an item out of its queue; False if it is not there any more, or W&B keeps it."""
-    answer = _execute(api, _DELETE, {"queueID": queue_id, "runQueueItemId": item_id})
+    answer = execute(api, _DELETE, {"queueID": queue_id, "runQueueItemId": item_id})
     return bool((answer.get("deleteFromRunQueue") or {}).get("success"))
 
 
@@ -144,11 +144,11 @@ OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
 
 def _read_page(api: Api, variables: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        answer = _execute(api, _ITEMS % _REASON, variables)
+        answer = execute(api, _ITEMS % _REASON, variables)
     except Exception as error:
         if "Cannot query field" not in str(error):
             raise
-        answer = _execute(api, _ITEMS % "", variables)
+        answer = execute(api, _ITEMS % "", variables)
     found: dict[str, Any] | None = (answer.get("project") or {}).get("runQueue")
     return found
 
@@ -180,9 +180,3 @@ def _dig(document: Any, *names: str) -> Any:
     for name in names:
         document = document.get(name) if isinstance(document, Mapping) else None
     return document
-
-
-def _execute(api: Api, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    # Nothing public sends a query: the SDK's own launch commands go through this too.
-    answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
-    return answer

@@ -5,6 +5,7 @@ from typing import Any
 
 from service.schedulers.executors.base import Launch, LaunchRefused
 from service.schedulers.executors.wandb.queue.launch_api import Push, Queue, QueueItem
+from service.schedulers.executors.wandb.runs.run_config import build_run_config, build_run_name
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from service.schedulers.executors.wandb.runs.sweep_names import find_sweep_name
 
@@ -23,8 +24,14 @@ def build_push(launch: Launch, path: RunPath) -> Push:
     """Returns what is pushed; nothing of it is a secret, for others can read queues.
 
     Raises:
-        LaunchRefused: The arguments contradict each other.
+        LaunchRefused: The arguments contradict each other, or name what can be no job.
     """
+    job = launch.arguments.get("job")
+    if job and (job.count("/") != 2 or ":" not in job):
+        raise LaunchRefused(
+            f"{job} is no name of a job: it has to be of the form entity/project/name:version. "
+            "Correct the sweep's `job`."
+        )
     template_variables = launch.arguments.get("template_variables") or {}
     if template_variables and launch.arguments.get("resource_args"):
         # The SDK drops one of them, with a warning that nobody would see.
@@ -86,7 +93,7 @@ def _build_run_spec(launch: Launch, path: RunPath) -> dict[str, Any]:
         "entity": path.entity,
         "project": path.project,
         "run_id": path.run_id,
-        "name": _build_name(launch),
+        "name": build_run_name(launch),
         "docker": {},
         "git": {},
         "resource": arguments.get("resource"),
@@ -106,13 +113,7 @@ def _build_run_spec(launch: Launch, path: RunPath) -> dict[str, Any]:
 
 
 def _build_overrides(launch: Launch) -> dict[str, Any]:
-    names = {"study": launch.study, "trial": launch.trial, "attempt": launch.attempt}
-    overrides: dict[str, Any] = {"run_config": {"asktell": names, **launch.params}}
+    overrides: dict[str, Any] = {"run_config": build_run_config(launch)}
     if launch.arguments.get("entry_point"):
         overrides["entry_point"] = list(launch.arguments["entry_point"])
     return overrides
-
-
-def _build_name(launch: Launch) -> str:
-    name = f"trial-{launch.trial}"
-    return name if launch.attempt == 1 else f"{name}-attempt-{launch.attempt}"

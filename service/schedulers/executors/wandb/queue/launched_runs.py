@@ -9,13 +9,12 @@ from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import Launch, Sighting
 from service.schedulers.executors.wandb.queue.launch_api import Queue, QueueItem
 from service.schedulers.executors.wandb.queue.launch_queue import has_failed, is_waiting
-from service.schedulers.executors.wandb.queue.launched_metrics import LaunchedMetrics
 from service.schedulers.executors.wandb.runs.run_api import HistoryPiece, RunView
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 _AT_WORK = frozenset({"running", "preempting"})
 _OVER = frozenset({"finished", "failed", "crashed", "killed", "preempted"})
-_INTERRUPTED = 255
 
 # What W&B tells of two things at once need not be of one moment.
 _LOOKS_IN_VAIN = 2
@@ -69,10 +68,10 @@ class LaunchedRun:
     is_timed_out: bool = False
     trouble: str | None = None
     ending: Ending | None = None
-    metrics: LaunchedMetrics = field(init=False)
+    metrics: RunMetrics = field(init=False)
 
     def __post_init__(self) -> None:
-        self.metrics = LaunchedMetrics(self.launch)
+        self.metrics = RunMetrics.from_launch(self.launch)
 
     @property
     def timeout_seconds(self) -> float:
@@ -106,7 +105,8 @@ class LaunchedRun:
 
     def add(self, piece: HistoryPiece, view: RunView) -> None:
         """Notes what was read of the run's history, as it is seen now."""
-        self.metrics.add(piece.rows)
+        for row in piece.rows:
+            self.metrics.add(row, int(row["_step"]))
         self.read_to = max(self.read_to, piece.read_to)
         self.is_read = piece.is_all and is_over(view)
 
@@ -195,13 +195,13 @@ class LaunchedRun:
 
     def _judge_failure(self, state: str) -> Ending:
         if state == "failed":
-            message = "Its program failed; the run's page in W&B shows what it printed."
-            return self._end(EndingKind.EXITED, exit_code=1, message=message)
+            message = "Its W&B run failed; the run's page there shows what the program printed."
+            return self._end(EndingKind.FAILED, message=message)
         if state == "crashed":
             message = "Its program is gone without a word: W&B has not heard of it for minutes."
             return self._end(EndingKind.VANISHED, message=message)
         if self.is_stop_wanted:
-            return self._end(EndingKind.EXITED, exit_code=_INTERRUPTED)
+            return self._end(EndingKind.FAILED, message="Its W&B run was stopped by its worker.")
         return self._end(EndingKind.CANCELLED, message="A person stopped the run in W&B.")
 
     def _is_due_to_timeout(self, view: RunView) -> bool:
@@ -215,8 +215,8 @@ class LaunchedRun:
         self, kind: EndingKind, *, exit_code: int | None = None, message: str | None = None
     ) -> Ending:
         view = self.seen.view if self.seen is not None else None
-        values = self.metrics.find_values({} if view is None else view.summary)
-        return Ending(kind, exit_code, message=message, values=values)
+        self.metrics.summary.replace({} if view is None else view.summary)
+        return Ending(kind, exit_code, message=message, values=self.metrics.list_values())
 
     def _describe(self, is_running: bool) -> str | None:
         item = self.seen.item if self.seen is not None else None

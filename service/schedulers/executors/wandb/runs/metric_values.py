@@ -32,3 +32,14 @@ class MetricValues:
         best = self.best[name]
         is_better = value > best if name in self._maximized else value < best
         return is_better or math.isnan(best)
+
+
+def to_number(value: object) -> float | None:
+    """Returns a logged value as a number; None for what is none, truth values among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        # JSON's integers have no limit.
+        return math.inf if value > 0 else -math.inf

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.schedulers.executors.wandb.connection.connection import (
-    WandbAway,
-    WandbBusy,
-    WandbConnection,
+from service.schedulers.executors.base import ErrorKind, StillRunning
+from service.schedulers.executors.connection.connection import (
+    Connection,
+    SystemAway,
+    SystemBusy,
+    SystemRefused,
 )
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
@@ -22,11 +24,9 @@ class Account:
 
     Attributes:
         entity: Where runs go that name no other.
-        app_url: Where W&B's pages are.
     """
 
     entity: str
-    app_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,15 @@ class HistoryPiece:
 class WandbApi:
     """Asks and tells W&B through the worker's connection.
 
-    Everything raises WandbAway if W&B does not answer in time, and WandbRefused if it does not
+    Everything raises SystemAway if W&B does not answer in time, and SystemRefused if it does not
     want to.
+
+    Attributes:
+        account: Whose the key is, as W&B said last; None before it was asked.
     """
 
-    def __init__(self, connection: WandbConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
+        self.account: Account | None = None
         self._connection = connection
         self._asking: asyncio.Task[Account] | None = None
 
@@ -93,13 +97,13 @@ class WandbApi:
         It does if it is only this worker that has no call left to ask it.
 
         Raises:
-            WandbRefused: It answers, and does not accept the key.
+            SystemRefused: It answers, and does not accept the key.
         """
         try:
             await self.find_account(deadline_seconds=deadline_seconds)
-        except WandbBusy:
+        except SystemBusy:
             return True
-        except WandbAway:
+        except SystemAway:
             return False
         return True
 
@@ -155,7 +159,8 @@ class WandbApi:
 
     async def _ask_account(self, deadline_seconds: float) -> Account:
         try:
-            return Account(**await self._call("find_account", {}, deadline_seconds))
+            self.account = Account(**await self._call("find_account", {}, deadline_seconds))
+            return self.account
         finally:
             self._asking = None
 
@@ -163,6 +168,13 @@ class WandbApi:
         self, operation: str, arguments: Mapping[str, Any], deadline_seconds: float
     ) -> Any:
         return await self._connection.call(operation, arguments, deadline_seconds=deadline_seconds)
+
+
+def classify_error(error: Exception) -> ErrorKind:
+    """Tells whether an operation of an executor that asks W&B may be tried again."""
+    # A refusal ends when a person changes something; it says nothing about the attempt.
+    is_transient = isinstance(error, SystemAway | SystemRefused | OSError | StillRunning)
+    return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
 
 
 def _take_exception(task: "asyncio.Task[Account]") -> None:

@@ -15,6 +15,7 @@ import httpx
 from wandb import Api
 
 from service.schedulers.executors.wandb.connection.errors import explain_error
+from service.schedulers.executors.wandb.connection.graphql import execute
 
 _MOST_AT_ONCE = 100
 _MOST_ROWS = 1_000
@@ -57,11 +58,11 @@ query RunSampledHistory(
 
 def find_account(api: Api) -> dict[str, Any]:
     """Asks W&B whose the key is; `entity` is where its runs go by default."""
-    viewer = _execute(api, _VIEWER, {}).get("viewer")
+    viewer = execute(api, _VIEWER, {}).get("viewer")
     if viewer is None:
         raise ValueError("W&B does not know the API key. Log in again: `wandb login`.")
     entity = api.settings["entity"] or viewer["entity"]
-    return {"entity": entity, "app_url": api._service_api.app_url.rstrip("/")}
+    return {"entity": entity}
 
 
 def flag_stop(api: Api, *, entity: str, project: str, run_id: str) -> None:
@@ -82,7 +83,7 @@ def find_runs(
             "filters": json.dumps({"name": {"$in": names}}),
             "perPage": _MOST_AT_ONCE,
         }
-        runs = (_execute(api, _RUNS, variables).get("project") or {}).get("runs") or {}
+        runs = (execute(api, _RUNS, variables).get("project") or {}).get("runs") or {}
         nodes = (edge["node"] for edge in runs.get("edges", ()))
         found |= {node["name"]: _describe(node) for node in nodes if node["name"] in names}
     return found
@@ -129,7 +130,7 @@ def end_run(api: Api, *, entity: str, project: str, run_id: str, exit_code: int)
     so, else by the exit code.
     """
     variables = {"entity": entity, "project": project, "name": run_id}
-    run = (_execute(api, _RUN, variables).get("project") or {}).get("run")
+    run = (execute(api, _RUN, variables).get("project") or {}).get("run")
     if run is None:
         raise ValueError(f"There is no run {entity}/{project}/{run_id} at W&B.")
     if run["state"].lower() not in _UNENDED_STATES:
@@ -170,7 +171,7 @@ def _sample_rows(
     sample = {"minStep": min_step, "samples": _MOST_ROWS}
     specs = [json.dumps({"keys": ["_step", key], **sample}) for key in keys]
     variables = dict(zip(("entity", "project", "name"), path, strict=True))
-    found = _execute(api, _HISTORY, {**variables, "specs": specs})
+    found = execute(api, _HISTORY, {**variables, "specs": specs})
     run = (found.get("project") or {}).get("run")
     if run is None:
         raise ValueError(f"There is no run {'/'.join(path)} at W&B.")
@@ -221,9 +222,3 @@ def _send_end(api: Api, variables: Mapping[str, str], exit_code: int) -> None:
         timeout=_HTTP_TIMEOUT_SECONDS,
     )
     answer.raise_for_status()
-
-
-def _execute(api: Api, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    # Nothing public sends a query.
-    answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
-    return answer

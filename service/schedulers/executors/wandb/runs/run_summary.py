@@ -1,11 +1,8 @@
-"""The summary of a run as its log gives it, of the metrics that matter."""
+"""The summary of a run, of the metrics that matter."""
 
-import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 
-from service.schedulers.executors.wandb.local.run_records import Summary, read_key
-from service.schedulers.executors.wandb.local.run_rows import read_number, to_number
+from service.schedulers.executors.wandb.runs.metric_values import to_number
 
 # Of `define_metric(..., summary="min,last")`; those that fit a direction, the best first.
 _DEFINED = frozenset({"min", "max", "mean", "best", "last", "first", "copy"})
@@ -22,11 +19,31 @@ class RunSummary:
         # Programs log the same names again and again.
         self._wanted: dict[str, bool] = {}
 
-    def update(self, summary: Summary) -> None:
-        for item in summary.update:
-            self._set(read_key(item), item.value_json)
-        for item in summary.remove:
-            self._remove(read_key(item))
+    def wants(self, key: str) -> bool:
+        """Tells whether a value of this name can matter."""
+        is_wanted = self._wanted.get(key)
+        if is_wanted is None:
+            is_wanted = any(_are_related(key, name) for name in self._directions)
+            if len(self._wanted) < _MAX_NAMES:
+                self._wanted[key] = is_wanted
+        return is_wanted
+
+    def set(self, key: str, value: object) -> None:
+        """Takes in a value, which may be nested, instead of what the name had before."""
+        if self.wants(key):
+            self.remove(key)
+            self._set_nested(key, value)
+
+    def remove(self, key: str) -> None:
+        """Takes in that the name has no value any more."""
+        for name in [name for name in self._numbers if _is_within(name, key)]:
+            del self._numbers[name]
+
+    def replace(self, summary: Mapping[str, object]) -> None:
+        """Takes in a whole summary instead of what was there before."""
+        self._numbers.clear()
+        for key, value in summary.items():
+            self.set(key, value)
 
     def list_values(self) -> dict[str, float]:
         """Returns the value of each metric that has one.
@@ -37,34 +54,12 @@ class RunSummary:
         found = {name: self._find_value(name) for name in self._directions}
         return {name: value for name, value in found.items() if value is not None}
 
-    def _set(self, key: str, value_json: str) -> None:
-        if not self._is_wanted(key):
-            return
-        self._remove(key)
-        number = read_number(value_json)
-        if number is not None:
-            self._numbers[key] = number
-        elif value_json.startswith("{"):
-            self._set_nested(key, _parse(value_json))
-
     def _set_nested(self, key: str, value: object) -> None:
         if isinstance(value, dict):
             for name, inner in value.items():
                 self._set_nested(f"{key}.{name}", inner)
-        elif self._is_wanted(key) and (number := to_number(value)) is not None:
+        elif self.wants(key) and (number := to_number(value)) is not None:
             self._numbers[key] = number
-
-    def _remove(self, key: str) -> None:
-        for name in [name for name in self._numbers if _is_within(name, key)]:
-            del self._numbers[name]
-
-    def _is_wanted(self, key: str) -> bool:
-        is_wanted = self._wanted.get(key)
-        if is_wanted is None:
-            is_wanted = any(_are_related(key, name) for name in self._directions)
-            if len(self._wanted) < _MAX_NAMES:
-                self._wanted[key] = is_wanted
-        return is_wanted
 
     def _find_value(self, metric: str) -> float | None:
         if metric in self._numbers:
@@ -78,12 +73,6 @@ class RunSummary:
         if fitting or len(defined) == 1:
             return next(iter(fitting or defined.values()))
         return None
-
-
-def _parse(value_json: str) -> object:
-    with suppress(ValueError, RecursionError):
-        return json.loads(value_json)
-    return None
 
 
 def _are_related(one: str, other: str) -> bool:

@@ -38,15 +38,19 @@ def build_offline_ref(project: str, run_id: str) -> str:
     return f"{_OFFLINE}/{project}/{run_id}"
 
 
-def build_run_url(base_url: str | None, path: RunPath) -> str:
-    """Returns the address of a run's page.
+def find_run_url(external_ref: str, environment: Mapping[str, str]) -> str | None:
+    """Returns the address of a run's page; None if W&B does not know of it.
 
     Args:
-        base_url: Of W&B's API (WANDB_BASE_URL), or of its pages. None is W&B's own. A name and a
-            password in it are left out, for everybody sees the address.
+        environment: With the address of W&B's API, or of its pages (WANDB_BASE_URL), if it is not
+            W&B's own. A name and a password in it are left out, for everybody sees the result.
     """
+    path = RunPath.from_external_ref(external_ref)
+    if path is None:
+        return None
+    base_url = strip_credentials(environment.get("WANDB_BASE_URL") or _DEFAULT_BASE_URL)
     names = [quote(name, safe="") for name in (path.entity, path.project, "runs", path.run_id)]
-    return "/".join((_to_app_url(strip_credentials(base_url or _DEFAULT_BASE_URL)), *names))
+    return "/".join((_to_app_url(base_url), *names))
 
 
 def strip_credentials(url: str) -> str:

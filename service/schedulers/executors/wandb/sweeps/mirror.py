@@ -9,12 +9,12 @@ from typing import Any, Final
 from asktell.workers import WantedMirror
 
 from service.domain.mirrors import MirrorState
-from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorAway, MirrorRefused
-from service.schedulers.executors.wandb.connection.connection import (
-    WandbAway,
-    WandbConnection,
-    WandbRefused,
+from service.schedulers.executors.connection.connection import (
+    Connection,
+    SystemAway,
+    SystemRefused,
 )
+from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorAway, MirrorRefused
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
 from service.schedulers.executors.wandb.sweeps.sweep_config import build_marker, build_sweep_config
 
@@ -44,7 +44,7 @@ class WandbMirror:
         environment: The worker's, for its WANDB_PROJECT and WANDB_ENTITY.
     """
 
-    def __init__(self, connection: WandbConnection, environment: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection, environment: Mapping[str, str]) -> None:
         self._connection = connection
         self._environment = environment
 
@@ -113,9 +113,9 @@ class WandbMirror:
             return await self._connection.call(
                 operation, arguments, deadline_seconds=_DEADLINE_SECONDS
             )
-        except WandbAway as error:
+        except SystemAway as error:
             raise MirrorAway(str(error)) from error
-        except WandbRefused as error:
+        except SystemRefused as error:
             raise MirrorRefused(str(error)) from error
 
 

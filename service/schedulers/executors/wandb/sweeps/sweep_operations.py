@@ -14,6 +14,7 @@ import yaml
 from wandb import Api
 from wandb.proto import wandb_internal_pb2
 
+from service.schedulers.executors.wandb.connection.graphql import execute
 from service.schedulers.executors.wandb.runs.runs import strip_credentials
 
 _PAGE_SIZE = 100
@@ -76,7 +77,7 @@ def find_sweeps(
     """
     entity = entity or str(api.default_entity)
     variables = {"entity": entity, "project": project, "cursor": cursor, "perPage": _PAGE_SIZE}
-    found = (_execute(api, _LIST, variables).get("project") or {}).get("sweeps")
+    found = (execute(api, _LIST, variables).get("project") or {}).get("sweeps")
     if found is None:
         return {"sweeps": [], "cursor": None}
     nodes = [edge["node"] for edge in found["edges"]]
@@ -103,7 +104,7 @@ def create_sweep(
         "projectName": project,
         "state": "RUNNING",
     }
-    sweep = _execute(api, _CREATE, variables)["upsertSweep"]["sweep"]
+    sweep = execute(api, _CREATE, variables)["upsertSweep"]["sweep"]
     place = sweep["project"]
     return _describe(api, place["entity"]["name"], place["name"], sweep)
 
@@ -134,7 +135,7 @@ def set_sweep_state(api: Api, *, entity: str, project: str, name: str, state: st
     """
     sweep = _get_sweep(api, entity, project, name)
     if sweep is not None and sweep["state"].upper() != state:
-        _execute(api, _SET_STATE, {"id": sweep["id"], "state": state})
+        execute(api, _SET_STATE, {"id": sweep["id"], "state": state})
     return sweep is not None
 
 
@@ -185,13 +186,13 @@ def _list_states(api: Api, entity: str, project: str, names: Collection[str]) ->
         "filters": json.dumps({"name": {"$in": list(names)}}),
         "perPage": len(names),
     }
-    found = (_execute(api, _LIST_STATES, variables).get("project") or {}).get("sweeps") or {}
+    found = (execute(api, _LIST_STATES, variables).get("project") or {}).get("sweeps") or {}
     nodes = [edge["node"] for edge in found.get("edges", ())]
     return {node["name"]: node["state"] for node in nodes if node["name"] in names}
 
 
 def _get_sweep(api: Api, entity: str, project: str, name: str) -> dict[str, Any] | None:
-    answer = _execute(api, _GET, {"entity": entity, "project": project, "sweep": name})
+    answer = execute(api, _GET, {"entity": entity, "project": project, "sweep": name})
     if answer.get("project") is None:
         # A key that may not see a project gets the same answer, and nothing was deleted then.
         raise ValueError(
@@ -199,9 +200,3 @@ def _get_sweep(api: Api, entity: str, project: str, name: str) -> dict[str, Any]
         )
     sweep: dict[str, Any] | None = answer["project"]["sweep"]
     return sweep
-
-
-def _execute(api: Api, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    # Nothing public sends a query.
-    answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
-    return answer

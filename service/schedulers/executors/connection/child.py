@@ -1,0 +1,194 @@
+"""The process that calls an outside system, as the worker sees it: started, asked, ended."""
+
+import asyncio
+import json
+import select
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+from service.schedulers.executors.connection.system import OutsideSystem
+
+# An answer is one line, and may hold the history of a run.
+_MAX_ANSWER_BYTES = 256 << 20
+_MAX_MESSAGE_BYTES = 500
+
+
+class ChildGone(Exception):
+    """The process has ended, or is of no use any more and was killed; the message says how."""
+
+
+class ChildRefused(Exception):
+    """The process can never start; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the process says to a call.
+
+    Attributes:
+        kind: "done"; "refused"; or "away": the system is, or has no time.
+        value: The result, or what to tell people.
+        seconds: How long it took.
+    """
+
+    kind: Literal["done", "refused", "away"]
+    value: Any
+    seconds: float
+
+
+class ConnectionChild:
+    """A running process; it ends when this process does.
+
+    Args:
+        folder: What it has for itself, if anything; it goes with the process.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: str | None) -> None:
+        self._process = process
+        self._folder = folder
+        self._asked = 0
+
+    @classmethod
+    async def start(cls, system: OutsideSystem, *, start_seconds: float) -> "ConnectionChild":
+        """Returns once the process is ready to be asked.
+
+        Raises:
+            ChildGone: It did not come that far.
+            ChildRefused: It never will.
+        """
+        folder, variables = _make_folder(system)
+        with tempfile.TemporaryFile() as errors:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *system.command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=errors,
+                    env={**system.environment, **variables},
+                    limit=_MAX_ANSWER_BYTES,
+                    # Not the terminal's signals: the worker says when it is to end.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                _remove(folder)
+                raise ChildGone(f"{system.command[0]}: {error.strerror}") from error
+            child = cls(process, folder)
+            try:
+                async with asyncio.timeout(start_seconds):
+                    await child._wait_until_ready()
+            except TimeoutError:
+                await child.kill()
+                raise ChildGone(f"It was not ready within {start_seconds:g} s.") from None
+            except ChildGone as error:
+                raise ChildGone(_read_last_line(errors) or str(error)) from None
+            except BaseException:
+                await child.kill()
+                raise
+        return child
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether another one has to be started."""
+        assert self._process.stdin is not None
+        if self._process.returncode is not None or self._process.stdin.is_closing():
+            return True
+        # asyncio hears of an end a little later than somebody may ask.
+        pipe = select.poll()
+        pipe.register(self._process.stdin.get_extra_info("pipe"), 0)
+        return bool(pipe.poll(0))
+
+    async def ask(self, operation: str, arguments: Mapping[str, Any], seconds: float) -> Answer:
+        """Has an operation done; not to be cancelled, and not before the last one is answered.
+
+        Args:
+            seconds: How long somebody will wait for the answer.
+
+        Raises:
+            ChildGone: It may have been done.
+        """
+        self._asked += 1
+        request = {
+            "id": self._asked,
+            "operation": operation,
+            "arguments": dict(arguments),
+            "seconds": seconds,
+        }
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            await self._process.stdin.drain()
+        match await self._read():
+            case {
+                "id": self._asked,
+                "kind": "done" | "refused" | "away" as kind,
+                "value": value,
+                "seconds": float(seconds),
+            }:
+                return Answer(kind, value, seconds)
+        raise await self._give_up()
+
+    async def kill(self) -> None:
+        """Returns once it is gone."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        _remove(self._folder)
+
+    async def end(self, farewell_seconds: float) -> None:
+        """Lets it end by itself, for so long."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(farewell_seconds):
+                await self._process.wait()
+        await self.kill()
+
+    async def _wait_until_ready(self) -> None:
+        match await self._read():
+            case {"ready": True}:
+                return
+            case {"refused": str(message)}:
+                raise ChildRefused(message)
+        raise await self._give_up()
+
+    async def _read(self) -> Any:
+        assert self._process.stdout is not None
+        try:
+            line = await self._process.stdout.readline()
+        except ValueError:
+            raise await self._give_up() from None
+        if not line:
+            await self.kill()
+            raise ChildGone(f"It ended with status {self._process.returncode}.")
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise await self._give_up() from None
+
+    async def _give_up(self) -> ChildGone:
+        await self.kill()
+        return ChildGone("It said something that is no answer, and was killed.")
+
+
+def _make_folder(system: OutsideSystem) -> tuple[str | None, dict[str, str]]:
+    if system.folder_variable is None:
+        return None, {}
+    folder = tempfile.mkdtemp(prefix="asktell-connection-")
+    return folder, {system.folder_variable: folder}
+
+
+def _remove(folder: str | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_last_line(errors: IO[bytes]) -> str:
+    size = errors.seek(0, 2)
+    errors.seek(max(0, size - _MAX_MESSAGE_BYTES))
+    return errors.read().decode(errors="replace").strip().rpartition("\n")[2]

@@ -1,0 +1,48 @@
+"""What there is to know of an outside system before anybody calls it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+# What any process needs to find its home, its Python, its certificates and its way out.
+PASSED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "XDG_*"),
+    *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SSL_CERT_*", "*_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideSystem:
+    """One server of an outside system, as a worker reaches it.
+
+    Attributes:
+        name: As people know it, such as "W&B".
+        host: Of the server, as people know it.
+        command: Of the process that has the system's package; see `serving`.
+        environment: Of that process.
+        secret: What must not be in any message; empty: nothing.
+        folder_variable: Tells the process of a folder of its own, which goes with it; None: it
+            needs none.
+    """
+
+    name: str
+    host: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    secret: str = field(default="", repr=False)
+    folder_variable: str | None = None
+
+    def redact(self, message: str) -> str:
+        """The message without the secret."""
+        return message.replace(self.secret, "…") if self.secret else message
+
+
+def choose_environment(worker: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
+    """Those variables of a worker that a pattern of these names, and what any process needs."""
+    return {name: value for name, value in worker.items() if matches(name, PASSED + patterns)}
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether one of the patterns, as of shells, is a variable's name."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,153 @@
+"""One attempt from its claim until it is launched, or never will be."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from service.domain.attempts import AttemptState, Ending, EndingKind
+from service.schedulers.clearing import end_at_once, end_or_leave
+from service.schedulers.executors.base import ErrorKind, Executor, Launch, SweepRefused
+from service.schedulers.lookout import Lookout
+from service.schedulers.pace import Backoff
+from service.schedulers.speaking import Speaker
+from service.schedulers.stop_orders import StopOrder, blame_worker
+from service.schedulers.surroundings import Surroundings
+
+# What the server takes.
+_LONGEST_NOTE = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class Launching:
+    """Launches an attempt however often it takes, and renews its lease meanwhile. To be run once.
+
+    Args:
+        speaker: Says why the attempt is not launched yet, as its note.
+        stop: Given meanwhile, it takes back what was launched.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        executor: Executor,
+        *,
+        lookout: Lookout,
+        around: Surroundings,
+        speaker: Speaker,
+        stop: StopOrder,
+    ) -> None:
+        self._launch = launch
+        self._executor = executor
+        self._lookout = lookout
+        self._around = around
+        self._pace = around.pace
+        self._clock = asyncio.get_running_loop().time
+        self._speaker = speaker
+        self._stop = stop
+        self._is_unwanted = asyncio.Event()
+        self._trouble: str | None = None
+
+    async def run(self) -> str | Ending:
+        """Returns the attempt's outside reference, or how it ended without having been launched.
+
+        Raises:
+            AttemptGone: It is not this worker's any more; something of it may run.
+            StillRunning: What was to be taken back does not go.
+            LeftToOthers: The worker has to go, and others can go on with the attempt.
+        """
+        launching = asyncio.create_task(self._launch_patiently())
+        try:
+            while not launching.done():
+                await asyncio.wait([launching], timeout=self._pace.look_seconds)
+                if not launching.done():
+                    await self._hear()
+        finally:
+            # Not cancelled: no other call may concern the attempt while its launch goes on.
+            self._is_unwanted.set()
+            await asyncio.wait([launching])
+        return launching.result()
+
+    async def _launch_patiently(self) -> str | Ending:
+        if self._around.must_go.is_set():
+            self._around.leave_to_others(self._executor)
+            # An earlier life of the worker may have launched it without having told.
+            self._stop.preempt()
+            return await self._take_back()
+        backoff = Backoff(self._pace)
+        until = self._clock() + self._pace.launch_seconds
+        while not self._is_unwanted.is_set():
+            try:
+                return await self._launch_once()
+            except Exception as error:
+                if self._executor.classify(error) is ErrorKind.PERMANENT:
+                    return _build_refused(error)
+                if self._clock() >= until:
+                    return await self._give_up(error)
+                pause = backoff.next_pause()
+                self._note_trouble(error, pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_unwanted.wait(), pause)
+        self._around.leave_to_others(self._executor)
+        return await self._take_back()
+
+    async def _launch_once(self) -> str:
+        external_ref = await self._executor.launch(self._launch)
+        self._log("attempt.launched", external_ref=external_ref)
+        self._around.launches.note_launched()
+        return external_ref
+
+    def _note_trouble(self, error: Exception, again_in_seconds: float) -> None:
+        self._trouble = f"Not launched yet: {error}"[:_LONGEST_NOTE]
+        self._log("attempt.not_launched", reason=str(error), again_in_seconds=again_in_seconds)
+
+    async def _hear(self) -> None:
+        """Renews the lease, and finds out whether the launch is still wanted."""
+        if self._around.must_go.is_set():
+            if not self._executor.is_shared:
+                self._stop.preempt()
+            self._is_unwanted.set()
+        elif self._speaker.is_due(is_urgent=False):
+            state = AttemptState.LAUNCHING
+            self._stop.obey(await self._speaker.observe(state=state, note=self._trouble))
+        if self._stop.is_given:
+            self._is_unwanted.set()
+
+    async def _give_up(self, error: Exception) -> Ending:
+        """Lets another worker try what cannot be launched here."""
+        tried = f"It could not be launched for {self._pace.launch_seconds:g} s: {error}"
+        self._around.launches.note_given_up(str(error))
+        # What keeps a launch from succeeding may keep all this from succeeding too.
+        with suppress(OSError):
+            self._stop.preempt()
+        try:
+            ending = await end_at_once(
+                self._executor,
+                self._lookout,
+                self._launch,
+                self._pace,
+                patience_seconds=self._pace.leave_seconds,
+            )
+        except Exception as failure:
+            self._log("attempt.not_stopped", reason=str(failure))
+            ending = None
+        return replace(blame_worker(ending), message=tried)
+
+    async def _take_back(self) -> Ending:
+        """For a launch that failed, but perhaps not completely, and is not wanted any more."""
+        ending = await end_or_leave(self._executor, self._lookout, self._launch, self._around)
+        if self._stop.is_preemption:
+            return blame_worker(ending)
+        return ending or Ending(EndingKind.NOT_STARTED, message="Stopped before it was launched.")
+
+    def _log(self, event: str, **fields: object) -> None:
+        launch = self._launch
+        _log.info(event, attempt_id=launch.attempt_id, study=launch.study, **fields)
+
+
+def _build_refused(error: Exception) -> Ending:
+    is_for_all = isinstance(error, SweepRefused)
+    kind = EndingKind.REFUSED if is_for_all else EndingKind.NOT_STARTED
+    return Ending(kind, message=str(error))

@@ -1,0 +1,38 @@
+"""What the followers of one worker share, and when they leave their attempts to others."""
+
+import asyncio
+from dataclasses import dataclass
+
+from service.schedulers.executors.base import Executor
+from service.schedulers.launches import Launches
+from service.schedulers.pace import Pace
+from service.schedulers.server_calls import ServerCalls
+from service.schedulers.workdir import Workdir
+
+
+class LeftToOthers(Exception):
+    """The worker leaves, and another one goes on with the attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the followers of one worker share.
+
+    Attributes:
+        must_go: Set once the worker has to go, and its attempts with it.
+    """
+
+    calls: ServerCalls
+    workdir: Workdir
+    pace: Pace
+    must_go: asyncio.Event
+    launches: Launches
+
+    def leave_to_others(self, executor: Executor) -> None:
+        """Ends the following of an attempt here, if the worker has to go and others can follow it.
+
+        Raises:
+            LeftToOthers: That is so.
+        """
+        if executor.is_shared and self.must_go.is_set():
+            raise LeftToOthers
