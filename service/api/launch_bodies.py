@@ -14,13 +14,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from service.api.bodies import Body
 from service.api.fields import FiniteNumber, JsonObject, Seconds, Text
+from service.api.flyte_launch_body import FlyteLaunchBody
+from service.api.launch_parts import ExecutorBody, Label
 from service.domain.commands import find_macro_problem, find_program_problem
 from service.domain.limits import MAX_NAME_LENGTH
-from service.domain.sweeps import DEFAULT_QUEUE, LaunchSpec
+from service.domain.sweeps import LaunchSpec
 
-MAX_LABEL_LENGTH = 255
 _MAX_PATH_LENGTH = 4096
 _MAX_PARTS = 1000
 _MAX_PART_LENGTH = 10_000
@@ -62,13 +62,11 @@ def refuse_odd_wandb_name(name: str) -> str:
     return name
 
 
-Label = Annotated[Text, Field(min_length=1, max_length=MAX_LABEL_LENGTH)]
 Directory = Annotated[Text, Field(max_length=_MAX_PATH_LENGTH), AfterValidator(refuse_relative)]
 _Program = Annotated[Text, Field(min_length=1, max_length=_MAX_PATH_LENGTH)]
 _Part = Annotated[Text, Field(max_length=_MAX_PART_LENGTH), AfterValidator(refuse_odd_macro)]
 _Parts = Annotated[list[_Part], Field(min_length=1, max_length=_MAX_PARTS)]
 _MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
-_Queue = Annotated[Label, Field(description="Only workers of this queue take it")]
 _Tag = Annotated[
     Text, Field(min_length=1, max_length=_MAX_TAG_LENGTH), AfterValidator(refuse_comma)
 ]
@@ -88,18 +86,7 @@ _Value = Annotated[
 ]
 
 
-class _ExecutorBody(Body):
-    """What all executors have in common."""
-
-    executor: str
-    queue: _Queue = DEFAULT_QUEUE
-
-    def to_launch(self) -> LaunchSpec:
-        arguments = self.model_dump(exclude={"executor", "queue"})
-        return LaunchSpec(self.executor, arguments, self.queue)
-
-
-class ProgramLaunchBody(_ExecutorBody):
+class ProgramLaunchBody(ExecutorBody):
     """A program that workers start as a process. Give `program`, or a `command` without it."""
 
     program: _Program | None = Field(
@@ -168,7 +155,7 @@ class WandbLaunchBody(ProgramLaunchBody):
         return replace(launch, arguments={**launch.arguments, "sweep": has_sweep})
 
 
-class WandbQueueLaunchBody(_ExecutorBody):
+class WandbQueueLaunchBody(ExecutorBody):
     """A job or an image that agents of W&B Launch run. Give `job` or `image`."""
 
     executor: Literal["wandb-launch"]
@@ -219,10 +206,11 @@ def _find_executor(launch: Any) -> Any:
 LaunchBody = Annotated[
     Annotated[ProcessLaunchBody, Tag("process")]
     | Annotated[WandbLaunchBody, Tag("wandb")]
-    | Annotated[WandbQueueLaunchBody, Tag("wandb-launch")],
+    | Annotated[WandbQueueLaunchBody, Tag("wandb-launch")]
+    | Annotated[FlyteLaunchBody, Tag("flyte")],
     Discriminator(
         _find_executor,
         custom_error_type="executor",
-        custom_error_message="executor must be process, wandb or wandb-launch",
+        custom_error_message="executor must be process, wandb, wandb-launch or flyte",
     ),
 ]

@@ -9,7 +9,7 @@ from service.api.answers import Answer, JsonAnswer
 from service.api.bodies import Body
 from service.api.dependencies import EngineDependency
 from service.api.fields import Text, Url
-from service.api.launch_bodies import Label
+from service.api.launch_parts import Label
 from service.api.openapi import describe_answer, describe_problems
 from service.api.strict import StrictRoute
 from service.api.sweep_dependencies import SweepActorDependency

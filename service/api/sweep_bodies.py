@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from service.api.fields import Count, Seconds
+from service.api.flyte_launch_body import FlyteLaunchBody
 from service.api.launch_bodies import LaunchBody, WandbLaunchBody, WandbQueueLaunchBody
 from service.api.study_bodies import BudgetBody, CreateStudyBody
 from service.domain.sweeps import SWEEP_SETTINGS
@@ -54,7 +55,7 @@ class CreateSweepBody(CreateStudyBody):
     @model_validator(mode="after")
     def _check_step_metric(self) -> Self:
         names = [objective.name for objective in self._to_objectives()]
-        if self.launch.step_metric in names:
+        if not isinstance(self.launch, FlyteLaunchBody) and self.launch.step_metric in names:
             raise PydanticCustomError(
                 "step_metric", "launch.step_metric must be no objective; a step is not a result"
             )
@@ -76,13 +77,28 @@ class CreateSweepBody(CreateStudyBody):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_flyte(self) -> Self:
+        if not isinstance(self.launch, FlyteLaunchBody):
+            return self
+        names = [objective.name for objective in self._to_objectives()]
+        odd = next((name for name in self.launch.outputs if name not in names), None)
+        if odd is not None:
+            raise PydanticCustomError(
+                "flyte_output",
+                "launch.outputs names {name}, which is no objective",
+                {"name": repr(odd)},
+            )
+        return self
+
     @classmethod
     def _explain(cls, part: ErrorDetails) -> InitErrorDetails:
         """Names parts of `launch` as clients wrote them, without the kind of launch it is."""
         details = super()._explain(part)
         match details["loc"]:
             case ("launch", _, *path):
-                details["loc"] = ("launch", *path)
+                # Of what is wrong with a name, pydantic says that after it.
+                details["loc"] = ("launch", *(part for part in path if part != "[key]"))
         return details
 
     def to_command(self, idempotency_key: str | None) -> NewStudy:

@@ -8,7 +8,7 @@ from service.api.answers import JsonAnswer
 from service.api.attempt_bodies import WorkerBody
 from service.api.dependencies import EngineDependency
 from service.api.fields import Text
-from service.api.launch_bodies import MAX_LABEL_LENGTH
+from service.api.launch_parts import MAX_LABEL_LENGTH
 from service.api.openapi import describe_answer, describe_problems
 from service.api.strict import StrictRoute
 from service.api.sweep_answers import WorkersAnswer, to_worker

@@ -33,6 +33,9 @@ def worker(
         typer.Option(help="Variable that programs get as well; repeat it for several."),
     ] = None,
     python: Annotated[str | None, typer.Option(help="What ${interpreter} is.")] = None,
+    url_for_jobs: Annotated[
+        str | None, typer.Option(help="The server, as programs in Flyte reach it.")
+    ] = None,
     drain_seconds: Annotated[
         float | None, typer.Option(help="How long to wait for what runs when told to stop.")
     ] = None,
@@ -56,6 +59,7 @@ def worker(
             allow_programs=tuple(allow_program) if allow_program else None,
             pass_env=tuple(pass_env) if pass_env else None,
             python=python,
+            url_for_jobs=url_for_jobs,
             drain_seconds=drain_seconds,
         )
         token = None if token_file is None else _read_token(token_file)

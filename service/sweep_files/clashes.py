@@ -5,7 +5,6 @@ from typing import Any
 
 from service.search_space import describe
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import PROCESS
 
 _OF_RUNS = "asktell"
 _ONLY_NAME = "value"
@@ -44,8 +43,14 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], names: list[str | Non
         draft.refuse_part(
             "launch.step_metric", f"{describe(metric)} is an objective; a step is not a result."
         )
-    if draft.executor == PROCESS:
-        return
+    match draft.executor:
+        case "wandb" | "wandb-launch":
+            _check_runs(draft, launch, names)
+        case "flyte":
+            _check_outputs(draft, launch, names)
+
+
+def _check_runs(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
     if launch.get("value") == "best" and len(names) > 1:
         draft.refuse_part(
             "launch.value", "best is of a single objective; several have no best step."
@@ -58,3 +63,10 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], names: list[str | Non
                 f"{_OF_RUNS} is no parameter's name here: the config of a run says there which "
                 "trial it is.",
             )
+
+
+def _check_outputs(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
+    outputs = launch.get("outputs")
+    for name in outputs if isinstance(outputs, dict) else ():
+        if name not in names:
+            draft.refuse_part(f"launch.outputs.{name}", "There is no objective of this name.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.domain.commands import find_macro_problem, find_program_problem
+from service.domain.flyte import EntityKind
 from service.search_space import describe
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft, suggest
@@ -11,6 +12,7 @@ from service.sweep_files.draft import Draft, suggest
 PROCESS = "process"
 WANDB = "wandb"
 WANDB_QUEUE = "wandb-launch"
+FLYTE = "flyte"
 _OF_ALL = ("executor", "queue")
 _OF_PROGRAMS = ("program", "command", "directory", "timeout_seconds", "stop_seconds")
 KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +47,24 @@ KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
         "value",
         "sweep",
         "timeout_seconds",
+    ),
+    FLYTE: (
+        *_OF_ALL,
+        *EntityKind,
+        "inputs",
+        "input_names",
+        "outputs",
+        "timeout_seconds",
+        "interruptible",
+        "cluster_pool",
+        "service_account",
+        "iam_role",
+        "overwrite_cache",
+        "raw_output_prefix",
+        "max_parallelism",
+        "labels",
+        "annotations",
+        "environment",
     ),
 }
 """What `launch` may say, for each way to launch a trial."""

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.domain.flyte import EntityKind
 from service.sweep_files.body_parts import take_over_part
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
 from service.sweep_files.launches import (
-    WANDB_QUEUE,
     check_program,
     find_executor,
     refuse_foreign_keys,
@@ -70,10 +70,13 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], defaults: Defaults) -
         # A copy: what the file says is not touched.
         draft.content["launch"] = {"executor": executor, **launch}
     refuse_foreign_keys(draft, launch, _LAUNCH, executor)
-    if executor == WANDB_QUEUE:
-        _check_job(draft, launch)
-    else:
-        check_program(draft, launch, _LAUNCH)
+    match executor:
+        case "wandb-launch":
+            _check_job(draft, launch)
+        case "flyte":
+            _check_entity(draft, launch)
+        case _:
+            check_program(draft, launch, _LAUNCH)
 
 
 def _check_job(draft: Draft, launch: Mapping[str, Any]) -> None:
@@ -83,4 +86,13 @@ def _check_job(draft: Draft, launch: Mapping[str, Any]) -> None:
         draft.refuse(
             (*_LAUNCH, "template_variables"),
             "Give `resource_args` or `template_variables`; W&B takes one.",
+        )
+
+
+def _check_entity(draft: Draft, launch: Mapping[str, Any]) -> None:
+    given = [kind for kind in EntityKind if launch.get(kind) is not None]
+    if len(given) != 1:
+        draft.refuse(
+            (*_LAUNCH, given[-1] if given else "task"),
+            "Give `task`, `workflow` or `launch_plan`, one of them.",
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from service.sweep_files.draft import Draft
 from service.sweep_files.launches import (
+    FLYTE,
     PROCESS,
     WANDB,
     WANDB_QUEUE,
@@ -30,6 +31,7 @@ KEYS_OF_LAUNCH = (
 )
 """Keys of the file that are about it."""
 
+_FLYTE_FORM = "for Flyte there is `launch: {executor: flyte, task: …}` in our own form"
 _QUEUE_FORM = (
     "for queues of W&B Launch there is `launch: {executor: wandb-launch, job: …, launch_queue: …}` "
     "in our own form"
@@ -59,6 +61,9 @@ def _find_executor(draft: Draft, sweep: Mapping[str, Any], wanted: str | None) -
     executor = find_executor(draft, sweep, (), wanted)
     if executor == WANDB_QUEUE:
         refuse_executor(draft, sweep, (), f"Here sweeps launch programs; {_QUEUE_FORM}.")
+        return None
+    if executor == FLYTE:
+        refuse_executor(draft, sweep, (), f"Here sweeps launch programs; {_FLYTE_FORM}.")
         return None
     if executor is not None:
         draft.put(("launch", "executor"), executor, ("executor",) if "executor" in sweep else ())

@@ -35,6 +35,7 @@ LAUNCHES: dict[str, dict[str, Any]] = {
     "process": {"program": "train.py"},
     "wandb": {"program": "train.py"},
     "wandb-launch": {"job": "a/b/c:latest", "launch_queue": "gpus", "project": "numbers"},
+    "flyte": {"task": "numbers/development/train@v1"},
 }
 PARTS: dict[str, dict[str, Any]] = {
     "sampler": {"type": "TPESampler"},
@@ -51,6 +52,12 @@ INNER_OF_WANDB = {
     "wandb": ("mode", "value", "group", "job_type", "tags", "sweep"),
     "metric": ("name", "goal", "target"),
     "early_terminate": ("type", "min_iter", "max_iter", "s", "eta", "strict"),
+}
+NAMED_INSTEAD = {
+    "objectives": "direction",
+    "launch.image": "launch.job",
+    "launch.workflow": "launch.task",
+    "launch.launch_plan": "launch.task",
 }
 PYDANTIC = re.compile(r"Input|Field|should|validation|instance|unknown field|extra", re.IGNORECASE)
 
@@ -104,5 +111,5 @@ def find_errors(file: dict[str, Any], key: str, value: Any) -> tuple[FieldError,
 
 def is_about(error: FieldError, key: str) -> bool:
     """Whether the key is named, or what has to be there without it."""
-    instead = {"objectives": "direction", "launch.image": "launch.job"}.get(key, key)
+    instead = NAMED_INSTEAD.get(key, key)
     return f"{error.field}.".startswith((f"{key}.", f"{instead}."))

@@ -21,6 +21,7 @@ from service.cli.sweep.wishes import (
     list_wishes,
 )
 from service.domain.errors import FieldError, InvalidSweepFile
+from service.domain.flyte import EntityKind
 from service.domain.studies import Component
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def check(
     with explain_failures():
         try:
             read, preview = preview_file(file, wishes)
+            note = compare_outside(read, preview)
         except InvalidSweepFile as error:
             _show_errors(file, error.errors, as_json=as_json)
             raise typer.Exit(_choose_exit(error.errors)) from None
@@ -61,6 +63,29 @@ def check(
         typer.echo(json.dumps(_to_document(read, preview), ensure_ascii=False))
     else:
         typer.echo("\n".join(_describe(file, read, preview)))
+    if note is not None:
+        typer.echo(f"note: {note}", err=True)
+
+
+def compare_outside(read: "SweepFile", preview: "Preview") -> str | None:
+    """Compares what a file is to launch with what there is; returns a note if nobody can.
+
+    Raises:
+        InvalidSweepFile: With all that does not fit.
+    """
+    if preview.launch.executor != "flyte":
+        return None
+    from service.cli.sweep.outside import NotCompared, find_misfits
+
+    try:
+        misfits = find_misfits(preview)
+    except NotCompared as reason:
+        return f"Not compared with Flyte; the first worker will do that. {reason}"
+    kind = next(kind for kind in EntityKind if preview.launch.arguments[kind])
+    if misfits:
+        read.refuse(FieldError(f"launch.{kind}", " ".join(misfits)))
+    read.problems.check()
+    return None
 
 
 def read_text(file: Path) -> str:
@@ -200,11 +225,24 @@ def _describe_launch(launch: "LaunchSpec") -> Iterator[tuple[str, str]]:
         yield "directory", arguments["directory"] or "the worker's"
     if launch.executor == "process":
         return
+    if launch.executor == "flyte":
+        yield from _describe_flyte(arguments)
+        return
     if "mode" in arguments:
         yield "mode", arguments["mode"]
     yield "project", arguments["project"] or "the worker's, or uncategorized"
     yield "entity", arguments["entity"] or "the worker's"
     yield "value", f"{arguments['value']} of each objective"
+
+
+def _describe_flyte(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from ((kind, arguments[kind]) for kind in EntityKind if arguments[kind])
+    if arguments["inputs"]:
+        yield "inputs", json.dumps(arguments["inputs"])
+    yield from (
+        ("input", f"{name} for {param}") for param, name in arguments["input_names"].items()
+    )
+    yield from (("output", f"{name} for {metric}") for metric, name in arguments["outputs"].items())
 
 
 def _describe_component(component: Component) -> str:

@@ -15,7 +15,7 @@ from rich.console import Console
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep.check import preview_file, read_text, show_errors
+from service.cli.sweep.check import compare_outside, preview_file, read_text, show_errors
 from service.cli.sweep.descriptions import describe_best, describe_counts, describe_params
 from service.cli.sweep.live import LineView, SilentView, TerminalView, View
 from service.cli.sweep.snapshots import Snapshot, Snapshots
@@ -104,6 +104,7 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
     directory = str(file.resolve().parent)
     try:
         text = read_text(file)
+        _compare_outside(file, wishes)
         if wishes == Wishes():
             return client.create_sweep_file(text, directory, name)
         return _create_otherwise(client, text, wishes, name=name, directory=directory)
@@ -114,6 +115,13 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
         if error.code != "study-exists":
             raise
         raise CannotStart(f"{error.message} --name gives this sweep another one.") from error
+
+
+def _compare_outside(file: Path, wishes: Wishes) -> None:
+    """Finds out now what the first worker would, where that can be done from here."""
+    read = draft_wished(read_text(file), wishes, name=None, directory=str(file.resolve().parent))
+    if read.executor == "flyte":
+        compare_outside(*preview_file(file, wishes))
 
 
 def _create_otherwise(
@@ -128,7 +136,8 @@ def _create_otherwise(
 
 def _explain(error: Exception, file: Path, wishes: Wishes) -> None:
     """Says all that is wrong, of which the server has told some, not knowing the options."""
-    if errors := _list_errors(file, wishes):
+    known = error.errors if isinstance(error, InvalidSweepFile) else ()
+    if errors := _list_errors(file, wishes) or known:
         show_errors(file, errors)
     else:
         typer.echo(f"asktell: {error}", err=True)

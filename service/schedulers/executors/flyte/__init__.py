@@ -1,0 +1,1 @@
+"""Trials as executions of Flyte."""

@@ -1,0 +1,75 @@
+"""What errors of flytekit's client mean: whether Flyte is away, refuses, or has the thing already.
+
+By the status of the call, never by the exception's class: flytekit gives several statuses the same
+class, and calls a lack of permission recoverable.
+"""
+
+from collections.abc import Iterator
+
+import grpc
+
+from service.schedulers.executors.connection.failures import Failure
+
+PASSING = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+_LOG_IN = "Give the worker credentials of Flyte that are valid."
+_MAX_LENGTH = 400
+
+
+class Refusal(Exception):
+    """An operation's own: it cannot be done; the message says why, for people."""
+
+
+def find_status(error: BaseException) -> grpc.StatusCode | None:
+    """The status of the call that failed; None if that is not what the error is about."""
+    call = _find_call(error)
+    return None if call is None else call.code()
+
+
+def describe(error: BaseException) -> str:
+    """What the server said; never the request, which flytekit shows and which holds a token."""
+    call = _find_call(error)
+    # flytekit wraps what has kept a call from being made.
+    words = str(error.__cause__ or error) if call is None else call.details() or call.code().name
+    return " ".join((words or type(error).__name__).split())[:_MAX_LENGTH]
+
+
+def explain_error(error: Exception) -> Failure:
+    """Reads an error of an operation."""
+    if isinstance(error, Refusal):
+        return Failure("refused", str(error))
+    status = find_status(error)
+    if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):
+        return Failure("refused", f"{describe(error)} {_LOG_IN}", is_about_key=True)
+    if status is None:
+        is_away = any(isinstance(each, OSError) for each in _list_causes(error))
+        return Failure("away" if is_away else "refused", describe(error))
+    return Failure("away" if status in PASSING else "refused", describe(error))
+
+
+def _find_call(error: BaseException) -> grpc.Call | None:
+    return next((each for each in _list_causes(error) if isinstance(each, grpc.Call)), None)
+
+
+def _is_about_login(error: BaseException) -> bool:
+    from flytekit.clients.auth.exceptions import AuthenticationError
+    from flytekit.exceptions.user import FlyteAuthenticationException
+
+    about = (AuthenticationError, FlyteAuthenticationException)
+    return any(isinstance(each, about) for each in _list_causes(error))
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
