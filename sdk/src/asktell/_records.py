@@ -50,7 +50,8 @@ class StudySummary:
     Attributes:
         state: `active`; `paused`; `stopping` while the last trials run; `finished`.
         stop_reason: Why it starts no new trials: `stopped`, one of the budget's limits,
-            `exhausted`, or `refused` (none of its trials can be launched). None while it does, or is only paused.
+            `exhausted`, or `refused` (none of its trials can be launched). None while it does, or
+            is only paused.
         started: Trials that count towards `max_trials`.
         max_trials: None is no limit.
         best: None before the first completed trial, and for several objectives.
