@@ -173,7 +173,8 @@ class Follower:
 
     async def _have_stopped(self) -> None:
         try:
-            await self._executor.stop(self._launch, StopKind.GRACEFUL)
+            stopped = replace(self._launch, stop_reason=self._stop.reason)
+            await self._executor.stop(stopped, StopKind.GRACEFUL)
         except Exception as error:
             if self._executor.classify(error) is ErrorKind.TRANSIENT:
                 # Not insisted on here: meanwhile the lease has to be renewed.

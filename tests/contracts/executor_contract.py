@@ -44,23 +44,29 @@ class Stage(Protocol):
     def build_refused(self, attempt_id: str) -> Launch:
         """Returns a launch that can never start."""
 
+    def end(self, attempt_id: str, exit_code: int) -> None:
+        """Has a running program end."""
+
+    def count_executions(self, attempt_id: str) -> int:
+        """Returns how often the program was started."""
+
+
+class LocalStage(Stage, Protocol):
+    """Such programs where they can be watched while they run."""
+
     def report(self, attempt_id: str, value: float, step: int) -> None:
         """Has a running program give its metric."""
 
     def print(self, attempt_id: str, text: str) -> None:
         """Has a running program print one line."""
 
-    def end(self, attempt_id: str, exit_code: int) -> None:
-        """Has a running program end."""
-
     def vanish(self, attempt_id: str) -> None:
         """Ends a running program, and all that could tell how."""
 
-    def count_executions(self, attempt_id: str) -> int:
-        """Returns how often the program was started."""
-
 
 class ExecutorContract:
+    """What holds of all of them."""
+
     @pytest.fixture
     def executor(self, stage: Stage) -> Executor:
         return stage.open()
@@ -97,26 +103,23 @@ class ExecutorContract:
         launch = await _launch(stage, executor)
         ending = await _end(stage, executor, launch)
 
-        await stage.open().launch(launch)
+        later = stage.open()
+        await later.launch(launch)
 
         assert stage.count_executions(launch.attempt_id) == 1
-        assert (await _look(executor, launch)).ending == ending
+        for looking in (executor, later):
+            assert await _see_ending(looking, launch) == ending
 
     async def test_what_runs_goes_on_in_the_next_life(self, stage: Stage, executor: Executor):
         launch = await _launch(stage, executor)
-        stage.report(launch.attempt_id, 0.25, 0)
-        await _see_rows(executor, launch, 1)
 
         later = stage.open()
         await later.launch(launch)
-        stage.report(launch.attempt_id, 0.5, 1)
-        sighting = await _see_rows(later, launch, 2)
+        await _see_running(later, launch)
+        ending = await _end(stage, later, launch)
 
-        assert sighting.is_running
+        assert (ending.kind, ending.exit_code) == (EndingKind.EXITED, 0)
         assert stage.count_executions(launch.attempt_id) == 1
-        assert await _end(stage, later, launch) == Ending(
-            EndingKind.EXITED, exit_code=0, values={_METRIC: 0.5}
-        )
 
     async def test_refused_launch_is_permanent_and_leaves_nothing(
         self, stage: Stage, executor: Executor
@@ -131,7 +134,63 @@ class ExecutorContract:
         assert stage.count_executions(launch.attempt_id) == 0
         assert await executor.list_left_over(()) == []
 
-    async def test_rows_come_from_the_cursor_on_and_again(self, stage: Stage, executor: Executor):
+    async def test_several_attempts_are_looked_at_together(self, stage: Stage, executor: Executor):
+        launches = [await _launch(stage, executor, number) for number in range(3)]
+
+        seen = await executor.poll([Watch(launch) for launch in launches])
+
+        assert set(seen) == {launch.attempt_id for launch in launches}
+
+    async def test_stop_after_the_end_changes_nothing(self, stage: Stage, executor: Executor):
+        launch = await _launch(stage, executor)
+        ending = await _end(stage, executor, launch)
+
+        await executor.stop(launch, StopKind.GRACEFUL)
+        await executor.stop(launch, StopKind.AT_ONCE)
+
+        assert (await _look(executor, launch)).ending == ending
+
+    @pytest.mark.parametrize("kind", StopKind)
+    async def test_stop_from_the_next_life(self, stage: Stage, executor: Executor, kind: StopKind):
+        launch = await _launch(stage, executor)
+
+        later = stage.open()
+        await later.stop(launch, kind)
+        await later.stop(launch, kind)
+        ending = await _see_ending(later, launch)
+
+        assert ending.kind in (EndingKind.EXITED, EndingKind.FAILED)
+        assert ending.exit_code is None
+
+    async def test_unknown_attempt_has_vanished(self, stage: Stage, executor: Executor):
+        launch = stage.build_launch(_name())
+
+        assert (await _see_ending(executor, launch)).kind is EndingKind.VANISHED
+
+    async def test_trouble_outside_may_be_tried_again(self, executor: Executor):
+        assert executor.classify(ConnectionError()) is ErrorKind.TRANSIENT
+        assert executor.classify(TypeError()) is ErrorKind.PERMANENT
+
+
+class LocalExecutorContract(ExecutorContract):
+    """And what holds of those that run programs on the worker's machine."""
+
+    async def test_rows_go_on_in_the_next_life(self, stage: LocalStage, executor: Executor):
+        launch = await _launch(stage, executor)
+        stage.report(launch.attempt_id, 0.25, 0)
+        await _see_rows(executor, launch, 1)
+
+        later = stage.open()
+        await later.launch(launch)
+        stage.report(launch.attempt_id, 0.5, 1)
+        sighting = await _see_rows(later, launch, 2)
+
+        assert sighting.is_running
+        assert (await _end(stage, later, launch)).values == {_METRIC: 0.5}
+
+    async def test_rows_come_from_the_cursor_on_and_again(
+        self, stage: LocalStage, executor: Executor
+    ):
         launch = await _launch(stage, executor)
         for step, value in ((0, 0.25), (1, 0.5), (5, 0.75)):
             stage.report(launch.attempt_id, value, step)
@@ -146,7 +205,9 @@ class ExecutorContract:
             for cursor in (2, 0, 3, 1):
                 assert list((await _look(looking, launch, cursor)).rows) == list(rows[cursor:])
 
-    async def test_log_comes_from_the_offset_on_and_again(self, stage: Stage, executor: Executor):
+    async def test_log_comes_from_the_offset_on_and_again(
+        self, stage: LocalStage, executor: Executor
+    ):
         launch = await _launch(stage, executor)
         stage.print(launch.attempt_id, "hello")
         stage.print(launch.attempt_id, "world")
@@ -158,14 +219,7 @@ class ExecutorContract:
             sighting = await _look(looking, launch, log_offset=6)
             assert (sighting.log_offset, sighting.log) == (6, b"world\n")
 
-    async def test_several_attempts_are_looked_at_together(self, stage: Stage, executor: Executor):
-        launches = [await _launch(stage, executor, number) for number in range(3)]
-
-        seen = await executor.poll([Watch(launch) for launch in launches])
-
-        assert set(seen) == {launch.attempt_id for launch in launches}
-
-    async def test_exit_code_and_last_values_stay(self, stage: Stage, executor: Executor):
+    async def test_exit_code_and_last_values_stay(self, stage: LocalStage, executor: Executor):
         launch = await _launch(stage, executor)
         stage.report(launch.attempt_id, 0.75, 0)
         stage.report(launch.attempt_id, 0.5, 1)
@@ -177,7 +231,9 @@ class ExecutorContract:
         assert ending.values == {_METRIC: 0.5}
         assert (await _look(stage.open(), launch)).ending == ending
 
-    async def test_rows_before_the_cursor_are_in_the_values(self, stage: Stage, executor: Executor):
+    async def test_rows_before_the_cursor_are_in_the_values(
+        self, stage: LocalStage, executor: Executor
+    ):
         launch = await _launch(stage, executor)
         stage.report(launch.attempt_id, 0.75, 0)
         await _see_rows(executor, launch, 1)
@@ -191,7 +247,7 @@ class ExecutorContract:
 
     @pytest.mark.parametrize("kind", StopKind)
     async def test_stopped_program_ends_by_a_signal(
-        self, stage: Stage, executor: Executor, kind: StopKind
+        self, stage: LocalStage, executor: Executor, kind: StopKind
     ):
         launch = await _launch(stage, executor)
 
@@ -202,16 +258,7 @@ class ExecutorContract:
         assert ending.kind is EndingKind.EXITED
         assert ending.signal == (2 if kind is StopKind.GRACEFUL else 9)
 
-    async def test_stop_after_the_end_changes_nothing(self, stage: Stage, executor: Executor):
-        launch = await _launch(stage, executor)
-        ending = await _end(stage, executor, launch)
-
-        await executor.stop(launch, StopKind.GRACEFUL)
-        await executor.stop(launch, StopKind.AT_ONCE)
-
-        assert (await _look(executor, launch)).ending == ending
-
-    async def test_stop_before_the_launch_prevents_it(self, stage: Stage, executor: Executor):
+    async def test_stop_before_the_launch_prevents_it(self, stage: LocalStage, executor: Executor):
         launch = stage.build_launch(_name())
 
         await executor.stop(launch, StopKind.GRACEFUL)
@@ -222,22 +269,7 @@ class ExecutorContract:
         assert ending.values == {}
         assert stage.count_executions(launch.attempt_id) == 0
 
-    async def test_stop_from_the_next_life(self, stage: Stage, executor: Executor):
-        launch = await _launch(stage, executor)
-
-        later = stage.open()
-        await later.stop(launch, StopKind.AT_ONCE)
-
-        assert (await _see_ending(later, launch)).signal == 9
-
-    async def test_unknown_attempt_has_vanished(self, stage: Stage, executor: Executor):
-        sighting = await _look(executor, stage.build_launch(_name()))
-
-        assert not sighting.is_running
-        assert sighting.ending is not None
-        assert sighting.ending.kind is EndingKind.VANISHED
-
-    async def test_vanished_program_keeps_its_values(self, stage: Stage, executor: Executor):
+    async def test_vanished_program_keeps_its_values(self, stage: LocalStage, executor: Executor):
         launch = await _launch(stage, executor)
         stage.report(launch.attempt_id, 0.5, 0)
         await _see_rows(executor, launch, 1)
@@ -249,7 +281,9 @@ class ExecutorContract:
         assert (ending.kind, ending.values) == (EndingKind.VANISHED, {_METRIC: 0.5})
         assert stage.count_executions(launch.attempt_id) == 1
 
-    async def test_forgotten_attempt_is_no_longer_left_over(self, stage: Stage, executor: Executor):
+    async def test_forgotten_attempt_is_no_longer_left_over(
+        self, stage: LocalStage, executor: Executor
+    ):
         kept, gone = [await _launch(stage, executor, number) for number in range(2)]
         await _end(stage, executor, gone)
 
@@ -259,7 +293,7 @@ class ExecutorContract:
         assert await executor.list_left_over(()) == [kept.attempt_id]
         assert (await _see_ending(executor, gone)).kind is EndingKind.VANISHED
 
-    async def test_running_attempt_cannot_be_forgotten(self, stage: Stage, executor: Executor):
+    async def test_running_attempt_cannot_be_forgotten(self, stage: LocalStage, executor: Executor):
         launch = await _launch(stage, executor)
 
         with pytest.raises(StillRunning) as refusal:
@@ -268,7 +302,7 @@ class ExecutorContract:
         assert executor.classify(refusal.value) is ErrorKind.TRANSIENT
         assert (await _look(executor, launch)).is_running
 
-    async def test_left_over_is_what_nobody_knows(self, stage: Stage, executor: Executor):
+    async def test_left_over_is_what_nobody_knows(self, stage: LocalStage, executor: Executor):
         launches = [await _launch(stage, executor, number) for number in range(3)]
         ids = [launch.attempt_id for launch in launches]
         await _end(stage, executor, launches[1])
@@ -277,10 +311,6 @@ class ExecutorContract:
 
         assert sorted(await later.list_left_over(())) == ids
         assert await later.list_left_over(ids[:2]) == ids[2:]
-
-    async def test_trouble_outside_may_be_tried_again(self, executor: Executor):
-        assert executor.classify(ConnectionError()) is ErrorKind.TRANSIENT
-        assert executor.classify(TypeError()) is ErrorKind.PERMANENT
 
 
 async def watch_until(

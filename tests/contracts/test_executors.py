@@ -5,11 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from service.schedulers.executors.base import Executor, Launch
+from service.schedulers.executors.base import Executor, Launch, LaunchRefused
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
-from tests.contracts.executor_contract import ExecutorContract, Stage
+from tests.contracts.executor_contract import (
+    ExecutorContract,
+    LocalExecutorContract,
+    LocalStage,
+    Stage,
+)
+from tests.contracts.flyte_stage import FlyteStage
 from tests.contracts.process_stage import ProcessStage
 from tests.contracts.wandb_stage import WandbStage
+from tests.flyte.executor_bench import Bench
+from tests.flyte.executor_bench import bench as bench
 
 
 class FakeStage:
@@ -23,7 +31,7 @@ class FakeStage:
         return Launch(attempt_id, metrics=("accuracy",))
 
     def build_refused(self, attempt_id: str) -> Launch:
-        self._world.refuse(attempt_id, "Not here.")
+        self._world.refuse(attempt_id, LaunchRefused("Not here."))
         return self.build_launch(attempt_id)
 
     def report(self, attempt_id: str, value: float, step: int) -> None:
@@ -42,23 +50,33 @@ class FakeStage:
         return self._world.executions[attempt_id]
 
 
-class TestFake(ExecutorContract):
+class TestFake(LocalExecutorContract):
     @pytest.fixture
-    def stage(self) -> Stage:
+    def stage(self) -> LocalStage:
         return FakeStage()
 
 
-class TestProcess(ExecutorContract):
+class TestProcess(LocalExecutorContract):
     @pytest.fixture
-    def stage(self, tmp_path: Path) -> Iterator[Stage]:
+    def stage(self, tmp_path: Path) -> Iterator[LocalStage]:
         stage = ProcessStage(tmp_path)
         yield stage
         stage.close()
 
 
-class TestWandb(ExecutorContract):
+class TestWandb(LocalExecutorContract):
     @pytest.fixture
-    def stage(self, tmp_path: Path) -> Iterator[Stage]:
+    def stage(self, tmp_path: Path) -> Iterator[LocalStage]:
         stage = WandbStage(tmp_path)
         yield stage
         stage.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestFlyte(ExecutorContract):
+    """Flyte has neither rows nor logs, and its executor keeps nothing where it runs."""
+
+    @pytest.fixture
+    def stage(self, bench: Bench) -> Iterator[Stage]:
+        yield FlyteStage(bench)
+        bench.clear()

@@ -7,7 +7,7 @@ import pytest
 from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import Launch, Sighting
 from service.schedulers.executors.flyte.api import ExecutionView, Place
-from service.schedulers.executors.flyte.execution import OVERDUE, UNWANTED, FlyteExecution
+from service.schedulers.executors.flyte.execution import OVERDUE, FlyteExecution
 
 RUNNING = ExecutionView("RUNNING", started_at=1000.0)
 TRACE = """Trace:
@@ -22,6 +22,8 @@ Message:
 
     ValueError: Message: bad
       for lr=0.1"""
+
+PRUNED = "Asktell: the pruner has given it up."
 
 
 @pytest.fixture
@@ -127,9 +129,9 @@ def test_what_a_person_aborted_is_cancelled(view: ExecutionView, message: str) -
 
 
 def test_what_a_worker_aborted_has_failed() -> None:
-    assert judge(abort(UNWANTED, "asktell-worker")) == Ending(
+    assert judge(abort(PRUNED, "asktell-worker")) == Ending(
         EndingKind.FAILED,
-        message="It was ended. Asktell: it is not wanted any more.",
+        message="It was ended. Asktell: the pruner has given it up.",
         values={},
     )
 
@@ -171,7 +173,7 @@ def test_one_look_in_vain_says_nothing(execution: FlyteExecution) -> None:
 
 
 def test_what_was_stopped_and_never_seen_was_not_started(execution: FlyteExecution) -> None:
-    execution.is_stop_wanted = True
+    execution.want_stop("pruned")
     execution.take_in(None)
     assert execution.ending is None
     execution.take_in(None)
@@ -199,12 +201,12 @@ def test_time_limit_counts_from_the_begin(
 
 
 @pytest.mark.parametrize(
-    ("phase", "cause"), [("QUEUED", UNWANTED), ("RUNNING", UNWANTED), ("ABORTING", None)]
+    ("phase", "cause"), [("QUEUED", PRUNED), ("RUNNING", PRUNED), ("ABORTING", None)]
 )
 def test_what_is_there_after_a_stop_is_to_end(
     execution: FlyteExecution, phase: str, cause: str | None
 ) -> None:
-    execution.is_stop_wanted = True
+    execution.want_stop("pruned")
     execution.take_in(replace(RUNNING, phase=phase))
 
     assert execution.find_cause(1000.0) == cause

@@ -31,6 +31,7 @@ class Launch:
         arguments: The executor's own, from the sweep.
         mirror_ref: The sweep in the outside system that it belongs to, if there is one.
         environment: ASKTELL_* variables for the program; one of them is a secret.
+        stop_reason: Why it is stopped, in a word, once that is known.
     """
 
     attempt_id: str
@@ -44,6 +45,7 @@ class Launch:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     mirror_ref: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stop_reason: str | None = None
 
     @property
     def is_resumed(self) -> bool:

@@ -65,7 +65,7 @@ class ConnectionPace:
     """How fast a connection does things; tests have faster ones.
 
     Attributes:
-        calls_per_second: On the whole; a burst of ten may be faster.
+        calls_per_second: None: as many as the system bears.
         start_seconds: How long the process may take to start.
         late_seconds: How long after its deadline an answer may still come; then the process is
             killed, and started again for the next call.
@@ -74,7 +74,7 @@ class ConnectionPace:
             the system. Of a call that has little time from the start, half of that.
     """
 
-    calls_per_second: float = 2.0
+    calls_per_second: float | None = None
     start_seconds: float = 60.0
     late_seconds: float = 5.0
     farewell_seconds: float = 2.0
@@ -107,7 +107,7 @@ class SystemConnection:
         self._sleep = sleep
         self._reach = Reachability(
             system,
-            calls_per_second=self._pace.calls_per_second,
+            calls_per_second=self._pace.calls_per_second or system.calls_per_second,
             clock=clock,
             now=now,
             chance=chance,

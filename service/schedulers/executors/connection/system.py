@@ -24,6 +24,7 @@ class OutsideSystem:
         secret: What must not be in any message; empty: nothing.
         folder_variable: Tells the process of a folder of its own, which goes with it; None: it
             needs none.
+        calls_per_second: That it bears, on the whole; a burst of ten may be faster.
     """
 
     name: str
@@ -32,6 +33,7 @@ class OutsideSystem:
     environment: Mapping[str, str] = field(repr=False)
     secret: str = field(default="", repr=False)
     folder_variable: str | None = None
+    calls_per_second: float = 2.0
 
     def redact(self, message: str) -> str:
         """The message without the secret."""

@@ -120,11 +120,11 @@ class FlyteApi:
         self, project: str, domain: str, attempts: Sequence[str]
     ) -> dict[str, ExecutionView]:
         """What Flyte has of executions, by attempt; at most 100 attempts at once."""
-        attempts_by_name = {build_execution_name(attempt): attempt for attempt in attempts}
         found = await self._call(
-            "find_executions", project=project, domain=domain, names=list(attempts_by_name)
+            "find_executions", project=project, domain=domain, attempts=list(attempts)
         )
-        return {attempts_by_name[name]: ExecutionView(**view) for name, view in found.items()}
+        views = {attempt: found.get(build_execution_name(attempt)) for attempt in attempts}
+        return {attempt: ExecutionView(**view) for attempt, view in views.items() if view}
 
     async def read(
         self, place: Place, attempt_id: str, metrics: Sequence[str], outputs: Mapping[str, str]

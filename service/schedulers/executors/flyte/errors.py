@@ -49,7 +49,7 @@ def explain_error(error: Exception) -> Failure:
         return Failure("refused", str(error))
     status = find_status(error)
     if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):
-        return Failure("refused", f"{describe(error)} {_LOG_IN}", is_about_key=True)
+        return Failure("refused", f"{describe(error)} {_LOG_IN}")
     if status is None:
         is_away = any(isinstance(each, OSError) for each in _list_causes(error))
         return Failure("away" if is_away else "refused", describe(error))

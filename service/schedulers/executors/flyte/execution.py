@@ -1,9 +1,10 @@
 """An attempt that is an execution of Flyte, as far as this worker has seen it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from service.domain.attempts import Ending, EndingKind
+from service.domain.attempts import Ending, EndingKind, StopCause
 from service.schedulers.executors.base import Launch, Sighting
 from service.schedulers.executors.flyte.api import (
     ABORTING,
@@ -16,7 +17,12 @@ from service.schedulers.executors.flyte.api import (
 
 # With this begins why Asktell has ended an execution; whoever looks later knows it by that.
 _OURS = "Asktell: "
-UNWANTED = f"{_OURS}it is not wanted any more."
+_CAUSES: Mapping[str, str] = {
+    StopCause.PRUNED: "the pruner has given it up.",
+    StopCause.CANCELLED: "a person cancelled it in Asktell.",
+    StopCause.OVER: "its trial has ended.",
+}
+_UNWANTED = "it is not wanted any more."
 OVERDUE = f"{_OURS}it ran longer than its timeout_seconds."
 
 # Of nodes of a workflow that ran too long; Flyte's own phase for that is hardly ever seen.
@@ -34,6 +40,7 @@ class FlyteExecution:
         is_found: Flyte has been asked, or given it.
         view: The last look; None before the first one, or if there was no such execution.
         is_stop_wanted: It is to end, or never to start.
+        stop_cause: Why, for those who look at it in Flyte.
         trouble: Why it cannot be looked at now.
     """
 
@@ -43,6 +50,7 @@ class FlyteExecution:
     view: ExecutionView | None = None
     looks_in_vain: int = 0
     is_stop_wanted: bool = False
+    stop_cause: str = f"{_OURS}{_UNWANTED}"
     trouble: str | None = None
     ending: Ending | None = None
 
@@ -58,6 +66,11 @@ class FlyteExecution:
         is_waiting = self.view is None or self.view.phase in QUEUED
         is_ending = self.is_stop_wanted or (self.view is not None and self.view.phase == ABORTING)
         return self.ending is None and (is_waiting or is_ending)
+
+    def want_stop(self, reason: str | None) -> None:
+        """Notes that it is to end, or never to start, and why in a word."""
+        self.is_stop_wanted = True
+        self.stop_cause = f"{_OURS}{_CAUSES.get(reason or '', _UNWANTED)}"
 
     def take_in(self, view: ExecutionView | None) -> None:
         """Notes what was seen; of what has ended all that there is, its values too."""
@@ -77,7 +90,7 @@ class FlyteExecution:
         if self.view is None or self.view.phase not in {*QUEUED, RUNNING}:
             return None
         if self.is_stop_wanted:
-            return UNWANTED
+            return self.stop_cause
         started_at = self.view.started_at
         is_late = started_at is not None and now - started_at >= self.timeout_seconds
         return OVERDUE if is_late else None

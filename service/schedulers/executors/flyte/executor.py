@@ -28,7 +28,7 @@ from service.schedulers.executors.base import (
 )
 from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 from service.schedulers.executors.flyte.api import OVER, FlyteApi, NewExecution, Place
-from service.schedulers.executors.flyte.execution import UNWANTED, FlyteExecution
+from service.schedulers.executors.flyte.execution import FlyteExecution
 from service.schedulers.executors.flyte.new_execution import build_execution
 
 # As many attempts as Flyte is asked about at once.
@@ -106,9 +106,10 @@ class FlyteExecutor:
         What is there only later is told then.
         """
         execution = self._find(launch)
-        execution.is_stop_wanted = True
+        execution.want_stop(launch.stop_reason)
         if execution.ending is None:
-            await self._api.terminate(execution.place, launch.attempt_id, UNWANTED)
+            cause = execution.stop_cause
+            await self._api.terminate(execution.place, launch.attempt_id, cause)
 
     async def forget(self, launch: Launch) -> None:
         """Nothing is kept outside; what still runs there goes on."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import grpc
 from flytekit.clients.grpc_utils.deadline_interceptor import scoped_grpc_deadline
+from flytekit.models.admin.common import Sort
 from flytekit.models.common import Annotations, Envs, Labels, RawOutputDataConfig
 from flytekit.models.core.execution import WorkflowExecutionPhase
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
@@ -32,6 +33,9 @@ from service.schedulers.executors.flyte.literals import Unfit, build_literals, r
 
 LABEL_OF_ATTEMPT: Final = "asktell-attempt"
 
+# So many executions there may be for each attempt, the attempts' own being the eldest.
+_ROOM = 2
+_BY_AGE: Final = Sort("created_at", Sort.Direction.ASCENDING)
 _ENDED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND)
 
 
@@ -101,15 +105,19 @@ def launch(
 
 
 def find_executions(
-    flyte: Flyte, *, project: str, domain: str, names: Sequence[str]
+    flyte: Flyte, *, project: str, domain: str, attempts: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """What Flyte tells of executions at once, by name; of long errors only the beginning.
 
-    Not by label: whoever relaunches an execution in Flyte's pages copies its labels.
+    There may be others with the same label: Flyte's pages copy it when a person relaunches one.
+    What is missing because there are too many has to be read by itself.
     """
-    # A page that is not full is the last one, and there is one execution of a name at most.
+    filters = [
+        ValueIn("execution_tag.key", [LABEL_OF_ATTEMPT]),
+        ValueIn("execution_tag.value", list(attempts)),
+    ]
     found, _ = flyte.client.list_executions_paginated(
-        project, domain, limit=len(names) + 1, filters=[ValueIn("name", list(names))]
+        project, domain, limit=_ROOM * len(attempts), filters=filters, sort_by=_BY_AGE
     )
     return {each.id.name: _view(each) for each in found}
 

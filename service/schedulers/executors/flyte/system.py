@@ -23,6 +23,7 @@ def describe_flyte(worker: Mapping[str, str]) -> OutsideSystem:
     environment = choose_environment(worker, (*_OF_FLYTE, *((named,) if named else ())))
     return OutsideSystem(
         name="Flyte",
+        calls_per_second=5.0,
         host=worker.get(_ENDPOINT) or "the endpoint of its configuration",
         command=_COMMAND,
         environment=environment | _SET,
