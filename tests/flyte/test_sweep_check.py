@@ -48,8 +48,8 @@ def test_check_says_all_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path) -> 
     found = run_asktell(tmp_path, "check", FILE, admin.build_environment())
     assert found.returncode == 1
     assert found.stderr == (
-        f"{tmp_path}/sweep.yaml:8: launch.task: It has no input 'wide'; there is depth, epochs, rate. "
-        "The input 'depth' is of type int; 'deep' is not.\n"
+        f"{tmp_path}/sweep.yaml:8: launch.task: It has no input 'wide'; there is depth, epochs, "
+        "rate. The input 'depth' is of type int; 'deep' is not.\n"
     )
 
 
