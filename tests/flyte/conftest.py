@@ -1,5 +1,6 @@
 """The real flytekit beside a stand-in for flyteadmin."""
 
+import atexit
 import importlib
 import sys
 import tempfile
@@ -33,6 +34,7 @@ def _import_flytekit() -> "tempfile.TemporaryDirectory[str]":
 
 
 _FOLDER = _import_flytekit()
+atexit.register(_FOLDER.cleanup)
 
 
 @pytest.fixture(scope="module")

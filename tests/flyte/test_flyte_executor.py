@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from service.schedulers.executors.base import ErrorKind, LaunchRefused, SweepRefused
-from service.schedulers.executors.connection.connection import SystemRefused
 from tests.flyte.executor_bench import TOKEN, Bench
 from tests.flyte.executor_bench import bench as bench
 from tests.flyte.remotes import open_remote
@@ -133,7 +132,7 @@ class TestWhatDoesNotFit:
 
         assert executor.classify(refusal.value) is ErrorKind.PERMANENT
         assert str(refusal.value) == (
-            f"{PROJECT}/{DOMAIN}/fussy@v1 does not fit this sweep: "
+            f"{PROJECT}/{DOMAIN}/fussy@v1: "
             "It has no input 'nmae'; there is name. "
             "Its input 'is_wide' of type bool is given by no parameter and not in `inputs`. "
             "Its input 'name' of type str is given by no parameter and not in `inputs`. "
@@ -179,7 +178,7 @@ class TestWhatDoesNotFit:
         ("kind", "words"),
         [("task", "task"), ("workflow", "workflow"), ("launch_plan", "launch plan")],
     )
-    async def test_what_is_not_registered_is_waited_for(
+    async def test_what_is_not_registered_ends_the_sweep(
         self, bench: Bench, kind: str, words: str
     ) -> None:
         executor = bench.open_executor()
@@ -187,11 +186,10 @@ class TestWhatDoesNotFit:
         launch = replace(bench.build_launch(), arguments={kind: entity})
 
         for _ in range(2):
-            with pytest.raises(SystemRefused) as refusal:
+            with pytest.raises(SweepRefused) as refusal:
                 await executor.launch(launch)
-            assert executor.classify(refusal.value) is ErrorKind.TRANSIENT
             assert str(refusal.value) == (
-                f"Flyte has no {words} {entity}. Register it, or correct its name."
+                f"{entity}: Flyte has no such {words}. Register it, or correct its name."
             )
         if kind == "task":
             bench.admin.plant_task("later.task", inputs={"x": float}, outputs={"o0": float})

@@ -104,7 +104,8 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
     directory = str(file.resolve().parent)
     try:
         text = read_text(file)
-        _compare_outside(file, wishes)
+        if "flyte" in text:
+            _compare_outside(file, wishes)
         if wishes == Wishes():
             return client.create_sweep_file(text, directory, name)
         return _create_otherwise(client, text, wishes, name=name, directory=directory)
@@ -120,8 +121,8 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
 def _compare_outside(file: Path, wishes: Wishes) -> None:
     """Finds out now what the first worker would, where that can be done from here."""
     read = draft_wished(read_text(file), wishes, name=None, directory=str(file.resolve().parent))
-    if read.executor == "flyte":
-        compare_outside(*preview_file(file, wishes))
+    if read.executor == "flyte" and (note := compare_outside(*preview_file(file, wishes))):
+        typer.echo(f"note: {note}", err=True)
 
 
 def _create_otherwise(

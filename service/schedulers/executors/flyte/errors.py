@@ -25,8 +25,8 @@ _LOG_IN = "Give the worker credentials of Flyte that are valid."
 _MAX_LENGTH = 400
 
 
-class Refusal(Exception):
-    """An operation's own: it cannot be done; the message says why, for people."""
+class NoSuchEntity(Exception):
+    """Nothing of that name is registered; the message says so, for people."""
 
 
 def find_status(error: BaseException) -> grpc.StatusCode | None:
@@ -45,7 +45,7 @@ def describe(error: BaseException) -> str:
 
 def explain_error(error: Exception) -> Failure:
     """Reads an error of an operation."""
-    if isinstance(error, Refusal):
+    if isinstance(error, NoSuchEntity):
         return Failure("refused", str(error))
     status = find_status(error)
     if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):

@@ -151,8 +151,7 @@ class FlyteExecutor:
         examples = {name: [value] for name, value in new.inputs.items()}
         problems = await self._api.check(execution.place, examples, launch.metrics, outputs)
         if problems:
-            entity = execution.place.entity
-            raise SweepRefused(f"{entity} does not fit this sweep: {' '.join(problems)}")
+            raise SweepRefused(f"{execution.place.entity}: {' '.join(problems)}")
         self._fitting.add(shape)
 
     def _look_if_due(self) -> None:

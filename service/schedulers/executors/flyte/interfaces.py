@@ -11,7 +11,7 @@ from flytekit.models.core.identifier import Identifier, ResourceType
 from flytekit.models.types import LiteralType
 
 from service.domain.flyte import EntityKind, EntityName
-from service.schedulers.executors.flyte.errors import Refusal, find_status
+from service.schedulers.executors.flyte.errors import NoSuchEntity, find_status
 from service.schedulers.executors.flyte.literals import (
     Unfit,
     build_literal,
@@ -52,7 +52,7 @@ class Interfaces:
         """The interface of an entity.
 
         Raises:
-            Refusal: There is no such entity, or it cannot be seen.
+            NoSuchEntity: There is none, or it cannot be seen.
         """
         if (kind, name) not in self._known:
             self._known[kind, name] = self._fetch(kind, name)
@@ -70,8 +70,8 @@ class Interfaces:
         except Exception as error:
             if find_status(error) is not grpc.StatusCode.NOT_FOUND:
                 raise
-            raise Refusal(
-                f"Flyte has no {_WORDS[kind]} {name}. Register it, or correct its name."
+            raise NoSuchEntity(
+                f"Flyte has no such {_WORDS[kind]}. Register it, or correct its name."
             ) from error
 
     def _fetch_task(self, name: EntityName) -> Interface:

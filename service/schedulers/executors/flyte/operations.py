@@ -23,7 +23,7 @@ from flytekit.models.security import Identity, SecurityContext
 
 from service.domain.flyte import EntityKind, EntityName
 from service.schedulers.executors.flyte.client import find_console, find_platform, open_client
-from service.schedulers.executors.flyte.errors import describe, find_status
+from service.schedulers.executors.flyte.errors import NoSuchEntity, describe, find_status
 from service.schedulers.executors.flyte.interfaces import (
     Interfaces,
     choose_outputs,
@@ -63,7 +63,10 @@ def check_entity(
     outputs: Mapping[str, str],
 ) -> list[str]:
     """All that keeps an entity from being executed with such inputs, for people."""
-    interface = flyte.interfaces.find(EntityKind(kind), EntityName.parse(entity))
+    try:
+        interface = flyte.interfaces.find(EntityKind(kind), EntityName.parse(entity))
+    except NoSuchEntity as problem:
+        return [str(problem)]
     return find_problems(interface, examples, choose_outputs(interface, metrics, outputs))
 
 
