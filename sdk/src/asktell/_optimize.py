@@ -174,7 +174,7 @@ class Optimization:
         if trial.told is not None:
             return
         try:
-            values = _read_values(returned, len(self._study.objectives))
+            values = read_values(returned, len(self._study.objectives))
         except ValueError as flaw:
             trial.tell(state="FAIL", reason=str(flaw))
             _logger.warning("Trial %d failed: %s", trial.number, flaw)
@@ -188,7 +188,7 @@ class Optimization:
         _logger.info("Trial %d finished with %s.", trial.number, told.values)
 
 
-def _read_values(returned: Any, n_objectives: int) -> list[float]:
+def read_values(returned: Any, n_objectives: int) -> list[float]:
     """What an objective returned, as numbers; ValueError says why it cannot be told."""
     is_several = isinstance(returned, Sequence) and not isinstance(returned, str)
     values = returned if is_several else [returned]

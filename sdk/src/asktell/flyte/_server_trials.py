@@ -1,0 +1,187 @@
+"""Trials of a study on a server, which outlives the eager task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from asktell import _protocol
+from asktell._client import Client
+from asktell._errors import ConflictError, InvalidError
+from asktell._records import FrozenTrial
+from asktell._study import Study
+from asktell._trial import Trial, is_not_ours
+from asktell.flyte._launching import Launches
+from asktell.flyte._outcomes import Outcome
+from asktell.flyte._snapshot import build_study
+from asktell.flyte._suggestions import Suggestion
+
+# A cancelled optimizer has to wait for an ask that is under way.
+WAIT_SECONDS = 2.0
+
+# Longer than it takes to start a lost pod again: what takes over is the same attempt then, whose
+# executions go on. Nobody else is waiting for the trial.
+LEASE_SECONDS = 3600.0
+
+_logger = logging.getLogger("asktell")
+
+
+class ServerTrials:
+    """Trials of one study on a server, asked for and told over HTTP by threads.
+
+    The first `prepare` opens the study. Trials that it finds running are those of an optimizer
+    that was killed, since a study has one at a time: the asks hand them out first.
+    """
+
+    def __init__(
+        self,
+        server: str | Client,
+        study_name: str,
+        *,
+        resume: bool,
+        directions: Sequence[str],
+        sampler: Mapping[str, Any] | None,
+        pruner: Mapping[str, Any] | None,
+    ) -> None:
+        for name, component in (("sampler", sampler), ("pruner", pruner)):
+            if component is not None and not isinstance(component, Mapping):
+                raise ValueError(
+                    f'With server= the {name} is named: {{"type": "…", "args": {{…}}}}, not '
+                    f"{component!r}."
+                )
+        self.n_directions = len(directions)
+        self._server = server
+        self._name = study_name
+        self._resume = resume
+        self._directions = list(directions)
+        self._sampler = sampler
+        self._pruner = pruner
+        self._opened: Study | None = None
+        self._suggestions: Mapping[str, Suggestion] = {}
+        self._wanted = 0
+        self._left_running: list[Trial] = []
+        self._study_key = ""
+        self._launches = Launches()
+
+    @property
+    def study(self) -> optuna.Study:
+        """A copy of the study as it is now; changing it changes nothing on the server."""
+        study = self._open()
+        return build_study(study.name, self._directions, study.trials(), self._suggestions)
+
+    async def prepare(self, n_trials: int) -> int:
+        """As many asks as bring the study to `n_trials` more trials than the last time.
+
+        Trials that a killed optimizer has started count, so its successor does the rest.
+        """
+        return await asyncio.to_thread(self._prepare, n_trials)
+
+    async def ask(self, suggestions: Mapping[str, Suggestion]) -> Trial | None:
+        self._suggestions = suggestions
+        if self._left_running:
+            return self._left_running.pop(0)
+        return await asyncio.to_thread(self._ask)
+
+    def place(self, trial: Trial) -> None:
+        """Lets tasks that the trial awaits on a cluster have names by which they are found again.
+
+        They learn of the trial by their environment, but for the token, which is not for all who
+        may see an execution: tasks that report to the server get it from a secret.
+        """
+        envs = {
+            "ASKTELL_URL": trial._connection.url,
+            "ASKTELL_STUDY": trial.study.name,
+            "ASKTELL_TRIAL": str(trial.number),
+            "ASKTELL_ATTEMPT": str(trial.attempt),
+        }
+        self._launches.place(trial, study_key=self._study_key, attempt=trial.attempt, envs=envs)
+
+    async def tell(self, trial: Trial, outcome: Outcome) -> bool:
+        return await asyncio.to_thread(_tell, trial, outcome)
+
+    def _open(self) -> Study:
+        if self._opened is None:
+            client = Client(self._server) if isinstance(self._server, str) else self._server
+            self._opened = client.create_study(
+                self._name,
+                directions=self._directions,
+                if_exists="load" if self._resume else "fail",
+                sampler=self._sampler,
+                pruner=self._pruner,
+            )
+        return self._opened
+
+    def _prepare(self, n_trials: int) -> int:
+        study = self._open()
+        running = study.trials([TrialState.RUNNING])
+        if self._wanted == 0:
+            self._left_running = list(_take_over(study, running))
+        self._wanted += n_trials
+        n_queued = sum(trial.phase == "queued" for trial in running)
+        summary = study.summary()
+        # A study of the same name may have been there before.
+        self._study_key = f"{study.name} {study.seed} {summary.created_at.isoformat()}"
+        n_new = max(0, self._wanted - summary.started)
+        return len(self._left_running) + n_queued + n_new
+
+    def _ask(self) -> Trial | None:
+        distributions = {
+            name: suggestion.to_distribution() for name, suggestion in self._suggestions.items()
+        }
+        try:
+            return self._open().ask(
+                distributions=distributions or None,
+                lease_seconds=LEASE_SECONDS,
+                wait_seconds=WAIT_SECONDS,
+            )
+        except ConflictError as error:
+            if error.code != "study-finished":
+                raise
+            return None
+
+
+def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:
+    """The running trials of an optimizer that is no more, their leases renewed from now on."""
+    connection = study._connection
+    for trial in running:
+        if trial.phase == "queued":
+            continue
+        heartbeat = _protocol.heartbeat(study.name, trial.number, attempt=trial.attempt)
+        sent_at = connection.clock.monotonic()
+        try:
+            renewed = connection.call(heartbeat)
+        except ConflictError as error:
+            # It has ended since it was listed.
+            _logger.warning("Trial %d is not taken over: %s", trial.number, error)
+            continue
+        asked = {
+            "number": trial.number,
+            "attempt": trial.attempt,
+            "params": trial.params,
+            "lease_expires_at": renewed["lease_expires_at"],
+        }
+        yield study._start_trial(asked, LEASE_SECONDS, sent_at)
+
+
+def _tell(trial: Trial, outcome: Outcome) -> bool:
+    """Tells the trial, and whether it is to be tried again; another one's trial is left alone."""
+    if outcome.is_hasty:
+        trial._tell_failure(outcome.reason or "", is_hasty=True)
+        return False
+    try:
+        told = trial.told or trial.tell(outcome.values, outcome.state, reason=outcome.reason)
+    except ConflictError as error:
+        if not is_not_ours(error):
+            raise
+        _logger.warning("Trial %d is not ours any more: %s", trial.number, error)
+        return False
+    except InvalidError as error:
+        # Something that is told along, such as an attribute, was refused.
+        trial._end_by(error)
+        raise
+    return told.state.name == "RUNNING"
