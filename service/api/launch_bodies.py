@@ -1,5 +1,6 @@
 """Bodies about how workers launch the attempts of a sweep, one for each executor."""
 
+import re
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
@@ -30,6 +31,7 @@ _MAX_TAG_LENGTH = 64
 _MAX_WANDB_NAME_LENGTH = 128
 _ODD_IN_WANDB_NAMES = "/\\#?%:"
 _LAST_PRIORITY = 3
+_JOB = re.compile(r"[^/:\s]+/[^/:\s]+/[^/:\s]+:[^/:\s]+")
 
 
 def refuse_relative(path: str) -> str:
@@ -55,6 +57,13 @@ def refuse_comma(tag: str) -> str:
     return tag
 
 
+def refuse_odd_job(name: str) -> str:
+    """Jobs are artifacts, and named like these."""
+    if _JOB.fullmatch(name) is None:
+        raise PydanticCustomError("job", "must be written entity/project/name:version")
+    return name
+
+
 def refuse_odd_wandb_name(name: str) -> str:
     """Names of W&B become parts of URLs; these are the characters that W&B refuses in them."""
     if any(letter in _ODD_IN_WANDB_NAMES or letter.isspace() for letter in name):
@@ -66,6 +75,7 @@ Directory = Annotated[Text, Field(max_length=_MAX_PATH_LENGTH), AfterValidator(r
 _Program = Annotated[Text, Field(min_length=1, max_length=_MAX_PATH_LENGTH)]
 _Part = Annotated[Text, Field(max_length=_MAX_PART_LENGTH), AfterValidator(refuse_odd_macro)]
 _Parts = Annotated[list[_Part], Field(min_length=1, max_length=_MAX_PARTS)]
+_Job = Annotated[_Program, AfterValidator(refuse_odd_job)]
 _MetricName = Annotated[Text, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 _Tag = Annotated[
     Text, Field(min_length=1, max_length=_MAX_TAG_LENGTH), AfterValidator(refuse_comma)
@@ -159,9 +169,7 @@ class WandbQueueLaunchBody(ExecutorBody):
     """A job or an image that agents of W&B Launch run. Give `job` or `image`."""
 
     executor: Literal["wandb-launch"]
-    job: _Program | None = Field(
-        default=None, description="As W&B names it: entity/project/name:alias"
-    )
+    job: _Job | None = Field(default=None, description="As W&B names it: entity/project/name:alias")
     image: _Program | None = Field(default=None, description="A Docker image")
     launch_queue: Label = Field(description="The queue of W&B Launch")
     launch_queue_project: _WandbName | None = Field(

@@ -7,6 +7,7 @@ import httpx
 
 from tests.api.refusals import LONG, NUL, Refusal, X, refuse
 from tests.api.sweep_use import (
+    FLYTE_LAUNCH,
     LAUNCH,
     WANDB_LAUNCH,
     WANDB_QUEUE_LAUNCH,
@@ -142,6 +143,7 @@ def _list_wandb_launches() -> Iterator[Refusal]:
         yield refuse("POST /sweeps", base | {"launch": WANDB_LAUNCH | change}, hint)
     for change, hint in (
         ({"job": None}, "image"),
+        ({"job": "acme/digits"}, "entity/project/name:version"),
         ({"image": "train:1"}, "one of them"),
         ({"launch_queue": None}, "launch.launch_queue"),
         ({"launch_queue_project": "a/b"}, "launch.launch_queue_project"),
@@ -156,6 +158,26 @@ def _list_wandb_launches() -> Iterator[Refusal]:
         ({"program": "train.py"}, "launch.program"),
     ):
         yield refuse("POST /sweeps", base | {"launch": WANDB_QUEUE_LAUNCH | change}, hint)
+    for change, hint in (
+        ({"task": None}, "one of them"),
+        ({"workflow": FLYTE_LAUNCH["task"]}, "one of them"),
+        ({"task": "numbers/development/train"}, "project/domain/name@version"),
+        ({"inputs": [1]}, "launch.inputs"),
+        ({"inputs": {"x": 1}, "input_names": {"n": "x"}}, "two values"),
+        ({"input_names": {"n": 1}}, "launch.input_names.n"),
+        ({"outputs": {"loss": "o0"}}, "no objective"),
+        ({"timeout_seconds": 0}, "launch.timeout_seconds"),
+        ({"interruptible": "yes"}, "launch.interruptible"),
+        ({"max_parallelism": 0}, "launch.max_parallelism"),
+        ({"labels": {"asktell-trial": "1"}}, "asktell"),
+        ({"labels": {"team": "a b"}}, "launch.labels.team"),
+        ({"labels": {f"l{number}": "" for number in range(14)}}, "launch.labels"),
+        ({"annotations": {"a b": ""}}, "launch.annotations"),
+        ({"environment": {"ASKTELL_URL": "x"}}, "ASKTELL_"),
+        ({"environment": {"A": NUL}}, "NUL"),
+        ({"program": "train.py"}, "launch.program"),
+    ):
+        yield refuse("POST /sweeps", base | {"launch": FLYTE_LAUNCH | change}, hint)
     launched = base | {"launch": WANDB_LAUNCH}
     for names in ({"asktell": X}, {"asktell": {"x": X}}, {"asktell.x": X}):
         yield refuse("POST /sweeps", launched | {"space": names}, "asktell is no parameter")

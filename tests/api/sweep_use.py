@@ -14,6 +14,7 @@ WANDB_QUEUE_LAUNCH = {
     "launch_queue": "gpus",
     "project": "numbers",
 }
+FLYTE_LAUNCH = {"executor": "flyte", "task": "numbers/development/train@v1"}
 WORKER = {
     "worker_id": "w1",
     "worker_name": "gpu-1",

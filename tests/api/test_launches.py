@@ -3,7 +3,15 @@
 import httpx
 import pytest
 
-from tests.api.sweep_use import LAUNCH, WANDB_LAUNCH, WANDB_QUEUE_LAUNCH, claim, create_sweep, end
+from tests.api.sweep_use import (
+    FLYTE_LAUNCH,
+    LAUNCH,
+    WANDB_LAUNCH,
+    WANDB_QUEUE_LAUNCH,
+    claim,
+    create_sweep,
+    end,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +60,33 @@ from tests.api.sweep_use import LAUNCH, WANDB_LAUNCH, WANDB_QUEUE_LAUNCH, claim,
                 "timeout_seconds": None,
             },
         ),
+        (
+            FLYTE_LAUNCH,
+            {
+                "executor": "flyte",
+                "queue": "default",
+                "task": "numbers/development/train@v1",
+                "workflow": None,
+                "launch_plan": None,
+                "inputs": {},
+                "input_names": {},
+                "outputs": {},
+                "timeout_seconds": None,
+                "interruptible": None,
+                "cluster_pool": None,
+                "service_account": None,
+                "iam_role": None,
+                "overwrite_cache": False,
+                "raw_output_prefix": None,
+                "max_parallelism": None,
+                "labels": {},
+                "annotations": {},
+                "environment": {},
+            },
+        ),
     ],
 )
-async def test_trials_can_be_runs_of_wandb(
+async def test_trials_can_be_launched_outside(
     api: httpx.AsyncClient, launch: dict[str, object], described: dict[str, object]
 ) -> None:
     created = await create_sweep(api, launch=launch)
@@ -62,7 +94,7 @@ async def test_trials_can_be_runs_of_wandb(
     assert created["sweep"]["launch"] == described
     assert created["sweep"]["executor"] == described["executor"]
     no_mirror = {"external_ref": None, "url": None, "state": None, "problem": None}
-    assert created["sweep"]["mirror"] == no_mirror
+    assert created["sweep"]["mirror"] == (no_mirror if described.get("sweep") else None)
 
 
 @pytest.mark.parametrize("change", [{}, {"sweep": True}])
@@ -82,6 +114,7 @@ async def test_runs_offline_have_no_sweep_on_wandb(
         (LAUNCH, "print accuracy=… or report it."),
         (WANDB_LAUNCH | {"sweep": False}, "log it with wandb.log."),
         (WANDB_QUEUE_LAUNCH | {"sweep": False}, "log it with wandb.log."),
+        ({"executor": "flyte", "task": "digits/staging/train@v1"}, "return it from the task."),
     ],
 )
 async def test_a_result_that_is_missing_is_asked_for_in_its_way(

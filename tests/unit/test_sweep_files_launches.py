@@ -52,7 +52,9 @@ def test_a_project_has_no_effect_on_processes() -> None:
 def test_what_is_asked_for_counts_where_the_file_says_nothing() -> None:
     wanted = Defaults(executor="wandb", project="p", entity="e", mode="offline")
     native = "direction: minimize\nlaunch: {program: a}\n"
-    queue = "direction: minimize\nlaunch: {executor: wandb-launch, launch_queue: q, job: j}\n"
+    queue = (
+        "direction: minimize\nlaunch: {executor: wandb-launch, launch_queue: q, job: a/b/j:v1}\n"
+    )
 
     open_ = read_sweep_file(SMALLEST, wanted).document["launch"]
     closed = read_sweep_file(SMALLEST + WANDB_RUNS, replace(wanted, mode="online"))
@@ -63,7 +65,12 @@ def test_what_is_asked_for_counts_where_the_file_says_nothing() -> None:
     assert open_ == given | {"program": "train.py"}
     assert [closed.document["launch"][key] for key in ("project", "mode")] == ["2026", "offline"]
     assert ours == given | {"program": "a"}
-    assert queued == {"executor": "wandb-launch", "launch_queue": "q", "job": "j", "project": "p"}
+    assert queued == {
+        "executor": "wandb-launch",
+        "launch_queue": "q",
+        "job": "a/b/j:v1",
+        "project": "p",
+    }
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_a_program_cannot_colour_the_terminal(screen: Screen) -> None:
     ("attempt", "sentence"),
     [
         (build_attempt("exit code 3"), "trial 5 failed: exit code 3"),
-        (build_attempt(None, state="lost", attempt=2), "trial 5 (attempt 2) lost: lost"),
+        (build_attempt(None, state="lost", attempt=2), "attempt 2 of trial 5 was lost: lost"),
         (build_attempt("a\x07\n\t b"), "trial 5 failed: a\ufffd b"),
         (build_attempt("x" * 400), f"trial 5 failed: {'x' * 300}…"),
     ],

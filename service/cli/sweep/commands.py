@@ -27,7 +27,7 @@ app.command()(logs)
 
 _ATTEMPTS_SHOWN = 20
 _FAILURES_SHOWN = 3
-_FAILED = ("failed", "lost")
+_FAILED = ("failed", "lost", "cancelled")
 
 NameArgument = Annotated[str, typer.Argument(help="The sweep.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

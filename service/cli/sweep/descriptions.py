@@ -43,6 +43,9 @@ def describe_failure(attempt: asktell.Attempt) -> str:
     reason = to_line(attempt.reason or attempt.state)
     if len(reason) > _LONGEST_REASON:
         reason = f"{reason[:_LONGEST_REASON]}…"
+    if attempt.state == "lost":
+        # Its trial may have gone on, and completed.
+        return f"attempt {attempt.attempt} of trial {attempt.trial} was lost: {reason}"
     again = f" (attempt {attempt.attempt})" if attempt.attempt > 1 else ""
     return f"trial {attempt.trial}{again} {attempt.state}: {reason}"
 

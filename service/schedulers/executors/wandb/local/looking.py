@@ -161,7 +161,7 @@ def _give_last_words(ending: Ending, folder: str) -> Ending:
     """What a program says last is why it failed, but for what wandb says after it."""
     if ending.kind is not EndingKind.EXITED or ending.message is None:
         return ending
-    return replace(ending, message=find_last_words(folder) or ending.message)
+    return replace(ending, message=find_last_words(folder))
 
 
 def _is_finishing(recording: Recording, run: "RunSeen") -> bool:
