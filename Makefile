@@ -29,7 +29,8 @@ test: $(INSTALLED)  ## run the whole test suite; ARGS="-k name" runs a part of i
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 chaos: $(INSTALLED)  ## kill worker, server and Postgres twenty times at each step of an attempt
-	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py $(ARGS)
+	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py \
+		tests/acceptance/test_flyte_sweep_faults.py $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types, layers, tests: what CI runs
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import time
 from functools import partial
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
@@ -41,6 +42,9 @@ class Envelope:
         started = time.perf_counter()
         try:
             await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            # A job that was killed; there is nobody to answer.
+            _log.debug("request.abandoned", method=scope["method"], path=_loggable_path(scope))
         except Exception:
             _log.exception("request.failed", method=scope["method"], path=_loggable_path(scope))
             if answer.status is None:

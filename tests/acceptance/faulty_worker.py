@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from asktell.workers import WorkerClient
 
+from service.schedulers.executors.base import Executor
 from service.schedulers.executors.process.executor import ProcessExecutor, ProcessSettings
 from service.schedulers.pace import Pace
 from service.schedulers.server_calls import WorkerIdentity
@@ -29,7 +32,41 @@ _QUICKLY = Pace(
 )
 
 
-async def _work(client: WorkerClient, workdir: Workdir, strike: Strike) -> None:
+def main(open_executor: Callable[[Workdir, Strike], AbstractAsyncContextManager[Executor]]) -> None:
+    """Works until SIGTERM; strikes by its executor and by its connection to the server."""
+    logging.disable()
+    url, folder, orders = sys.argv[1:]
+    strike = build_strike(Path(orders))
+    client = WorkerClient(url, transport=StrikingTransport(strike))
+    with client, open_workdir(Path(folder)) as workdir:
+        asyncio.run(_work(client, workdir, open_executor(workdir, strike), strike))
+
+
+async def _work(
+    client: WorkerClient,
+    workdir: Workdir,
+    opening: AbstractAsyncContextManager[Executor],
+    strike: Strike,
+) -> None:
+    async with opening as opened:
+        executor = StrikingExecutor(opened, strike)
+        identity = WorkerIdentity(
+            workdir.worker_id,
+            name=workdir.path.name,
+            host="here",
+            queue="default",
+            executors=(executor.name,),
+            slots=2,
+            version="0",
+            adopts=(executor.name,) if executor.is_shared else (),
+        )
+        worker = Worker(client, identity, workdir, [executor], pace=_QUICKLY)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
+        await worker.run()
+
+
+@asynccontextmanager
+async def _open_processes(workdir: Workdir, _strike: Strike) -> AsyncIterator[Executor]:
     settings = ProcessSettings(
         workdir=workdir.path,
         host="here",
@@ -38,25 +75,8 @@ async def _work(client: WorkerClient, workdir: Workdir, strike: Strike) -> None:
         interpreter=sys.executable,
         passed=(),
     )
-    executor = StrikingExecutor(ProcessExecutor(settings), strike)
-    identity = WorkerIdentity(
-        workdir.worker_id,
-        name=workdir.path.name,
-        host="here",
-        queue="default",
-        executors=(executor.name,),
-        slots=2,
-        version="0",
-    )
-    worker = Worker(client, identity, workdir, [executor], pace=_QUICKLY)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
-    await worker.run()
+    yield ProcessExecutor(settings)
 
 
 if __name__ == "__main__":
-    logging.disable()
-    _url, _workdir, _orders = sys.argv[1:]
-    _strike = build_strike(Path(_orders))
-    _client = WorkerClient(_url, transport=StrikingTransport(_strike))
-    with _client, open_workdir(Path(_workdir)) as _opened:
-        asyncio.run(_work(_client, _opened, _strike))
+    main(_open_processes)

@@ -37,7 +37,7 @@ class Point(StrEnum):
     FORGOTTEN = "forgotten"
 
 
-Strike = Callable[[Point], None]
+Strike = Callable[[str], None]
 
 
 def build_strike(order_file: Path) -> Strike:
@@ -48,7 +48,7 @@ def build_strike(order_file: Path) -> Strike:
             order is carried out. Without it nothing happens.
     """
 
-    def strike(reached: Point) -> None:
+    def strike(reached: str) -> None:
         try:
             point, pid = order_file.read_text().split()
         except FileNotFoundError:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,6 @@ from service.storage.database import Database
 from service.storage.embedded import open_embedded_postgres
 from service.storage.schema import upgrade
 from tests.acceptance.server_process import HEADERS, TOKEN, ServerProcess
-from tests.acceptance.strikes import Point
 
 PROGRAM = Path(__file__).with_name("counted_program.py")
 _PATIENCE_SECONDS = 90.0
@@ -45,11 +44,23 @@ class SweepWorld:
 
     Args:
         cluster_dir: Of the Postgres, which is started again by itself.
+        worker: The module that is run as a worker.
+        variables: Of workers.
     """
 
-    def __init__(self, database: Database, folder: Path, cluster_dir: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        cluster_dir: Path,
+        *,
+        worker: str,
+        variables: Mapping[str, str],
+    ) -> None:
         self._folder = folder
         self._cluster_dir = cluster_dir
+        self._worker = worker
+        self._variables = variables
         self._orders = folder / "orders"
         self._port = _find_free_port()
         settings = {"ASKTELL_PORT": str(self._port), "ASKTELL_WORKER": "0"}
@@ -143,13 +154,13 @@ class SweepWorld:
             return
         self._workers[name] = subprocess.Popen(
             [
-                *(sys.executable, "-m", "tests.acceptance.faulty_worker", self.url),
+                *(sys.executable, "-m", self._worker, self.url),
                 *(str(self._folder / name), str(self._orders)),
             ],
-            env=os.environ | {"ASKTELL_TOKEN": TOKEN},
+            env={**os.environ, **self._variables, "ASKTELL_TOKEN": TOKEN},
         )
 
-    def order(self, victim: Victim, point: Point) -> None:
+    def order(self, victim: Victim, point: str) -> None:
         """Has the worker kill somebody once it reaches `point`."""
         pids = {
             Victim.WORKER: "0",
@@ -231,12 +242,21 @@ class SweepWorld:
 
 
 @contextmanager
-def open_sweep_world(folder: Path, postgres_dir: Path, system_dir: Path) -> Iterator[SweepWorld]:
+def open_sweep_world(
+    folder: Path,
+    postgres_dir: Path,
+    system_dir: Path,
+    *,
+    worker: str = "tests.acceptance.faulty_worker",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[SweepWorld]:
     """A world with a Postgres of its own and a server; workers are up to the test."""
     with open_embedded_postgres(postgres_dir, system_dir=system_dir) as postgres:
         database = Database(postgres.url)
         upgrade(database)
-        world = SweepWorld(database, folder, postgres.cluster_dir)
+        world = SweepWorld(
+            database, folder, postgres.cluster_dir, worker=worker, variables=variables or {}
+        )
         try:
             world.server.start()
             yield world
