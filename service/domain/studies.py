@@ -30,7 +30,8 @@ class StudyState(StrEnum):
 class StopReason(StrEnum):
     """Why a study starts no new trials: a person, one of its budget's limits, or its sampler.
 
-    `REFUSED`: what it is to launch does not fit it, so that none of its trials can ever start.
+    `REFUSED`: what it is to launch is not there or does not fit it, so that none of its trials can
+    start.
     """
 
     STOPPED = "stopped"

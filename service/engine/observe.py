@@ -28,6 +28,13 @@ from service.engine.refusals import confirms_refusals
 from service.engine.report import check_points, report_point, select_new
 from service.storage.journal import Launch, TrialRecord
 
+# How a program gives its values, by the executor that runs it.
+_ADVICE = {
+    "wandb": "log it with wandb.log",
+    "wandb-launch": "log it with wandb.log",
+    "flyte": "return it from the task",
+}
+
 
 @confirms_refusals
 async def observe(actor: Actor, number: int, seen: Observation) -> Instruction:
@@ -166,11 +173,7 @@ def _judge(actor: Actor, draft: Draft, record: TrialRecord, ending: Ending) -> O
         case EndingKind.NOT_STARTED:
             return _fail("The program could not be started.", ending)
         case EndingKind.PREEMPTED:
-            return _fail(
-                "It was preempted: its worker or its machine had to go.",
-                ending,
-                cause=AttemptEnd.PREEMPTED,
-            )
+            return _fail(_explain_preemption(ending), ending, cause=AttemptEnd.PREEMPTED)
         case EndingKind.VANISHED:
             vanished = "The program vanished, and nothing tells how it ended."
             return _fail(vanished, ending, cause=AttemptEnd.LOST)
@@ -201,13 +204,8 @@ def _judge_result(actor: Actor, draft: Draft, record: TrialRecord, ending: Endin
 
 
 def _advise(actor: Actor, name: str) -> str:
-    """How a program gives its values."""
-    if actor.sweep is not None and actor.sweep.launch.executor in _RUNS_OF_WANDB:
-        return "log it with wandb.log"
-    return f"print {name}=… or report it"
-
-
-_RUNS_OF_WANDB = ("wandb", "wandb-launch")
+    executor = "" if actor.sweep is None else actor.sweep.launch.executor
+    return _ADVICE.get(executor) or f"print {name}=… or report it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +254,12 @@ def _name_signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _explain_preemption(ending: Ending) -> str:
+    if ending.message is not None:
+        return "It was preempted."
+    return "It was preempted: its worker or its machine had to go."
 
 
 def _explain_timeout(actor: Actor) -> str:

@@ -16,8 +16,8 @@ _BECAUSE = {
     StopReason.TARGET: "its target is reached. Set another one with PATCH",
     StopReason.PATIENCE: "there was no better trial for as long as its patience. Raise it",
     StopReason.EXHAUSTED: "its sampler has tried everything there is. Create a new study",
-    StopReason.REFUSED: "what it is to launch does not fit it; its last failure says how. Create "
-    "another one",
+    StopReason.REFUSED: "what it is to launch is not there, or does not fit it; its last failure "
+    "says how. Mend that and resume it, or create another one",
 }
 
 

@@ -96,7 +96,7 @@ async def test_flytekit_that_is_missing_is_waited_for(bench: Bench, tmp_path: Pa
     hidden = tmp_path / "sitecustomize.py"
     hidden.write_text("import sys\nsys.modules['flytekit'] = None\n")
     environment = build_worker_environment(bench.admin, tmp_path)
-    connection = open_connection(environment | {"PYTHONPATH": str(tmp_path)})
+    connection = open_connection(environment | {"PYTHONPATH": str(tmp_path)}, refused_seconds=0.0)
     executor, launch = bench.open_executor(connection), bench.build_launch()
     try:
         with pytest.raises(SystemRefused) as refusal:

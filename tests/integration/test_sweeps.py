@@ -23,6 +23,7 @@ from service.domain.errors import (
     InvalidSettings,
     ParallelismReached,
     StudyExists,
+    StudyFinished,
     SweepNotFound,
 )
 from service.domain.studies import (
@@ -254,6 +255,18 @@ class TestObserve:
         await see(study, second, ending=ending)
         assert study.actor.state is StudyState.FINISHED
         assert study.actor.control.stop_reason is StopReason.REFUSED
+
+    async def test_a_refused_sweep_is_resumed_once_the_reason_is_gone(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(new_sweep(), parallelism=1)
+        (attempt,) = await take_any(study, 1)
+        await see(study, attempt, ending=Ending(EndingKind.REFUSED, message="No such queue."))
+        with pytest.raises(StudyFinished, match="Mend that and resume it, or create another one"):
+            await ask(study.actor, Ask())
+
+        await states.resume(study.actor)
+        assert wanted(study) == 1
 
     @pytest.mark.parametrize(
         ("kind", "state"),

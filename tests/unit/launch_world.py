@@ -43,6 +43,7 @@ class LaunchWorld:
         calls: How often each operation came.
         is_away: Whether nothing is answered.
         refusals: What calls of an operation are refused with, by its name.
+        is_key_refused: Whether that is because of the key.
         steps_at_once: How much of a run's history is read by one call.
     """
 
@@ -54,6 +55,7 @@ class LaunchWorld:
         self.calls: Counter[str] = Counter()
         self.is_away = False
         self.refusals: dict[str, str] = {}
+        self.is_key_refused = False
         self.steps_at_once = 10_000
         self.is_readable_to_the_end = True
         self._lost: list[str] = []
@@ -92,7 +94,7 @@ class LaunchWorld:
         if self.is_away:
             raise SystemAway("W&B at api.example.org has not answered for a while.")
         if operation in self.refusals:
-            raise SystemRefused(self.refusals[operation])
+            raise SystemRefused(self.refusals[operation], is_about_key=self.is_key_refused)
         answer = getattr(self, f"_{operation}")(**arguments)
         if operation in self._lost:
             self._lost.remove(operation)

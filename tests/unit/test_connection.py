@@ -43,9 +43,11 @@ os.remove(folder + "/lives/" + name)
 start = script.pop(0)
 if start == "die":
     sys.exit("Traceback:\\nModuleNotFoundError: nothing here")
-if start == "refuse":
-    say({"refused": "Install it."})
+if start[0] == "refuse":
+    say({"refused": start[1]})
     sys.exit(1)
+if start[0] == "die saying":
+    sys.exit(start[1])
 if start == "be silent":
     sys.stdin.read()
 if start == "start late":
@@ -57,6 +59,7 @@ for line in sys.stdin:
         stream.write(line)
     request = json.loads(line)
     answer = {"id": request["id"], "kind": "done", "value": os.getpid(), "seconds": 0.01}
+    answer["is_about_key"] = False
     match script.pop(0):
         case "echo":
             answer["value"] = request["arguments"]
@@ -90,6 +93,9 @@ REFUSED = ["answer", {"kind": "refused", "value": "There is no such run."}]
 SLOW = ["answer", {"seconds": 2.5}]
 A_MOMENT, LONG_ENOUGH = 0.2, 60.0
 KEY = "madeup" * 7
+PASSWORD = "hunter%402"
+BASE_URL = f"https://ada:{PASSWORD}@wandb.example"
+INSTALL_IT = [["refuse", "Install it."]]
 
 
 class Time:
@@ -115,11 +121,12 @@ class Stage:
 
     def __init__(self, folder: Path, *lives: list[Any]) -> None:
         self._folder = folder
+        self._lives = 0
         self.time = Time()
         self.chance = 0.0
         (folder / "lives").mkdir()
-        for number, life in enumerate(lives):
-            (folder / "lives" / str(number)).write_text(json.dumps(life))
+        for life in lives:
+            self.add_life(life)
         os.mkfifo(folder / "may answer")
 
     @property
@@ -129,12 +136,16 @@ class Stage:
             return [json.loads(line) for line in lines]
         return []
 
+    def add_life(self, life: list[Any]) -> None:
+        self._lives += 1
+        (self._folder / "lives" / str(self._lives)).write_text(json.dumps(life))
+
     async def let_answer(self) -> None:
         await asyncio.to_thread((self._folder / "may answer").write_text, "")
 
     @asynccontextmanager
     async def open(self, **pace: float) -> AsyncIterator[SystemConnection]:
-        worker = {**os.environ, "WANDB_BASE_URL": "https://wandb.example", "WANDB_API_KEY": KEY}
+        worker = {**os.environ, "WANDB_BASE_URL": BASE_URL, "WANDB_API_KEY": KEY}
         command = (sys.executable, "-c", PROCESS, str(self._folder))
         connection = SystemConnection(
             replace(describe_wandb(worker), command=command),
@@ -424,10 +435,22 @@ async def test_a_process_that_takes_too_long_to_start_is_killed(tmp_path: Path) 
 
 
 async def test_a_process_that_cannot_work_says_what_to_do(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ["refuse"])
+    stage = Stage(tmp_path, INSTALL_IT)
     async with stage.open() as connection:
         with pytest.raises(SystemRefused, match=r"^Install it\.$"):
             await ask(connection)
+
+
+async def test_a_process_that_cannot_work_is_started_again_after_a_pause(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, INSTALL_IT, INSTALL_IT, ["start", "echo"])
+    async with stage.open(refused_seconds=30.0) as connection:
+        for lives_left in (2, 1):
+            for _ in range(3):
+                with pytest.raises(SystemRefused, match=r"^Install it\.$"):
+                    await ask(connection)
+            assert len(list((tmp_path / "lives").iterdir())) == lives_left
+            stage.time.seconds += 30
+        assert await ask(connection, a=1) == {"a": 1}
 
 
 async def test_its_start_takes_nothing_from_the_time_of_a_call(tmp_path: Path) -> None:
@@ -440,14 +463,31 @@ async def test_its_start_takes_nothing_from_the_time_of_a_call(tmp_path: Path) -
         assert await asking == {"a": 1}
 
 
-async def test_the_key_is_in_no_message(tmp_path: Path) -> None:
-    lives = ["start", *(["answer", {"kind": kind, "value": KEY}] for kind in ("refused", "away"))]
-    stage = Stage(tmp_path, lives)
+@pytest.mark.parametrize("secret", [KEY, PASSWORD, "hunter@2"])
+async def test_no_secret_is_in_any_message(tmp_path: Path, secret: str) -> None:
+    said = [["answer", {"kind": kind, "value": secret}] for kind in ("refused", "away")]
+    stage = Stage(tmp_path, ["start", *said])
     async with stage.open() as connection:
         for kind in (SystemRefused, SystemAway):
             with pytest.raises(kind, match="…") as raised:
                 await ask(connection)
-            assert KEY not in str(raised.value)
+            assert secret not in str(raised.value)
+    for life in (["die saying", secret], ["refuse", secret]):
+        stage.add_life([life])
+        async with stage.open() as connection:
+            with pytest.raises((SystemRefused, SystemAway), match="…") as raised:
+                await ask(connection)
+            assert secret not in f"{raised.value} {raised.value.__cause__}"
+
+
+async def test_a_refusal_says_whether_it_is_about_the_key(tmp_path: Path) -> None:
+    of_key = ["answer", {"kind": "refused", "value": "Log in.", "is_about_key": True}]
+    stage = Stage(tmp_path, ["start", REFUSED, of_key])
+    async with stage.open() as connection:
+        for is_about_key in (False, True):
+            with pytest.raises(SystemRefused) as refusal:
+                await ask(connection)
+            assert refusal.value.is_about_key is is_about_key
 
 
 async def test_at_its_end_the_process_ends(tmp_path: Path) -> None:

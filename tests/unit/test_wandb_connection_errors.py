@@ -6,6 +6,7 @@ from wandb.proto.wandb_api_pb2 import ApiErrorResponse
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from service.schedulers.executors.wandb.connection.errors import Failure, explain_error
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 
 GAVE_UP = (
     "POST https://wandb.example/graphql giving up after 2 attempt(s)\n"
@@ -30,7 +31,14 @@ def build_core_error(message: str, status: int | None = None) -> WandbApiFailedE
         (build_core_error(GONE), Failure("away", GONE, is_process_useless=True)),
         (build_core_error("bad gateway", 502), Failure("away", "bad gateway")),
         (build_core_error("too many", 429), Failure("away", "too many")),
-        (build_core_error("permission denied", 403), Failure("refused", "permission denied")),
+        (
+            build_core_error("forbidden", 403),
+            Failure("refused", "forbidden", is_about_key=True),
+        ),
+        (
+            build_core_error("input: Permission denied\n", 0),
+            Failure("refused", "Permission denied", is_about_key=True),
+        ),
         (build_core_error("no such field", 400), Failure("refused", "no such field")),
         (
             build_core_error("input: updateRunState not allowed\n", 0),
@@ -57,6 +65,21 @@ def test_what_an_answer_to_httpx_means(status: int, kind: str) -> None:
     with pytest.raises(httpx.HTTPStatusError) as raised:
         answer.raise_for_status()
     assert explain_error(raised.value).kind == kind
+
+
+@pytest.mark.parametrize(
+    "login", ["ada:hunter2", "ada:hunter%402", "ada:hun!ter@2", "ada:hun ter", "hunter2", "ada:"]
+)
+def test_what_stands_before_a_host_is_shown_to_nobody(login: str) -> None:
+    url = f"https://{login}@wandb.example"
+    answer = httpx.Response(404, request=httpx.Request("POST", f"{url}/files"))
+    with pytest.raises(httpx.HTTPStatusError) as raised:
+        answer.raise_for_status()
+    system = describe_wandb({"WANDB_BASE_URL": url})
+    message = system.redact(explain_error(raised.value).message)
+    assert "hun" not in message
+    assert "wandb.example/files" in message
+    assert login not in repr(system)
 
 
 def test_a_key_that_is_not_known_is_a_persons_business() -> None:

@@ -5,11 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.domain.attempts import Ending, EndingKind
-from service.schedulers.executors.base import (
-    ErrorKind,
-    LaunchRefused,
-    StopKind,
-)
+from service.schedulers.executors.base import ErrorKind, LaunchRefused, StopKind, SweepRefused
 from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 from tests.unit.launch_worker import (
     PATH,
@@ -101,23 +97,6 @@ class TestLaunch(LaunchTests):
 
         assert reference == PATH
 
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            ({"job": "mnist:latest"}, "of the form entity/project/name:version"),
-            ({"job": "acme/mnist/train"}, "of the form entity/project/name:version"),
-            ({"resource_args": {"a": 1}, "template_variables": {"b": 2}}, "not both"),
-        ],
-    )
-    async def test_what_can_never_run_is_refused_before_a_push(
-        self, executor, world, arguments, message
-    ):
-        with pytest.raises(LaunchRefused, match=message) as refusal:
-            await executor.launch(build_launch(**arguments))
-
-        assert executor.classify(refusal.value) is ErrorKind.PERMANENT
-        assert world.items == {}
-
     async def test_what_wandb_does_not_take_is_refused(self, executor, world):
         world.refusals["push_queue_item"] = "gpus must be at most 4"
 
@@ -131,12 +110,12 @@ class TestLaunch(LaunchTests):
             ({"launch_queue": "tpus"}, "no launch queue acme/model-registry/tpus"),
         ],
     )
-    async def test_what_is_missing_is_waited_for(self, executor, world, arguments, message):
+    async def test_what_is_missing_ends_the_sweep(self, executor, world, arguments, message):
         launch = build_launch(**arguments)
 
-        with pytest.raises(SystemRefused, match=message) as failure:
+        with pytest.raises(SweepRefused, match=message) as refusal:
             await executor.launch(launch)
-        assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+        assert executor.classify(refusal.value) is ErrorKind.PERMANENT
         assert world.items == {}
 
         world.jobs.add("acme/mnist/other:latest")
@@ -145,10 +124,24 @@ class TestLaunch(LaunchTests):
         assert len(world.items) == 1
 
     @pytest.mark.parametrize(
-        "operation", ["find_account", "find_runs", "list_queue_items", "find_job_problem"]
+        "arguments", [{"job": "acme/mnist/other:latest"}, {"launch_queue": "tpus"}]
+    )
+    async def test_key_that_sees_nothing_says_nothing_of_the_sweep(
+        self, executor, world, arguments
+    ):
+        await executor.launch(build_launch(1))
+        world.refusals["find_account"] = "W&B does not know the API key."
+
+        with pytest.raises(SystemRefused, match="W&B refuses this worker: W&B does not know"):
+            await executor.launch(build_launch(2, **arguments))
+
+    @pytest.mark.parametrize(
+        "operation",
+        ["find_account", "find_runs", "list_queue_items", "find_job_problem", "push_queue_item"],
     )
     async def test_refused_key_is_waited_for(self, executor, world, operation):
         world.refusals[operation] = "Run `wandb login`."
+        world.is_key_refused = True
 
         with pytest.raises(SystemRefused) as failure:
             await executor.launch(build_launch())
@@ -157,9 +150,9 @@ class TestLaunch(LaunchTests):
 
         world.refusals.clear()
         assert await executor.launch(build_launch()) == PATH
-        assert world.calls["push_queue_item"] == 1
+        assert len(world.items) == 1
 
-    async def test_queue_that_goes_before_a_push_is_waited_for(self, executor, world):
+    async def test_queue_that_goes_before_a_push_is_looked_for_again(self, executor, world):
         go_on = world.hold("push_queue_item")
         launching = asyncio.create_task(executor.launch(build_launch()))
         await settle()
@@ -170,6 +163,8 @@ class TestLaunch(LaunchTests):
             await launching
 
         assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+        with pytest.raises(SweepRefused, match="no launch queue"):
+            await executor.launch(build_launch())
 
     async def test_repeated_launch_pushes_once(self, executor, world, clock):
         launch = build_launch()

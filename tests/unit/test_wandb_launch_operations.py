@@ -1,11 +1,16 @@
-"""How launch queues are read: page by page, from servers of any age, no more than is needed."""
+"""How launch queues are read, page by page, from servers of any age, and how jobs are looked up."""
 
 import json
 from typing import Any, cast
 
 import pytest
+import requests
+from wandb.errors import CommError
 
-from service.schedulers.executors.wandb.queue.launch_operations import list_queue_items
+from service.schedulers.executors.wandb.queue.launch_operations import (
+    find_job_problem,
+    list_queue_items,
+)
 
 QUEUE = {"entity": "acme", "project": "model-registry", "queue": "gpus"}
 
@@ -137,3 +142,27 @@ def test_other_peoples_items_may_be_anything(overrides: Any) -> None:
     (item,) = list_items(ScriptedApi(node), "a")["items"]
 
     assert item["attempt"] is None
+
+
+class JobApi:
+    """What the operation uses of `wandb.Api`, which wraps whatever happens in its own error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def artifact(self, name: str, type: str) -> None:
+        raise CommError(str(self._error), self._error)
+
+
+def test_job_that_wandb_does_not_have_is_a_problem() -> None:
+    api = cast("Any", JobApi(ValueError("project 'mnist' not found under entity 'acme'")))
+    problem = find_job_problem(api, job="acme/mnist/train:latest")
+    assert problem == "project 'mnist' not found under entity 'acme'"
+
+
+@pytest.mark.parametrize(
+    "error", [json.JSONDecodeError("no JSON", "<html>", 0), requests.HTTPError("HTTP 503")]
+)
+def test_answer_that_is_not_understood_says_nothing_of_a_job(error: Exception) -> None:
+    with pytest.raises(CommError):
+        find_job_problem(cast("Any", JobApi(error)), job="acme/mnist/train:latest")

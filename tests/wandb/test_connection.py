@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ import pytest_asyncio
 
 from service.schedulers.executors.connection.connection import (
     SystemAway,
+    SystemConnection,
     SystemRefused,
 )
 from service.schedulers.executors.process.processes import list_processes
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.runs.run_api import Account, HistoryPiece, WandbApi
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from tests.log_lines import open_log
@@ -272,6 +275,22 @@ async def test_a_key_that_is_no_good_is_refused_and_never_shown(
     assert any("wandb-core" in command for command in commands)
     if key:
         assert key not in told + str(commands)
+
+
+async def test_a_password_of_the_address_is_never_shown(backend: Backend, tmp_path: Path) -> None:
+    environment = build_worker_environment(backend, tmp_path)
+    environment["WANDB_BASE_URL"] = backend.url.replace("://", "://ada:hunter%402@")
+    # As if it was in a file of wandb's: then the process alone knows it.
+    system = replace(describe_wandb(environment), secrets=())
+    connection = SystemConnection(system)
+    backend.plant_run("behind-a-proxy", sweep="w1234567")
+    backend.fail("file_stream", [403])
+    try:
+        with pytest.raises(SystemRefused, match="://ada:…@127") as refusal:
+            await WandbApi(connection).end_run(path("behind-a-proxy"), 1)
+    finally:
+        await connection.close()
+    assert refusal.value.is_about_key
 
 
 async def test_a_key_may_come_from_netrc(backend: Backend, tmp_path: Path) -> None:

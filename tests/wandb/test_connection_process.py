@@ -1,9 +1,12 @@
 """The process behind a worker's connection to W&B, without the worker."""
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 from service.schedulers.executors.wandb.connection.system import describe_wandb
 from tests.wandb.connection_use import (
@@ -40,6 +43,25 @@ def test_nothing_outlives_a_worker_that_was_killed(backend: Backend, tmp_path: P
             assert process.wait(LONG_ENOUGH) == 0
     wait_for_end(services)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("raise ModuleNotFoundError(name='wandb')", "wandb is not installed"),
+        ("import asktell_nothing", "cannot be imported: No module named 'asktell_nothing'."),
+        ("raise ImportError('too old')", "cannot be imported: too old."),
+    ],
+)
+def test_without_wandb_it_says_what_is_missing(tmp_path: Path, source: str, words: str) -> None:
+    (tmp_path / "wandb.py").write_text(source)
+    system = describe_wandb({**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"})
+
+    process = subprocess.run(
+        system.command, stdout=subprocess.PIPE, env=dict(system.environment), check=False
+    )
+
+    assert words in json.loads(process.stdout)["refused"]
 
 
 def wait_for_end(pids: list[int]) -> None:

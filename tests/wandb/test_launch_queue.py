@@ -17,6 +17,7 @@ from service.schedulers.executors.base import (
     Launch,
     MetricRow,
     StopKind,
+    SweepRefused,
     Watch,
 )
 from service.schedulers.executors.connection.connection import (
@@ -153,7 +154,7 @@ async def test_an_agent_runs_what_was_pushed(
     assert repr(adopted) == repr(seen)
 
 
-async def test_what_is_missing_is_waited_for_and_nothing_pushed(
+async def test_what_is_missing_ends_the_sweep_and_nothing_is_pushed(
     executor: WandbLaunchExecutor, backend: Backend
 ) -> None:
     with count_requests(backend) as requests:
@@ -161,10 +162,24 @@ async def test_what_is_missing_is_waited_for_and_nothing_pushed(
             (50, {"job": "acme/mnist/missing:latest"}, "no job acme/mnist/missing:latest"),
             (51, {"launch_queue": "missing"}, "no launch queue acme/model-registry/missing"),
         ):
-            with pytest.raises(SystemRefused, match=message) as failure:
+            with pytest.raises(SweepRefused, match=message):
                 await executor.launch(build_launch(number, **arguments))
-            assert executor.classify(failure.value) is ErrorKind.TRANSIENT
     assert requests["pushToRunQueueByName"] == 0
+
+
+async def test_a_key_that_may_not_push_is_waited_for(
+    executor: WandbLaunchExecutor, backend: Backend
+) -> None:
+    backend.fail("pushToRunQueueByName", [403] * 2)
+
+    with pytest.raises(SystemRefused, match="W&B refuses this worker: ") as failure:
+        await executor.launch(build_launch(52))
+    assert executor.classify(failure.value) is ErrorKind.TRANSIENT
+    assert failure.value.is_about_key
+    backend.recover()
+
+    await executor.launch(build_launch(52))
+    assert len(_list_items(backend, build_launch(52))) == 1
 
 
 async def test_a_push_whose_answer_was_lost_is_there_once(

@@ -26,7 +26,7 @@ const STOP_REASONS = {
   target: "its target is reached",
   patience: "no better trial for too long",
   exhausted: "its sampler has tried everything",
-  refused: "what it is to launch does not fit it",
+  refused: "what it is to launch is not there, or does not fit it",
 };
 const SIGNALS = {
   1: "SIGHUP",

@@ -32,11 +32,13 @@ class Answer:
     Attributes:
         kind: "done"; "refused"; or "away": the system is, or has no time.
         value: The result, or what to tell people.
+        is_about_key: Of a refusal: the system does not know who asks, or does not let them.
         seconds: How long it took.
     """
 
     kind: Literal["done", "refused", "away"]
     value: Any
+    is_about_key: bool
     seconds: float
 
 
@@ -84,7 +86,11 @@ class ConnectionChild:
                 await child.kill()
                 raise ChildGone(f"It was not ready within {start_seconds:g} s.") from None
             except ChildGone as error:
-                raise ChildGone(_read_last_line(errors) or str(error)) from None
+                last_line = system.redact(_read_last_line(errors))
+                raise ChildGone(last_line or str(error)) from None
+            except ChildRefused as error:
+                await child.kill()
+                raise ChildRefused(system.redact(str(error))) from None
             except BaseException:
                 await child.kill()
                 raise
@@ -126,9 +132,10 @@ class ConnectionChild:
                 "id": self._asked,
                 "kind": "done" | "refused" | "away" as kind,
                 "value": value,
+                "is_about_key": bool(is_about_key),
                 "seconds": float(seconds),
             }:
-                return Answer(kind, value, seconds)
+                return Answer(kind, value, is_about_key, seconds)
         raise await self._give_up()
 
     async def kill(self) -> None:

@@ -38,7 +38,15 @@ class SystemRefused(Exception):
     """The system does not take the call, and will not before a person changes something.
 
     The message says why.
+
+    Attributes:
+        is_about_key: The system does not know who asks, or does not let them: whoever asks with
+            another key may not be refused.
     """
+
+    def __init__(self, message: str, *, is_about_key: bool = False) -> None:
+        super().__init__(message)
+        self.is_about_key = is_about_key
 
 
 class Connection(Protocol):
@@ -69,6 +77,8 @@ class ConnectionPace:
         start_seconds: How long the process may take to start.
         late_seconds: How long after its deadline an answer may still come; then the process is
             killed, and started again for the next call.
+        refused_seconds: From one start to the next of a process that says that it cannot work;
+            a person may have installed what it lacks.
         farewell_seconds: How long it may take to end by itself.
         least_seconds: With less time left a call is not made: its failure would say nothing about
             the system. Of a call that has little time from the start, half of that.
@@ -77,6 +87,7 @@ class ConnectionPace:
     calls_per_second: float | None = None
     start_seconds: float = 60.0
     late_seconds: float = 5.0
+    refused_seconds: float = 30.0
     farewell_seconds: float = 2.0
     least_seconds: float = 1.0
 
@@ -115,6 +126,8 @@ class SystemConnection:
         self._turn = asyncio.Lock()
         self._child: ConnectionChild | None = None
         self._starting: asyncio.Task[ConnectionChild] | None = None
+        self._refusal = ""
+        self._startable_at = clock()
         self._settling: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -174,6 +187,8 @@ class SystemConnection:
         self._check_not_closed()
         if self._child is not None and not self._child.has_ended:
             return self._child
+        if self._clock() < self._startable_at:
+            raise SystemRefused(self._refusal)
         starting = self._starting
         if starting is None:
             starting = self._starting = asyncio.create_task(self._start_child())
@@ -194,7 +209,9 @@ class SystemConnection:
             name = self._system.name
             raise self._fail(f"The process that calls {name} did not start: {error}") from error
         except ChildRefused as error:
-            raise SystemRefused(str(error)) from error
+            self._refusal = str(error)
+            self._startable_at = self._clock() + self._pace.refused_seconds
+            raise SystemRefused(self._refusal) from error
         finally:
             self._starting = None
         return self._child
@@ -258,7 +275,8 @@ class SystemConnection:
                 return answer.value
             case "refused":
                 self._reach.note_answer(answer.seconds)
-                raise SystemRefused(self._system.redact(str(answer.value)))
+                message = self._system.redact(str(answer.value))
+                raise SystemRefused(message, is_about_key=answer.is_about_key)
             case "away":
                 raise self._fail(f"{self._reach.place} cannot be asked now: {answer.value}")
             case _:

@@ -1,7 +1,10 @@
 """What the error of an operation means to the worker."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Self
+
+from service.schedulers.executors.connection.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,7 @@ class Failure:
         kind: "away": the same call may succeed later. "refused": not before a person changes
             something.
         message: For people.
-        is_about_key: The outside system does not know who asks.
+        is_about_key: The outside system does not know who asks, or does not let them do this.
         is_process_useless: Nothing can succeed in this process any more.
     """
 
@@ -21,8 +24,6 @@ class Failure:
     is_about_key: bool = False
     is_process_useless: bool = False
 
-    def redact(self, secret: str | None) -> Self:
-        """The same without a secret in its message."""
-        if not secret:
-            return self
-        return replace(self, message=self.message.replace(secret, "…"))
+    def redact(self, secrets: Iterable[str]) -> Self:
+        """The same without secrets in its message."""
+        return replace(self, message=redact(self.message, secrets))

@@ -85,14 +85,21 @@ class Server:
     def _answer(self, request: Mapping[str, Any]) -> bool:
         """Returns whether the process is of no use any more."""
         started_at = time.monotonic()
-        kind, value, is_useless = "done", None, False
+        kind, value, is_about_key, is_useless = "done", None, False, False
         try:
             value = self._handle.call(
                 request["operation"], request["arguments"], request["seconds"]
             )
         except Exception as error:
             failure = self._handle.explain(error)
-            kind, value, is_useless = failure.kind, failure.message, failure.is_process_useless
-        seconds = time.monotonic() - started_at
-        self._streams.write({"id": request["id"], "kind": kind, "value": value, "seconds": seconds})
+            kind, value = failure.kind, failure.message
+            is_about_key, is_useless = failure.is_about_key, failure.is_process_useless
+        answer = {
+            "id": request["id"],
+            "kind": kind,
+            "value": value,
+            "is_about_key": is_about_key,
+            "seconds": time.monotonic() - started_at,
+        }
+        self._streams.write(answer)
         return is_useless

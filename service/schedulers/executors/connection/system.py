@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from service.schedulers.executors.connection.redaction import redact
+
 # What any process needs to find its home, its Python, its certificates and its way out.
 PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "XDG_*"),
@@ -21,7 +23,7 @@ class OutsideSystem:
         host: Of the server, as people know it.
         command: Of the process that has the system's package; see `serving`.
         environment: Of that process.
-        secret: What must not be in any message; empty: nothing.
+        secrets: What must not be in any message.
         folder_variable: Tells the process of a folder of its own, which goes with it; None: it
             needs none.
         calls_per_second: That it bears, on the whole; a burst of ten may be faster.
@@ -31,13 +33,13 @@ class OutsideSystem:
     host: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
-    secret: str = field(default="", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     folder_variable: str | None = None
     calls_per_second: float = 2.0
 
     def redact(self, message: str) -> str:
-        """The message without the secret."""
-        return message.replace(self.secret, "…") if self.secret else message
+        """The message without the secrets."""
+        return redact(message, self.secrets)
 
 
 def choose_environment(worker: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:

@@ -27,6 +27,6 @@ def describe_flyte(worker: Mapping[str, str]) -> OutsideSystem:
         host=worker.get(_ENDPOINT) or "the endpoint of its configuration",
         command=_COMMAND,
         environment=environment | _SET,
-        secret=worker.get(_SECRET) or worker.get(named, ""),
+        secrets=(worker.get(_SECRET) or worker.get(named, ""),),
         folder_variable=FOLDER,
     )

@@ -26,6 +26,7 @@ _GRAPHQL = "input:"
 _RETRIED = "while retrying: "
 _SERVICE_GONE = "the service process is not running"
 _NO_KEY = "No API key configured"
+_NO_RIGHT = "permission denied"
 _LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
 _MAX_LENGTH = 400
 
@@ -37,10 +38,10 @@ def explain_error(error: Exception) -> Failure:
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
     if is_away:
         return Failure("away", message, is_process_useless=_SERVICE_GONE in str(causes[-1]))
-    if _is_about_key(causes):
+    if _is_about_login(causes):
         advised = message if _NO_KEY in message else f"{message.rstrip('.')}. {_LOG_IN}"
         return Failure("refused", advised, is_about_key=True)
-    return Failure("refused", message)
+    return Failure("refused", message, is_about_key=any(map(_is_about_rights, causes)))
 
 
 def _list_causes(error: BaseException) -> Iterator[BaseException]:
@@ -80,12 +81,17 @@ def _is_transport(error: BaseException) -> bool:
     return isinstance(error, OSError | httpx.TransportError)
 
 
-def _is_about_key(causes: list[BaseException]) -> bool:
+def _is_about_login(causes: list[BaseException]) -> bool:
     from wandb.errors import AuthenticationError
 
     if any(isinstance(each, AuthenticationError) or _NO_KEY in str(each) for each in causes):
         return True
     return any(_find_status(each) == HTTPStatus.UNAUTHORIZED for each in causes)
+
+
+def _is_about_rights(error: BaseException) -> bool:
+    """W&B knows the key; another one may do more."""
+    return _find_status(error) == HTTPStatus.FORBIDDEN or _NO_RIGHT in str(error).lower()
 
 
 def _shorten(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from service.schedulers.executors.connection.failures import Failure
 from service.schedulers.executors.connection.serving import Server, Streams
 from service.schedulers.executors.wandb.connection.errors import explain_error
+from service.schedulers.executors.wandb.connection.system import list_secrets
 
 _NO_WANDB = (
     "The package wandb is not installed where the worker runs. Install it: "
@@ -28,8 +29,8 @@ def main() -> NoReturn:
     streams = Streams()
     try:
         import wandb
-    except ModuleNotFoundError:
-        streams.refuse(_NO_WANDB)
+    except ImportError as error:
+        streams.refuse(_explain_import(error))
     server = Server(streams, _WandbHandle(wandb.Api))
     threading.Thread(target=_end_with_core, args=(wandb.setup(), server), daemon=True).start()
     streams.say_ready()
@@ -38,6 +39,12 @@ def main() -> NoReturn:
     shutil.rmtree(os.environ["WANDB_DIR"], ignore_errors=True)
     # At an ordinary exit wandb would wait for its service, which sees by itself that this is gone.
     os._exit(0)
+
+
+def _explain_import(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "wandb":
+        return _NO_WANDB
+    return f"The package wandb, where the worker runs, cannot be imported: {error}."
 
 
 def _end_with_core(setup: Any, server: Server) -> None:
@@ -74,11 +81,17 @@ class _WandbHandle:
 
     def explain(self, error: Exception) -> Failure:
         failure = explain_error(error)
-        secret = self._api.api_key if self._api is not None else None
+        redacted = failure.redact(self._list_secrets())
         if failure.is_about_key:
             # By the next call a person may have logged in.
             self._api = None
-        return failure.redact(secret)
+        return redacted
+
+    def _list_secrets(self) -> tuple[str, ...]:
+        """The worker does not know those that are in files of wandb's."""
+        if self._api is None:
+            return ()
+        return list_secrets(self._api.api_key, self._api.settings["base_url"])
 
 
 if __name__ == "__main__":

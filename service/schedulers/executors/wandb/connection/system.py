@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from service.schedulers.executors.connection.system import (
     OutsideSystem,
@@ -32,18 +32,32 @@ _SET = {
 # wandb makes a folder for every run that it is asked about.
 _FOLDER = "WANDB_DIR"
 _CLOUD = "wandb.ai"
+# RFC 3986, 3.2.1; httpx and Go keep to it.
+_PLAIN_IN_PASSWORDS = "!$&'()*+,;="
 
 
 def describe_wandb(worker: Mapping[str, str]) -> OutsideSystem:
     """The W&B that a worker's environment names, else W&B's own."""
     chosen = choose_environment(worker, _OF_WANDB)
     kept = {name: value for name, value in chosen.items() if not matches(name, _RUNS_OWN)}
-    host = urlsplit(worker.get("WANDB_BASE_URL", "")).netloc.rpartition("@")[2]
+    base_url = worker.get("WANDB_BASE_URL", "")
+    host = urlsplit(base_url).netloc.rpartition("@")[2]
     return OutsideSystem(
         name="W&B",
         host=host or _CLOUD,
         command=_COMMAND,
         environment=_DEFAULTS | kept | _SET,
-        secret=worker.get("WANDB_API_KEY", ""),
+        secrets=list_secrets(worker.get("WANDB_API_KEY"), base_url),
         folder_variable=_FOLDER,
     )
+
+
+def list_secrets(key: str | None, base_url: str) -> tuple[str, ...]:
+    """What must not be in any message: the key, and what stands before the host of an address.
+
+    A password is in the address as people wrote it; clients show it as they spell it.
+    """
+    parts = urlsplit(base_url)
+    password = parts.password or parts.username or ""
+    plain = unquote(password)
+    return (key or "", password, plain, quote(plain, safe=_PLAIN_IN_PASSWORDS))

@@ -136,6 +136,7 @@ class WandbExecutor:
         )
         self._looks = RunLooks(processes.find_folder)
         self._persons_doings: dict[str, asyncio.Task[bool]] = {}
+        self._pages: dict[str, str] = {}
 
     async def launch(self, launch: Launch) -> str:
         folder = self._processes.find_folder(launch.attempt_id)
@@ -176,13 +177,16 @@ class WandbExecutor:
         self._repairs.wake()
         await self._processes.forget(launch)
         self._looks.forget(attempt_id)
+        self._pages.pop(attempt_id, None)
         self._uploads.note(attempt_id, is_finishing=False)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:
         return await self._processes.list_left_over(known)
 
     def url(self, external_ref: str) -> str | None:
-        return find_run_url(external_ref, self._settings.environment)
+        """None until its run was seen: a program may never begin one."""
+        has_page = external_ref in self._pages.values()
+        return find_run_url(external_ref, self._settings.environment) if has_page else None
 
     def classify(self, error: Exception) -> ErrorKind:
         return classify_error(error)
@@ -216,7 +220,8 @@ class WandbExecutor:
         except SystemRefused as error:
             # Not offline: who has a key wants the runs where they belong.
             raise SystemRefused(
-                f"W&B refuses this worker: {error} `mode: offline` needs no key."
+                f"W&B refuses this worker: {error} `mode: offline` needs no key.",
+                is_about_key=error.is_about_key,
             ) from error
         return replace(offline, is_online=True, entity=entity)
 
@@ -251,6 +256,8 @@ class WandbExecutor:
         self._uploads.note(
             attempt_id, is_finishing=found.is_finishing, is_unanswered=found.is_unanswered
         )
+        if found.has_run:
+            self._pages[attempt_id] = _build_reference(found.recording)
         seen = replace(found.seen, note=self._build_note(found))
         if seen.ending is None or not _is_to_ask(found, seen.ending):
             return seen

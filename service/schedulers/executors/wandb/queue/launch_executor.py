@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import structlog
 
@@ -25,6 +26,7 @@ from service.schedulers.executors.base import (
     LaunchRefused,
     Sighting,
     StopKind,
+    SweepRefused,
     Watch,
 )
 from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
@@ -170,12 +172,13 @@ class WandbLaunchExecutor:
     async def _push(self, run: LaunchedRun, look: Look) -> None:
         push = build_push(run.launch, run.path)
         if not look.has_queue:
-            raise SystemRefused(
+            await self._refuse_sweep(
                 f"There is no launch queue {run.queue} in W&B, or this worker may not see it. "
-                "Create it, or begin a sweep with another `launch_queue`."
+                "Create it and resume the sweep, or begin one with another `launch_queue`."
             )
         await self._check_job(run.launch.arguments.get("job"))
         if not await self._try_to_push(run.queue, push):
+            # The next try finds out whether the queue is gone.
             raise SystemRefused(f"W&B took no run for the launch queue {run.queue}.")
         # Whoever pushed the same at the same time sees the same, and keeps the same one of them.
         await self._choose(run, None, await self._queues.find_items(run.queue, [run.path.run_id]))
@@ -184,7 +187,8 @@ class WandbLaunchExecutor:
         try:
             return await self._queues.push(queue, push)
         except SystemRefused as error:
-            # It let this worker look, so it is what is pushed.
+            if error.is_about_key:
+                raise _blame_worker(error) from error
             raise LaunchRefused(
                 f"W&B does not take the run for the launch queue {queue}: {error}"
             ) from error
@@ -196,11 +200,17 @@ class WandbLaunchExecutor:
         with _blaming_worker():
             problem = await self._queues.find_job_problem(job)
         if problem is not None:
-            raise SystemRefused(
-                f"W&B has no job {job}: {problem.rstrip('.')}. Create it, or begin a sweep with "
-                "another `job`."
+            await self._refuse_sweep(
+                f"W&B has no job {job}: {problem.rstrip('.')}. Create it and resume the sweep, or "
+                "begin one with another `job`."
             )
         self._known_jobs.add(job)
+
+    async def _refuse_sweep(self, reason: str) -> NoReturn:
+        # To a key that W&B does not know, it may answer as if nothing was there.
+        with _blaming_worker():
+            await self._api.find_account()
+        raise SweepRefused(reason)
 
     async def _search(self, run: LaunchedRun) -> Look:
         """Looks for one attempt wherever it can be."""
@@ -335,4 +345,9 @@ def _blaming_worker() -> Iterator[None]:
     try:
         yield
     except SystemRefused as error:
-        raise SystemRefused(f"W&B refuses this worker: {error}") from error
+        raise _blame_worker(error) from error
+
+
+def _blame_worker(error: SystemRefused) -> SystemRefused:
+    message = f"W&B refuses this worker: {error}"
+    return SystemRefused(message, is_about_key=error.is_about_key)

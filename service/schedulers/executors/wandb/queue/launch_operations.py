@@ -65,8 +65,9 @@ def find_job_problem(api: Api, *, job: str) -> str | None:
     try:
         api.artifact(job, type="job")
     except CommError as error:
-        # What W&B answered is in the SDK's hands by then; anything else is a failure to ask.
-        if isinstance(error.exc, ValueError):
+        # What W&B answered is in the SDK's hands by then; anything else is a failure to ask, also
+        # an answer that is not understood, whose error is a kind of ValueError.
+        if type(error.exc) is ValueError:
             return str(error)
         raise
     return None

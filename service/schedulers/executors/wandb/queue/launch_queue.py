@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.schedulers.executors.base import Launch, LaunchRefused
+from service.schedulers.executors.base import Launch
 from service.schedulers.executors.wandb.queue.launch_api import Push, Queue, QueueItem
 from service.schedulers.executors.wandb.runs.run_config import build_run_config, build_run_name
 from service.schedulers.executors.wandb.runs.runs import RunPath
@@ -21,24 +21,8 @@ def find_queue(launch: Launch, entity: str) -> Queue:
 
 
 def build_push(launch: Launch, path: RunPath) -> Push:
-    """Returns what is pushed; nothing of it is a secret, for others can read queues.
-
-    Raises:
-        LaunchRefused: The arguments contradict each other, or name what can be no job.
-    """
-    job = launch.arguments.get("job")
-    if job and (job.count("/") != 2 or ":" not in job):
-        raise LaunchRefused(
-            f"{job} is no name of a job: it has to be of the form entity/project/name:version. "
-            "Correct the sweep's `job`."
-        )
+    """Returns what is pushed; nothing of it is a secret, for others can read queues."""
     template_variables = launch.arguments.get("template_variables") or {}
-    if template_variables and launch.arguments.get("resource_args"):
-        # The SDK drops one of them, with a warning that nobody would see.
-        raise LaunchRefused(
-            "W&B takes resource_args or template_variables, not both. Give the queue a variable "
-            "for what resource_args is to set."
-        )
     return Push(_build_run_spec(launch, path), launch.arguments.get("priority"), template_variables)
 
 

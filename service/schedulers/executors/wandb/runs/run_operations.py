@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 from wandb import Api
+from wandb.errors import AuthenticationError
 
 from service.schedulers.executors.wandb.connection.errors import explain_error
 from service.schedulers.executors.wandb.connection.graphql import execute
@@ -60,7 +61,7 @@ def find_account(api: Api) -> dict[str, Any]:
     """Asks W&B whose the key is; `entity` is where its runs go by default."""
     viewer = execute(api, _VIEWER, {}).get("viewer")
     if viewer is None:
-        raise ValueError("W&B does not know the API key. Log in again: `wandb login`.")
+        raise AuthenticationError("W&B does not know the API key.")
     entity = api.settings["entity"] or viewer["entity"]
     return {"entity": entity}
 
