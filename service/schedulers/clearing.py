@@ -95,14 +95,15 @@ async def end_at_once(
 async def end_or_leave(
     executor: Executor, lookout: Lookout, launch: Launch, around: Surroundings
 ) -> Ending | None:
-    """Kills an attempt however long that takes, unless the worker goes and others can kill it.
+    """Kills an attempt however long that takes; None if there is nothing to see of it.
 
-    None if there is nothing to see of it.
+    What others can go on with must hold no slot for ever: it is left as it is once every stop has
+    failed for `leave_seconds`, or the worker goes.
 
     Raises:
         StillRunning: It does not go, and nobody else can kill it.
         LeftToOthers: The worker has to go, and others can go on with the attempt.
-        Exception: It cannot be killed.
+        Exception: It cannot be killed, and nobody else can.
     """
     if not executor.is_shared:
         return await end_at_once(executor, lookout, launch, around.pace)
@@ -113,9 +114,14 @@ async def end_or_leave(
     finally:
         leaving.cancel()
         ending.cancel()
-    if ending.done():
+    if not ending.done():
+        raise LeftToOthers
+    try:
         return ending.result()
-    raise LeftToOthers
+    except Exception as error:
+        names = {"attempt_id": launch.attempt_id, "study": launch.study}
+        _log.warning("attempt.not_stopped", **names, reason=str(error))
+        return None
 
 
 async def clear_left_over(
@@ -135,7 +141,8 @@ async def clear_left_over(
 async def _insist_on_end(
     executor: Executor, lookout: Lookout, launch: Launch, pace: Pace
 ) -> Ending | None:
+    patience = pace.leave_seconds
     while True:
         # An outside system may take its time.
         with suppress(StillRunning):
-            return await end_at_once(executor, lookout, launch, pace)
+            return await end_at_once(executor, lookout, launch, pace, patience_seconds=patience)

@@ -71,7 +71,7 @@ class Follower:
         self._external_ref = claimed.external_ref
         self._watch = Watch(self._launch)
         self._looking: asyncio.Future[Sighting] | None = None
-        self._stop = StopOrder(claimed.attempt_id, around.workdir, around.pace)
+        self._stop = StopOrder(claimed.attempt_id, around.workdir, around.pace, clock=self._clock)
         self._is_stopped = False
         self._stop_backoff = Backoff(around.pace)
         self._may_stop_from = 0.0
@@ -252,7 +252,7 @@ class Follower:
 
     def _leave_if_time(self) -> None:
         if self._ended_at is None:
-            self._around.leave_to_others(self._executor)
+            self._around.leave_if_others_can_follow(self._executor)
         if self._ended_at is None or not self._around.must_go.is_set():
             return
         if self._clock() > self._ended_at + self._pace.leave_seconds:

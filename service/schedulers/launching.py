@@ -1,8 +1,10 @@
 """One attempt from its claim until it is launched, or never will be."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,6 +21,7 @@ from service.schedulers.surroundings import Surroundings
 _LONGEST_NOTE = 1000
 
 _log = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
 
 
 class Launching:
@@ -58,24 +61,39 @@ class Launching:
             StillRunning: What was to be taken back does not go.
             LeftToOthers: The worker has to go, and others can go on with the attempt.
         """
-        launching = asyncio.create_task(self._launch_patiently())
+        self._heed()
+        # One after the other: what is found to be another worker's meanwhile is not taken back.
+        launched = await self._hear_during(self._launch_patiently())
+        if launched is None:
+            return await self._hear_during(self._take_back())
+        return launched
+
+    async def _hear_during(self, doing: Coroutine[Any, Any, _Result]) -> _Result:
+        """Renews the lease meanwhile, and finds out whether the launch is still wanted."""
+        task = asyncio.create_task(doing)
         try:
-            while not launching.done():
-                await asyncio.wait([launching], timeout=self._pace.look_seconds)
-                if not launching.done():
+            while not task.done():
+                await asyncio.wait([task], timeout=self._pace.look_seconds)
+                if not task.done():
                     await self._hear()
         finally:
-            # Not cancelled: no other call may concern the attempt while its launch goes on.
+            # Not cancelled: no other call may concern the attempt while this one goes on.
             self._is_unwanted.set()
-            await asyncio.wait([launching])
-        return launching.result()
+            await asyncio.wait([task])
+        return task.result()
 
-    async def _launch_patiently(self) -> str | Ending:
-        if self._around.must_go.is_set():
-            self._around.leave_to_others(self._executor)
-            # An earlier life of the worker may have launched it without having told.
-            self._stop.preempt()
-            return await self._take_back()
+    async def _hear(self) -> None:
+        if not self._around.must_go.is_set() and self._speaker.is_due(is_urgent=False):
+            state = AttemptState.LAUNCHING
+            self._stop.obey(await self._speaker.observe(state=state, note=self._trouble))
+        self._heed()
+
+    def _heed(self) -> None:
+        if self._around.is_closing.is_set() or self._stop.is_given:
+            self._is_unwanted.set()
+
+    async def _launch_patiently(self) -> str | Ending | None:
+        """None if the launch is not wanted any more."""
         backoff = Backoff(self._pace)
         until = self._clock() + self._pace.launch_seconds
         while not self._is_unwanted.is_set():
@@ -90,35 +108,25 @@ class Launching:
                 self._note_trouble(error, pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_unwanted.wait(), pause)
-        self._around.leave_to_others(self._executor)
-        return await self._take_back()
+        return None
 
     async def _launch_once(self) -> str:
         external_ref = await self._executor.launch(self._launch)
         self._log("attempt.launched", external_ref=external_ref)
-        self._around.launches.note_launched()
+        self._around.launches.note_launched(self._executor.name)
         return external_ref
 
     def _note_trouble(self, error: Exception, again_in_seconds: float) -> None:
-        self._trouble = f"Not launched yet: {error}"[:_LONGEST_NOTE]
-        self._log("attempt.not_launched", reason=str(error), again_in_seconds=again_in_seconds)
-
-    async def _hear(self) -> None:
-        """Renews the lease, and finds out whether the launch is still wanted."""
-        if self._around.must_go.is_set():
-            if not self._executor.is_shared:
-                self._stop.preempt()
-            self._is_unwanted.set()
-        elif self._speaker.is_due(is_urgent=False):
-            state = AttemptState.LAUNCHING
-            self._stop.obey(await self._speaker.observe(state=state, note=self._trouble))
-        if self._stop.is_given:
-            self._is_unwanted.set()
+        trouble = f"Not launched yet: {error}"[:_LONGEST_NOTE]
+        is_news = self._around.launches.note_failed(self._executor.name, str(error))
+        if is_news and trouble != self._trouble:
+            self._log("attempt.not_launched", reason=str(error), again_in_seconds=again_in_seconds)
+        self._trouble = trouble
 
     async def _give_up(self, error: Exception) -> Ending:
         """Lets another worker try what cannot be launched here."""
         tried = f"It could not be launched for {self._pace.launch_seconds:g} s: {error}"
-        self._around.launches.note_given_up(str(error))
+        self._around.launches.note_given_up(self._executor.name, str(error))
         # What keeps a launch from succeeding may keep all this from succeeding too.
         with suppress(OSError):
             self._stop.preempt()
@@ -136,7 +144,10 @@ class Launching:
         return replace(blame_worker(ending), message=tried)
 
     async def _take_back(self) -> Ending:
-        """For a launch that failed, but perhaps not completely, and is not wanted any more."""
+        """For a launch that is not wanted any more; it may have succeeded without an answer."""
+        self._around.leave_if_others_can_follow(self._executor)
+        if not self._stop.is_given:
+            self._stop.preempt()
         ending = await end_or_leave(self._executor, self._lookout, self._launch, self._around)
         if self._stop.is_preemption:
             return blame_worker(ending)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -96,8 +96,15 @@ class ServerCalls:
         """Says that the worker ends."""
         await self._call(partial(self._client.leave, self._identity.worker_id))
 
-    async def claim(self, count: int, *, held: Iterable[str], wait_seconds: float = 0.0) -> Claimed:
-        """What the worker has but does not hold, and up to `count` new attempts."""
+    async def claim(
+        self,
+        count: int,
+        *,
+        executors: Sequence[str],
+        held: Iterable[str],
+        wait_seconds: float = 0.0,
+    ) -> Claimed:
+        """What the worker has but does not hold, and up to `count` new attempts of executors."""
         me = self._identity
         return await self._call(
             partial(
@@ -106,10 +113,10 @@ class ServerCalls:
                 name=me.name,
                 host=me.host,
                 queue=me.queue,
-                executors=me.executors,
+                executors=executors,
                 count=count,
                 held=tuple(held),
-                adopts=me.adopts,
+                adopts=[name for name in me.adopts if name in executors],
                 wait_seconds=wait_seconds,
             )
         )

@@ -1,7 +1,7 @@
 """Whether an attempt is to stop, and on whose account."""
 
-import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from asktell.workers import Instruction
@@ -17,16 +17,21 @@ _ENDS_BY_A_STOP = (EndingKind.EXITED, EndingKind.FAILED, EndingKind.NOT_STARTED)
 class StopOrder:
     """The order to stop one attempt; of several the one that is due first counts.
 
+    Args:
+        clock: Seconds that only go up.
+
     Attributes:
         reason: Why, in a word; None as long as the attempt is not to stop.
     """
 
-    def __init__(self, attempt_id: str, workdir: Workdir, pace: Pace) -> None:
+    def __init__(
+        self, attempt_id: str, workdir: Workdir, pace: Pace, *, clock: Callable[[], float]
+    ) -> None:
         self.reason: str | None = None
         self._attempt_id = attempt_id
         self._workdir = workdir
         self._pace = pace
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock
         self._due_at = math.inf
         if self.was_preempted:
             self._give(_PREEMPTED)

@@ -19,16 +19,18 @@ class Surroundings:
     """What the followers of one worker share.
 
     Attributes:
+        is_closing: Set once no more attempts are to be launched; set before `must_go` is.
         must_go: Set once the worker has to go, and its attempts with it.
     """
 
     calls: ServerCalls
     workdir: Workdir
     pace: Pace
+    is_closing: asyncio.Event
     must_go: asyncio.Event
     launches: Launches
 
-    def leave_to_others(self, executor: Executor) -> None:
+    def leave_if_others_can_follow(self, executor: Executor) -> None:
         """Ends the following of an attempt here, if the worker has to go and others can follow it.
 
         Raises:

@@ -6,6 +6,7 @@ one had.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -68,9 +69,14 @@ class Worker:
         self._must_go = asyncio.Event()
         self._leaves_shared = asyncio.Event()
         self._is_finished = asyncio.Event()
-        self._launches = Launches(self._pace)
-        self._around = Surroundings(self._calls, workdir, self._pace, self._must_go, self._launches)
-        self._returning = replace(self._around, must_go=_at_once())
+        self._launches = Launches(self._pace, clock=asyncio.get_running_loop().time)
+        self._around = Surroundings(
+            self._calls, workdir, self._pace, self._is_draining, self._must_go, self._launches
+        )
+        self._returning = replace(self._around, is_closing=_at_once(), must_go=_at_once())
+        self._around_shared = replace(
+            self._around, is_closing=self._leaves_shared, must_go=self._leaves_shared
+        )
         self._mirroring = Mirroring(self._calls, mirrors or {}, self._pace)
         self._lookouts = {executor.name: Lookout(executor, self._pace) for executor in executors}
         self._followers: dict[str, Follower] = {}
@@ -140,10 +146,9 @@ class Worker:
         return True
 
     async def _fill_slots(self) -> None:
-        pause = self._launches.get_pause()
-        count = 0 if pause else self._count_free()
+        count = self._count_free()
         if count == 0 and not self._away and not self._unsettled:
-            await self._wait_for_change(pause or None)
+            await self._wait_for_change(self._launches.get_pause())
             return
         claimed = await self._claim(count)
         if claimed is not None:
@@ -155,10 +160,13 @@ class Worker:
 
     def _count_free(self) -> int:
         """How many attempts to claim; the server subtracts what is away and what it gives back."""
-        if self._unsettled:
+        if self._unsettled or not self._list_able():
             return 0
         free = self._identity.slots - len(self._followers) - len(self._clearing)
         return free if free > len(self._away) else 0
+
+    def _list_able(self) -> list[str]:
+        return self._launches.list_able(self._executors)
 
     def _settle(self, claimed: Claimed, around: Surroundings) -> None:
         """Follows what a claim brought, and ends what was asked for and is another's by now."""
@@ -187,11 +195,17 @@ class Worker:
 
     async def _claim_once(self, count: int) -> Claimed:
         self._asked_for = self._away | self._unsettled
-        wait_seconds = self._pace.claim_wait_seconds if count else 0.0
+        pause = self._launches.get_pause() or math.inf
+        wait_seconds = min(self._pace.claim_wait_seconds, pause)
         if self._asked_for:
             wait_seconds = min(wait_seconds, self._pace.ask_again_seconds)
-        held = (*self._followers, *self._clearing)
-        return await self._calls.claim(count, held=held, wait_seconds=wait_seconds)
+        return await self._calls.claim(
+            count,
+            # Whatever they are, the worker gets back what it has.
+            executors=self._list_able() or list(self._executors),
+            held=(*self._followers, *self._clearing),
+            wait_seconds=wait_seconds if count else 0.0,
+        )
 
     def _follow_all(self, claimed: Sequence[ClaimedAttempt], around: Surroundings) -> None:
         for attempt in claimed:
@@ -208,7 +222,7 @@ class Worker:
         was_seen = claimed.state != AttemptState.LAUNCHING or attempt_id in self._lost_claims
         executor = self._executors[claimed.executor]
         if executor.is_shared and around is self._around:
-            around = replace(around, must_go=self._leaves_shared)
+            around = self._around_shared
         follower = Follower(
             claimed,
             executor,

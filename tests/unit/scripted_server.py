@@ -69,7 +69,7 @@ class ScriptedServer:
         unreachable: Ids of those that it cannot hand out.
         workers: The last registration of each worker that has not left.
         calls: How often each call came, refused and lost ones too.
-        held: What the last claim said that the worker holds.
+        last_claim: What the last claim said.
         refuse_points: Whether observations with points are refused.
         ignores_held: Whether attempts are handed out again that the worker holds; older claims
             stay good then.
@@ -81,7 +81,7 @@ class ScriptedServer:
         self.unreachable: set[str] = set()
         self.workers: dict[str, dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
-        self.held: list[str] = []
+        self.last_claim: dict[str, Any] = {}
         self.claim_gate = threading.Event()
         self.claim_gate.set()
         self.refuse_points = False
@@ -90,6 +90,11 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self._lost: Counter[str] = Counter()
         self._refusals: dict[str, tuple[int, str]] = {}
+
+    @property
+    def held(self) -> list[str]:
+        """What the last claim said that the worker holds."""
+        return list(self.last_claim.get("held", []))
 
     def offer(self, attempt_id: str, **changes: Any) -> OfferedAttempt:
         """Offers an attempt to whoever claims next."""
@@ -166,7 +171,7 @@ class ScriptedServer:
         return httpx.Response(204)
 
     def _claim(self, _: str, body: dict[str, Any]) -> httpx.Response:
-        self.held = body["held"]
+        self.last_claim = body
         known = () if self.ignores_held else self.held
         open_attempts = [attempt for attempt in self.attempts.values() if not attempt.is_over]
         mine = [
@@ -179,7 +184,9 @@ class ScriptedServer:
         free = [
             attempt
             for attempt in open_attempts
-            if attempt.worker_id is None and attempt.document["id"] not in self.unreachable
+            if attempt.worker_id is None
+            and attempt.document["id"] not in self.unreachable
+            and attempt.document["launch"]["executor"] in body["executors"]
         ]
         granted = back + free[: max(0, body["count"] - len(mine))]
         answer = {"attempts": [_grant(one, body) for one in granted], "unreachable": away}

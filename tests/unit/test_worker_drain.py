@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.schedulers.executors.base import StopKind
+from service.schedulers.executors.fake import FakeFailure
 from tests.unit.worker_use import QUICK, Stage, until
 
 ONE = "k3v9x2ab-0-1"
@@ -80,16 +81,35 @@ async def test_what_ended_by_itself_before_is_not_preempted(stage: Stage) -> Non
 
 
 async def test_what_cannot_be_launched_just_now_is_handed_back(stage: Stage) -> None:
-    attempt = stage.server.offer(ONE)
-    for _ in range(1000):
-        stage.world.fail_next("launch")
-    async with stage.working() as worker:
+    running = stage.server.offer(TWO)
+    async with stage.working(pace=replace(QUICK, launch_seconds=1000.0)) as worker:
+        await until(lambda: "running" in running.states)
+        stage.world.broken["launch"] = FakeFailure("The disk is full.")
+        attempt = stage.server.offer(ONE)
         await until(lambda: "launching" in attempt.states)
         worker.drain()
-        worker.drain()
+        await until(lambda: attempt.is_over)
+        stage.world.broken.clear()
+        stage.world.end(TWO)
         await stage.has_left()
     assert [ending["kind"] for ending in attempt.endings] == ["preempted"]
     assert stage.world.executions[ONE] == 0
+    assert running.endings[0]["kind"] == "exited"
+
+
+async def test_a_launch_that_was_under_way_may_succeed(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.is_open.clear()
+    async with stage.working() as worker:
+        await until(lambda: "launching" in attempt.states)
+        worker.drain()
+        told = len(attempt.told)
+        await until(lambda: len(attempt.told) > told + 3)
+        stage.world.is_open.set()
+        await until(lambda: "running" in attempt.states)
+        stage.world.end(ONE)
+        await stage.has_left()
+    assert attempt.endings[0]["kind"] == "exited"
 
 
 async def test_one_told_before_it_has_taken_over_leaves_what_runs(stage: Stage) -> None:

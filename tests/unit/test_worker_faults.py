@@ -212,8 +212,7 @@ async def test_a_look_that_failed_is_repeated(stage: Stage) -> None:
 
 async def test_what_cannot_be_removed_for_good_gives_its_slot_back(stage: Stage) -> None:
     attempt, other = stage.server.offer(ONE), stage.server.offer(TWO)
-    for _ in range(1000):
-        stage.world.fail_next("forget", ValueError("a defect"))
+    stage.world.broken["forget"] = ValueError("a defect")
     for attempt_id in (ONE, TWO):
         stage.world.end(attempt_id)
     async with stage.working(slots=1):
@@ -304,6 +303,8 @@ async def test_nothing_is_left_over_before_the_server_has_said_so(stage: Stage) 
 
 async def test_an_attempt_of_an_executor_that_is_gone_is_handed_back(stage: Stage) -> None:
     attempt = stage.server.offer(ONE, launch={"executor": "another"})
+    with open_workdir(stage.folder) as workdir:
+        attempt.worker_id = workdir.worker_id
     async with stage.working():
         await until(lambda: attempt.is_over)
     assert attempt.endings[0]["kind"] == "preempted"

@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from service.domain.attempts import EndingKind
-from service.schedulers.executors.base import StopKind
-from service.schedulers.executors.fake import FakeExecutor
-from tests.unit.worker_use import QUICK, Stage, until
+from service.schedulers.executors.base import Launch, StopKind
+from service.schedulers.executors.fake import FakeExecutor, FakeFailure
+from tests.unit.worker_use import QUICK, OwnExecutor, Stage, until
 
 ONE = "k3v9x2ab-0-1"
 OTHER = "k3v9x2ab-1-1"
+AWAY = FakeFailure("The outside is away.")
+REFUSED = FakeFailure("The outside refuses this worker.")
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -19,12 +22,6 @@ pytestmark = pytest.mark.timeout(20)
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path / "worker")
-
-
-class OwnExecutor(FakeExecutor):
-    """One whose attempts are bound to the worker."""
-
-    name = "own"
 
 
 def build_shared(stage: Stage) -> list[FakeExecutor]:
@@ -68,8 +65,7 @@ async def test_an_outside_that_is_away_keeps_no_worker_that_has_to_go(stage: Sta
     attempt = stage.server.offer(ONE)
     async with stage.working(executors=build_shared(stage)) as worker:
         await until(lambda: "running" in attempt.states)
-        for _ in range(10_000):
-            stage.world.fail_next("stop")
+        stage.world.broken["stop"] = AWAY
         attempt.refusal = (409, "attempt-superseded")
         seen = stage.server.calls["observe"]
         await until(lambda: stage.server.calls["observe"] > seen)
@@ -93,8 +89,7 @@ async def test_what_takes_its_time_to_end_is_waited_for(stage: Stage) -> None:
 
 async def test_a_worker_that_leaves_while_it_launches_takes_nothing_back(stage: Stage) -> None:
     attempt = stage.server.offer(ONE)
-    for _ in range(1000):
-        stage.world.fail_next("launch")
+    stage.world.broken["launch"] = AWAY
     async with stage.working(executors=build_shared(stage)) as worker:
         await until(lambda: "launching" in attempt.states)
         worker.drain()
@@ -111,6 +106,52 @@ async def test_what_was_passed_on_is_left_alone(stage: Stage) -> None:
         await until(lambda: stage.server.held == [] and stage.server.calls["observe"] > 1)
     assert stage.world.program(ONE).stops == []
     assert stage.world.list_known() == [ONE]
+
+
+async def test_what_was_passed_on_before_its_launch_is_left_alone(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken["launch"] = AWAY
+    program = stage.world.program(ONE)
+    async with stage.working(executors=build_shared(stage)):
+        await until(lambda: "launching" in attempt.states and stage.server.held == [ONE])
+        # Another worker has it by now, and launches it.
+        stage.world.launch(Launch(ONE))
+        attempt.worker_id = "another"
+        attempt.refusal = (409, "claim-lost")
+        await until(lambda: stage.server.held == [])
+    assert program.stops == []
+    assert stage.world.list_known() == [ONE]
+
+
+async def test_an_outside_that_refuses_the_worker_keeps_no_sweep_from_ending(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken |= {"launch": REFUSED, "stop": REFUSED}
+    pace = replace(QUICK, leave_seconds=0.05)
+    with structlog.testing.capture_logs() as lines:
+        async with stage.working(executors=build_shared(stage), pace=pace):
+            await until(lambda: "launching" in attempt.states)
+            attempt.stop = "cancelled"
+            await until(lambda: attempt.is_over)
+    assert [ending["kind"] for ending in attempt.endings] == ["not_started"]
+    (line,) = [line for line in lines if line["event"] == "attempt.not_stopped"]
+    assert line["reason"] == "The outside refuses this worker."
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_what_was_deleted_and_cannot_be_stopped_gives_its_slot_back(
+    stage: Stage, is_running: bool
+) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken["stop"] = REFUSED
+    if not is_running:
+        stage.world.broken["launch"] = REFUSED
+    pace = replace(QUICK, leave_seconds=0.05)
+    async with stage.working(executors=build_shared(stage), pace=pace, slots=1):
+        await until(lambda: ("running" if is_running else "launching") in attempt.states)
+        attempt.worker_id = "nobody"
+        attempt.refusal = (404, "attempt-not-found")
+        other = stage.server.offer(OTHER)
+        await until(lambda: other.worker_id is not None)
 
 
 @pytest.mark.parametrize("code", ["attempt-superseded", "attempt-not-found"])

@@ -31,6 +31,12 @@ QUICK = Pace(
 )
 
 
+class OwnExecutor(FakeExecutor):
+    """Another one, whose attempts are bound to the worker."""
+
+    name = "own"
+
+
 class Stage:
     """A server, a world of programs, a folder, and workers that come and go."""
 

@@ -19,7 +19,6 @@ from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
-    LaunchRefused,
     MetricRow,
     Sighting,
     StillRunning,
@@ -60,6 +59,7 @@ class FakeWorld:
         launched: All launches as they came, repeated ones too.
         tending: How many executors do what there is to do on the side.
         is_open: Cleared, it holds up every operation until it is set.
+        broken: Operations that fail as long as they are in here, and what with.
     """
 
     def __init__(self) -> None:
@@ -68,9 +68,10 @@ class FakeWorld:
         self.tending = 0
         self.is_open = asyncio.Event()
         self.is_open.set()
+        self.broken: dict[str, Exception] = {}
         self._programs: defaultdict[str, FakeProgram] = defaultdict(FakeProgram)
         self._known: set[str] = set()
-        self._refusals: dict[str, LaunchRefused] = {}
+        self._refusals: dict[str, Exception] = {}
         self._failures: dict[str, list[Exception]] = defaultdict(list)
 
     def program(self, attempt_id: str) -> FakeProgram:
@@ -107,8 +108,8 @@ class FakeWorld:
         ending = Ending(EndingKind.TIMED_OUT, signal=signal.SIGINT, message="Still running.")
         self._end(attempt_id, ending)
 
-    def refuse(self, attempt_id: str, refusal: LaunchRefused) -> None:
-        """Has every launch of the attempt refused."""
+    def refuse(self, attempt_id: str, refusal: Exception) -> None:
+        """Has every launch of the attempt fail with this."""
         self._refusals[attempt_id] = refusal
 
     def fail_next(self, operation: str, error: Exception | None = None) -> None:
@@ -118,6 +119,8 @@ class FakeWorld:
     async def enter(self, operation: str) -> None:
         """What every operation of an executor begins with."""
         await self.is_open.wait()
+        if operation in self.broken:
+            raise self.broken[operation]
         if self._failures[operation]:
             raise self._failures[operation].pop(0)
 
