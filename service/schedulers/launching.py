@@ -61,6 +61,9 @@ class Launching:
             StillRunning: What was to be taken back does not go.
             LeftToOthers: The worker has to go, and others can go on with the attempt.
         """
+        if self._speaker.claimed.claim > 1:
+            # Whoever had it before may not have heard that nobody wants it any more.
+            self._stop.obey(await self._speaker.observe(state=AttemptState.LAUNCHING))
         self._heed()
         # One after the other: what is found to be another worker's meanwhile is not taken back.
         launched = await self._hear_during(self._launch_patiently())

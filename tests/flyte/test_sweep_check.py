@@ -53,6 +53,16 @@ def test_check_says_all_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path) -> 
     )
 
 
+def test_a_range_of_floats_is_no_integer(admin: FlyteAdmin, tmp_path: Path) -> None:
+    depths = FILE.replace(
+        "{type: categorical, choices: [1, deep]}", "{type: float, low: 1, high: 3}"
+    )
+    depths = depths.replace("  wide", "  # wide")
+    found = run_asktell(tmp_path, "check", depths, admin.build_environment())
+    assert found.returncode == 1
+    assert "The input 'depth' is of type int; 2.2359999999999998 is not." in found.stderr
+
+
 def test_run_creates_nothing_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path) -> None:
     # Nobody listens there: it does not come that far.
     environment = {**admin.build_environment(), "ASKTELL_URL": "http://127.0.0.1:1"}

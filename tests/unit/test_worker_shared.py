@@ -123,6 +123,22 @@ async def test_what_was_passed_on_before_its_launch_is_left_alone(stage: Stage) 
     assert stage.world.list_known() == [ONE]
 
 
+async def test_what_is_to_stop_by_now_is_not_launched_by_who_goes_on_with_it(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken["launch"] = AWAY
+    async with stage.working(executors=build_shared(stage)) as worker:
+        await until(lambda: stage.server.calls["observe"] > 1)
+        worker.drain()
+        await stage.has_left()
+    attempt.stop = "cancelled"
+    del stage.world.broken["launch"]
+
+    async with stage.working(executors=build_shared(stage)):
+        await stage.is_over(ONE)
+    assert stage.world.executions[ONE] == 0
+    assert attempt.endings[0]["kind"] == "not_started"
+
+
 async def test_an_outside_that_refuses_the_worker_keeps_no_sweep_from_ending(stage: Stage) -> None:
     attempt = stage.server.offer(ONE)
     stage.world.broken |= {"launch": REFUSED, "stop": REFUSED}

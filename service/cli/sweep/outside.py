@@ -21,6 +21,8 @@ from service.schedulers.executors.connection.connection import (
 from service.search_space import Parameter, SearchSpace, nest
 from service.settings import list_default_executors
 
+_GOLDEN = 0.618
+
 
 class NotCompared(Exception):
     """Nobody could be asked from here; the message says why, for people."""
@@ -70,7 +72,12 @@ def _list_values(parameter: Parameter) -> Sequence[Any]:
     match parameter.distribution:
         case CategoricalDistribution(choices=choices):
             return choices
-        case FloatDistribution(low=low, high=high) | IntDistribution(low=low, high=high):
+        case FloatDistribution(low=low, high=high, step=None):
+            # Between the ends, for they may both be whole numbers where others are none.
+            return low, low + _GOLDEN * (high - low), high
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return low, low + step, high
+        case IntDistribution(low=low, high=high):
             return low, high
         case other:
             raise AssertionError(other)
