@@ -91,6 +91,30 @@ class CreateSweepBody(CreateStudyBody):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_flyte_inputs(self) -> Self:
+        if not isinstance(self.launch, FlyteLaunchBody) or self.space is None:
+            return self
+        launch, names = self.launch, {name.partition(".")[0] for name in self.space}
+        odd = next((name for name in launch.input_names if name not in names), None)
+        if odd is not None:
+            raise PydanticCustomError(
+                "flyte_input",
+                "launch.input_names names {name}, which is no parameter; a nested one has the "
+                "name before its first dot",
+                {"name": repr(odd)},
+            )
+        own = names - set(launch.input_names)
+        given = (*launch.inputs, *launch.input_names.values())
+        twice = next((name for name in given if name in own), None)
+        if twice is not None:
+            raise PydanticCustomError(
+                "flyte_input",
+                "the input {name} gets two values: it is a parameter as well",
+                {"name": repr(twice)},
+            )
+        return self
+
     @classmethod
     def _explain(cls, part: ErrorDetails) -> InitErrorDetails:
         """Names parts of `launch` as clients wrote them, without the kind of launch it is."""

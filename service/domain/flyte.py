@@ -3,7 +3,10 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
+
+LABEL_OF_ATTEMPT: Final = "asktell-attempt"
+"""Of an execution: which attempt it is."""
 
 
 class EntityKind(StrEnum):

@@ -34,6 +34,8 @@ _ADVICE = {
     "wandb-launch": "log it with wandb.log",
     "flyte": "return it from the task",
 }
+# Where the outside world has the values, and all of them: reports are for the pruner only.
+_GIVEN_OUTSIDE = frozenset({"flyte"})
 
 
 @confirms_refusals
@@ -204,8 +206,11 @@ def _judge_result(actor: Actor, draft: Draft, record: TrialRecord, ending: Endin
 
 
 def _advise(actor: Actor, name: str) -> str:
-    executor = "" if actor.sweep is None else actor.sweep.launch.executor
-    return _ADVICE.get(executor) or f"print {name}=… or report it"
+    return _ADVICE.get(_name_executor(actor)) or f"print {name}=… or report it"
+
+
+def _name_executor(actor: Actor) -> str:
+    return "" if actor.sweep is None else actor.sweep.launch.executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,8 @@ class _Results:
         names = [objective.name for objective in actor.spec.objectives]
         printed = ending.values or {}
         values = {name: printed[name] for name in names if name in printed}
-        if not values and not actor.is_multi_objective:
+        is_reported_too = _name_executor(actor) not in _GIVEN_OUTSIDE
+        if not values and is_reported_too and not actor.is_multi_objective:
             values = _find_reported(actor, draft, record, names[0])
         return cls(
             values,

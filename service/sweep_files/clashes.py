@@ -48,6 +48,7 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], names: list[str | Non
             _check_runs(draft, launch, names)
         case "flyte":
             _check_outputs(draft, launch, names)
+            _check_inputs(draft, launch)
 
 
 def _check_runs(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
@@ -70,3 +71,27 @@ def _check_outputs(draft: Draft, launch: Mapping[str, Any], names: list[str | No
     for name in outputs if isinstance(outputs, dict) else ():
         if name not in names:
             draft.refuse_part(f"launch.outputs.{name}", "There is no objective of this name.")
+
+
+def _check_inputs(draft: Draft, launch: Mapping[str, Any]) -> None:
+    """Each input has one value, and nothing is called what is no parameter."""
+    space, renamed = draft.content.get("space"), _take_mapping(launch.get("input_names"))
+    if not isinstance(space, dict):
+        return
+    parameters = {name.partition(".")[0] for name in space}
+    for name in renamed:
+        if name not in parameters:
+            draft.refuse_part(f"launch.input_names.{name}", "There is no parameter of this name.")
+    taken = parameters - set(renamed)
+    given = {f"launch.inputs.{name}": name for name in _take_mapping(launch.get("inputs"))}
+    given |= {f"launch.input_names.{name}": wanted for name, wanted in renamed.items()}
+    for part, name in given.items():
+        if isinstance(name, str) and name in taken:
+            draft.refuse_part(
+                part, f"The input {describe(name)} gets two values: it is a parameter as well."
+            )
+
+
+def _take_mapping(part: Any) -> Mapping[str, Any]:
+    """Nothing of what is refused elsewhere."""
+    return part if isinstance(part, dict) else {}

@@ -165,6 +165,10 @@ def _list_wandb_launches() -> Iterator[Refusal]:
         ({"inputs": [1]}, "launch.inputs"),
         ({"inputs": {"x": 1}, "input_names": {"n": "x"}}, "two values"),
         ({"input_names": {"n": 1}}, "launch.input_names.n"),
+        ({"input_names": {"m": "y"}}, "'m', which is no parameter"),
+        ({"input_names": {"n": "x"}}, "the input 'x' gets two values"),
+        ({"inputs": {"n": 1}}, "the input 'n' gets two values"),
+        ({"input_names": {"n.lr": "y"}}, "first dot"),
         ({"outputs": {"loss": "o0"}}, "no objective"),
         ({"timeout_seconds": 0}, "launch.timeout_seconds"),
         ({"interruptible": "yes"}, "launch.interruptible"),
@@ -177,7 +181,8 @@ def _list_wandb_launches() -> Iterator[Refusal]:
         ({"environment": {"A": NUL}}, "NUL"),
         ({"program": "train.py"}, "launch.program"),
     ):
-        yield refuse("POST /sweeps", base | {"launch": FLYTE_LAUNCH | change}, hint)
+        flyte = {"space": {"n.lr": X, "x": X}, "launch": FLYTE_LAUNCH | change}
+        yield refuse("POST /sweeps", base | flyte, hint)
     launched = base | {"launch": WANDB_LAUNCH}
     for names in ({"asktell": X}, {"asktell": {"x": X}}, {"asktell.x": X}):
         yield refuse("POST /sweeps", launched | {"space": names}, "asktell is no parameter")
@@ -207,6 +212,24 @@ def _list_files() -> Iterator[Refusal]:
             "space: {asktell: 5}\n",
             "invalid-sweep-file",
             "line 4: asktell",
+        ),
+        (
+            "name: new\ndirection: minimize\nspace: {n: 1, x: 2}\nlaunch:\n  executor: flyte\n"
+            "  task: a/b/c@v1\n  input_names:\n    n: x\n",
+            "invalid-sweep-file",
+            "launch.input_names.n: line 8: The input",
+        ),
+        (
+            "name: new\ndirection: minimize\nspace: {n: 1}\nlaunch:\n  executor: flyte\n"
+            "  task: a/b/c@v1\n  input_names:\n    m: y\n",
+            "invalid-sweep-file",
+            "line 8: There is no parameter",
+        ),
+        (
+            "name: new\ndirection: minimize\nspace: {n.lr: 1}\nlaunch:\n  executor: flyte\n"
+            "  task: a/b/c@v1\n  inputs:\n    n: 3\n",
+            "invalid-sweep-file",
+            "launch.inputs.n: line 8: The input",
         ),
         (
             "name: new\ndirection: minimize\nlaunch: {program: a}\nseed: -1\n",

@@ -56,7 +56,13 @@ def fail_again(x: float) -> float:
 
 
 @fl.task
-def read_file(data: FlyteFile, anything: Any) -> float:
+def read_files(
+    data: FlyteFile,
+    several: list[FlyteFile],
+    named: dict[str, FlyteFile],
+    perhaps: FlyteFile | None,
+    anything: Any,
+) -> float:
     return float(len(str(data)))
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from service.domain.attempts import Ending, EndingKind
@@ -14,6 +15,7 @@ from service.schedulers.executors.flyte.executor import FlyteExecutor
 from tests.flyte.executor_bench import Bench, see, see_end
 from tests.flyte.executor_bench import bench as bench
 from tests.flyte_admin.admin import DOMAIN, PROJECT
+from tests.flyte_admin.records import OutputsGiven
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,6 +24,11 @@ STOPPED = Ending(
     message="It was ended. Asktell: it is not wanted any more.",
     values={},
 )
+
+WITHOUT_OUTPUTS = {
+    "not": "Flyte does not give its outputs.",
+    "by URL": "Where Flyte keeps its outputs they cannot be read.",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +66,6 @@ class TestValues:
             ({"o0": math.inf, "size": 3, "o2": -1.0}, {"loss": math.inf, "size": 3, "speed": -1}),
             # Propeller would not let it come to this; the server calls such a trial failed.
             ({"size": 3}, {"size": 3.0}),
-            ({}, {}),
         ],
     )
     async def test_outputs_are_values(
@@ -92,6 +98,52 @@ class TestValues:
         values = (await see_end(executor, launch)).values
         assert values is not None
         assert math.isnan(values["loss"])
+
+
+class TestOutputsElsewhere:
+    async def test_are_read_by_their_address(self, bench: Bench) -> None:
+        executor = bench.open_executor()
+        launch = await begin(bench, executor)
+        bench.admin.give_outputs(name(launch), "by URL")
+        bench.succeed(launch, o0=0.5)
+
+        expected = Ending(EndingKind.EXITED, exit_code=0, values={"loss": 0.5})
+        assert await see_end(executor, launch) == expected
+
+    @pytest.mark.parametrize("how", ["not", "by URL"])
+    async def test_are_waited_for(self, bench: Bench, how: OutputsGiven) -> None:
+        executor = bench.open_executor()
+        launch = await begin(bench, executor)
+        bench.admin.give_outputs(name(launch), how)
+        bench.admin.break_("download", grpc.StatusCode.UNAVAILABLE, times=None)
+        bench.succeed(launch, o0=0.5)
+
+        waiting = await see(executor, launch, lambda seen: seen.note is not None)
+        assert waiting.is_running
+        assert waiting.note == WITHOUT_OUTPUTS[how]
+
+        bench.admin.recover()
+        bench.admin.give_outputs(name(launch), "inline")
+        assert (await see_end(executor, launch)).values == {"loss": 0.5}
+
+    @pytest.mark.parametrize("how", ["not", "by URL"])
+    async def test_are_given_up_at_last(self, bench: Bench, how: OutputsGiven) -> None:
+        executor = bench.open_executor(tick_seconds=0.001)
+        launch = await begin(bench, executor)
+        bench.admin.give_outputs(name(launch), how)
+        bench.admin.break_("download", grpc.StatusCode.UNAVAILABLE, times=None)
+        bench.succeed(launch, o0=0.5)
+
+        ending = await see_end(executor, launch)
+        bench.admin.recover()
+        assert ending == Ending(
+            EndingKind.FAILED,
+            message=(
+                "It has succeeded in Flyte, but its outputs could not be read. "
+                f"{WITHOUT_OUTPUTS[how]}"
+            ),
+            values={},
+        )
 
 
 class TestAborts:

@@ -145,6 +145,26 @@ async def test_credentials_are_given_to_a_worker_that_runs(
         assert len(list_children()) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "is_opened_anew"),
+    [("UNAUTHENTICATED", True), ("PERMISSION_DENIED", True), ("FAILED_PRECONDITION", False)],
+)
+async def test_client_is_opened_anew_for_other_credentials_only(
+    admin: FlyteAdmin, tmp_path: Path, code: str, is_opened_anew: bool
+) -> None:
+    async with open_worker(build_worker_environment(admin, tmp_path), admin) as bench:
+        launch = bench.build_launch()
+        admin.break_("CreateExecution", grpc.StatusCode[code], times=None)
+        with pytest.raises(SystemRefused, match=f"told to fail with {code}") as refusal:
+            await bench.open_executor().launch(launch)
+        admin.recover()
+        with bench.count_calls() as calls:
+            await bench.open_executor().launch(launch)
+
+    assert refusal.value.is_about_key == is_opened_anew
+    assert ("token" in calls) == ("GetTask" in calls) == is_opened_anew
+
+
 async def test_tokens_that_nobody_gives_out_now_are_waited_for(
     admin: FlyteAdmin, tmp_path: Path
 ) -> None:

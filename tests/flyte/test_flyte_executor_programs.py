@@ -88,7 +88,7 @@ async def test_parameters_become_inputs_of_every_type(bench: Bench) -> None:
         "sizes": [1, 2.0],
         "weights": {"a": 1, "b": 0.5},
         "optimizer": {"name": "adam", "betas": [0.9, 1]},
-        "settings": {"name": "sgd", "lr": 0.5},
+        "settings": {"name": "sgd", "lr": 1},
         "color": "red",
         "name": "deep",
         "is_wide": True,
@@ -102,7 +102,7 @@ async def test_parameters_become_inputs_of_every_type(bench: Bench) -> None:
     assert record.outputs is not None
     assert record.outputs["o0"] == (
         "((1.0, 3, [1, 2], [('a', 1.0), ('b', 0.5)], 1.0, [1.0, None, 0.5], None), "
-        "[('betas', [0.9, 1]), ('name', 'adam')], Optimizer(name='sgd', lr=0.5), "
+        "[('betas', [0.9, 1]), ('name', 'adam')], Optimizer(name='sgd', lr=1.0), "
         "<Color.RED: 'red'>, 'deep', True)"
     )
 
@@ -137,15 +137,22 @@ async def test_parameters_of_the_wrong_types_are_told_together(bench: Bench) -> 
     )
 
 
-@pytest.mark.parametrize("value", ["/etc/hostname", "s3://bucket/data"])
+@pytest.mark.parametrize("value", ["/etc/hostname", "file:///etc/hostname", "s3://bucket/data"])
 async def test_files_are_where_others_find_them(bench: Bench, value: str) -> None:
-    given = {"data": value, "anything": 1}
+    given = {"data": value, "several": [value], "named": {"a": value}, "perhaps": value}
     with pytest.raises(SweepRefused) as refusal:
-        await run(bench, "read_file", given)
+        await run(bench, "read_files", given | {"anything": 1})
 
-    local = "The input 'data' is of type FlyteFile; '/etc/hostname' is not."
-    assert (local in str(refusal.value)) == value.startswith("/")
-    assert "The input 'anything' is of type FlytePickle; 1 is not." in str(refusal.value)
+    local = (
+        f"The input 'data' is of type FlyteFile; {value!r} is not. "
+        f"The input 'several' is of type list[FlyteFile]; {[value]!r} is not. "
+        f"The input 'named' is of type dict[str, FlyteFile]; { {'a': value}!r} is not. "
+        f"The input 'perhaps' is of type FlyteFile | None; {value!r} is not. "
+    )
+    told = str(refusal.value)
+    assert told.endswith("The input 'anything' is of type FlytePickle; 1 is not.")
+    assert (local in told) == ("etc" in value)
+    assert ("FlyteFile" in told) == ("etc" in value)
 
 
 class TestLaunchPlans:

@@ -22,7 +22,7 @@ from tests.flyte_admin.files import FileServer
 from tests.flyte_admin.gate import Gate
 from tests.flyte_admin.literals import write_values
 from tests.flyte_admin.ports import bind
-from tests.flyte_admin.records import Executed, ExecutionRecord
+from tests.flyte_admin.records import Executed, ExecutionRecord, OutputsGiven
 from tests.flyte_admin.server import Server
 from tests.flyte_admin.tasks import TaskRunner, build_image_environment
 from tests.flyte_admin.world import World
@@ -254,6 +254,11 @@ class FlyteAdmin:
     def succeed(self, name: str, **outputs: Any) -> None:
         """Ends an execution of a planted task."""
         self.world.tell(self.executions[name], write_values(outputs))
+
+    def give_outputs(self, name: str, how: OutputsGiven) -> None:
+        """How those of an execution can be read from now on."""
+        with self.world.lock:
+            self.executions[name].outputs_given = how
 
     def fail(
         self,

@@ -9,6 +9,7 @@ from flyteidl.core.execution_pb2 import WorkflowExecution
 from flyteidl.core.identifier_pb2 import WorkflowExecutionIdentifier
 
 from tests.flyte_admin import execution_requests
+from tests.flyte_admin.files import OUTPUTS
 from tests.flyte_admin.filters import select
 from tests.flyte_admin.paging import cut_page
 from tests.flyte_admin.records import ExecutionRecord
@@ -51,9 +52,13 @@ def get_execution(world: World, request: Any) -> Any:
 
 def get_execution_data(world: World, request: Any) -> Any:
     record = find_record(world, request.id)
-    return execution_pb2.WorkflowExecutionGetDataResponse(
-        full_inputs=record.input_literals, full_outputs=record.output_literals
-    )
+    answer = execution_pb2.WorkflowExecutionGetDataResponse(full_inputs=record.input_literals)
+    if record.output_literals is not None and record.outputs_given == "inline":
+        answer.full_outputs.CopyFrom(record.output_literals)
+    elif record.output_literals is not None and record.outputs_given == "by URL":
+        answer.outputs.url = f"{world.files_url}{OUTPUTS}{record.number}"
+        answer.outputs.bytes = record.output_literals.ByteSize()
+    return answer
 
 
 def terminate_execution(world: World, request: Any, principal: str = "") -> Any:

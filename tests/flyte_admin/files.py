@@ -1,4 +1,4 @@
-"""Files by HTTP: signed uploads, which fast registration makes, and the endpoint of tokens."""
+"""Files by HTTP: signed uploads, which fast registration makes, outputs, and tokens."""
 
 import base64
 import hashlib
@@ -18,6 +18,8 @@ from tests.flyte_admin.ports import bind
 from tests.flyte_admin.world import World
 
 _UPLOADS = "/uploads/"
+OUTPUTS = "/outputs/"
+"""Each under the number of its execution."""
 
 
 def create_upload_location(world: World, request: Any) -> Any:
@@ -65,6 +67,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self._may_begin("upload"):
             self._finish("upload", self._store())
 
+    def do_GET(self) -> None:
+        if self._may_begin("download"):
+            self._finish_download(self._find_outputs())
+
     def do_POST(self) -> None:
         if self.path != "/oauth2/token":
             self._send(HTTPStatus.NOT_FOUND)
@@ -82,6 +88,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _finish(self, name: str, status: HTTPStatus, body: dict[str, Any] | None = None) -> None:
         if not self._is_befallen(name, "after"):
             self._send(status, body)
+
+    def _finish_download(self, body: bytes | None) -> None:
+        if body is None:
+            self._send(HTTPStatus.NOT_FOUND)
+        elif not self._is_befallen("download", "after"):
+            self._send_bytes(HTTPStatus.OK, "application/octet-stream", body)
+
+    def _find_outputs(self) -> bytes | None:
+        with self.world.lock:
+            for record in self.world.executions.values():
+                if self.path == f"{OUTPUTS}{record.number}" and record.output_literals is not None:
+                    return record.output_literals.SerializeToString()
+        return None
 
     def _is_befallen(self, name: str, when: When) -> bool:
         fault = self.faults.take(name, when)
@@ -122,8 +141,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status: HTTPStatus, body: dict[str, Any] | None = None) -> None:
         data = b"" if body is None else json.dumps(body).encode()
+        self._send_bytes(status, "application/json", data)
+
+    def _send_bytes(self, status: HTTPStatus, kind: str, data: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flyteidl.admin.execution_pb2 import Execution, ExecutionSpec
 from flyteidl.core.execution_pb2 import (
@@ -17,6 +17,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 
 from tests.flyte_admin.literals import read_literals
 
+OutputsGiven = Literal["inline", "by URL", "not"]
 ENDED = frozenset({"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"})
 
 
@@ -63,6 +64,8 @@ class ExecutionRecord:
         changed: Grows with each change of any execution.
         aborting: Set as soon as somebody wants the end of it.
         told: What a test said about an execution that has no program of its own.
+        outputs_given: How GetExecutionData answers. Flyte itself gives outputs by URL only where
+            they are too large, and no outputs where it cannot read them.
     """
 
     message: Execution
@@ -74,6 +77,7 @@ class ExecutionRecord:
     nodes: dict[str, NodeRecord] = field(default_factory=dict)
     aborting: threading.Event = field(default_factory=threading.Event)
     told: "LiteralMap | ExecutionError | None" = None
+    outputs_given: OutputsGiven = "inline"
 
     @property
     def name(self) -> str:

@@ -61,7 +61,8 @@ class World:
         queued: Executions that nobody runs yet.
         executed: Every program that was started, in order; nothing is ever removed.
         tokens: Those that were given out and are good.
-        calls: How often each RPC came, answered or not; HTTP requests are "upload" and "token".
+        calls: How often each RPC came, answered or not; HTTP requests are "upload", "download" and
+            "token".
         unknown: RPCs, filters and kinds of nodes that came and are not known here.
     """
 

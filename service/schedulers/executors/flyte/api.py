@@ -45,6 +45,7 @@ class ExecutionView:
         error: Code and message; None if it has not failed.
         abort: Who ended it, and why.
         values: Of its metrics, by name; None before they were read.
+        outputs_problem: Why they cannot be read now; None if they can, or there are none.
     """
 
     phase: str
@@ -52,6 +53,7 @@ class ExecutionView:
     error: Mapping[str, str] | None = None
     abort: Mapping[str, str] | None = None
     values: Mapping[str, float] | None = None
+    outputs_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,15 @@ def explain_error(error: Exception) -> Failure:
         return Failure("refused", str(error))
     status = find_status(error)
     if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):
-        return Failure("refused", f"{describe(error)} {_LOG_IN}")
+        return Failure("refused", f"{describe(error)} {_LOG_IN}", is_about_key=True)
     if status is None:
         is_away = any(isinstance(each, OSError) for each in _list_causes(error))
-        return Failure("away" if is_away else "refused", describe(error))
-    return Failure("away" if status in PASSING else "refused", describe(error))
+        # Else no call was made: what flytekit's settings lack is a part of the credentials.
+        return Failure("away" if is_away else "refused", describe(error), is_about_key=not is_away)
+    if status in PASSING:
+        return Failure("away", describe(error))
+    is_forbidden = status is grpc.StatusCode.PERMISSION_DENIED
+    return Failure("refused", describe(error), is_about_key=is_forbidden)
 
 
 def _find_call(error: BaseException) -> grpc.Call | None:

@@ -29,6 +29,8 @@ OVERDUE = f"{_OURS}it ran longer than its timeout_seconds."
 _TIMEOUT_CODES = ("Timeout", "TimeoutExpired")
 # Flyte's database may be read where what was written last is missing.
 _LOOKS_IN_VAIN = 2
+# Five minutes, at the usual pace.
+_LOOKS_WITHOUT_OUTPUTS = 30
 _LONGEST_REASON = 1000
 
 
@@ -39,6 +41,7 @@ class FlyteExecution:
     Attributes:
         is_found: Flyte has been asked, or given it.
         view: The last look; None before the first one, or if there was no such execution.
+        looks_without_outputs: How often it had succeeded and its outputs could not be read.
         is_stop_wanted: It is to end, or never to start.
         stop_cause: Why, for those who look at it in Flyte.
         trouble: Why it cannot be looked at now.
@@ -49,6 +52,7 @@ class FlyteExecution:
     is_found: bool = False
     view: ExecutionView | None = None
     looks_in_vain: int = 0
+    looks_without_outputs: int = 0
     is_stop_wanted: bool = False
     stop_cause: str = f"{_OURS}{_UNWANTED}"
     trouble: str | None = None
@@ -79,6 +83,8 @@ class FlyteExecution:
             self.looks_in_vain += 1
         else:
             self.looks_in_vain, self.view = 0, view
+            self.trouble = view.outputs_problem
+            self.looks_without_outputs += view.outputs_problem is not None
         self.ending = self._judge()
 
     def find_cause(self, now: float) -> str | None:
@@ -112,8 +118,16 @@ class FlyteExecution:
         view = self.view
         if view is None or view.phase not in OVER:
             return None
+        if view.outputs_problem is not None:
+            return self._judge_without_outputs(view.outputs_problem)
         ending = _ENDINGS[view.phase](view)
         return replace(ending, values=dict(view.values or {}))
+
+    def _judge_without_outputs(self, problem: str) -> Ending | None:
+        if self.looks_without_outputs < _LOOKS_WITHOUT_OUTPUTS:
+            return None
+        message = f"It has succeeded in Flyte, but its outputs could not be read. {problem}"
+        return Ending(EndingKind.FAILED, message=message, values={})
 
     def _judge_nothing(self) -> Ending | None:
         if self.looks_in_vain < _LOOKS_IN_VAIN:

@@ -206,6 +206,7 @@ class FlyteExecutor:
             execution.take_in(
                 await self._api.read(execution.place, launch.attempt_id, launch.metrics, outputs)
             )
+            self._trouble = execution.trouble or self._trouble
 
     async def _end_if_due(self, execution: FlyteExecution) -> None:
         cause = execution.find_cause(self._settings.now())

@@ -1,12 +1,12 @@
 """Parameters as inputs of Flyte, by the types of its interfaces, and outputs as numbers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, get_type_hints
 
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
-from flytekit.models.core.types import BlobType
 from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.types import LiteralType, SimpleType
 from flytekit.types.pickle.pickle import FlytePickleTransformer
@@ -87,8 +87,8 @@ def describe_type(kind: LiteralType) -> str:
 
 
 def _convert(value: Any, wanted: LiteralType) -> Literal:
-    if wanted.blob is not None and not _is_elsewhere(value, wanted.blob):
-        raise ValueError("flytekit would put a copy where only this machine finds it.")
+    if not _is_elsewhere(value, wanted):
+        raise ValueError("Nothing takes it, or flytekit would put it where only this machine is.")
     context = FlyteContextManager.current_context()
     hint = TypeEngine.guess_python_type(wanted)
     literal = TypeEngine.to_literal(context, value, hint, wanted)
@@ -97,8 +97,23 @@ def _convert(value: Any, wanted: LiteralType) -> Literal:
     return literal
 
 
-def _is_elsewhere(value: Any, wanted: BlobType) -> bool:
-    return wanted.format != _PICKLED and isinstance(value, str) and "://" in value
+def _is_elsewhere(value: Any, wanted: LiteralType) -> bool:
+    """Whether nothing of this machine is in it, also within lists and the like."""
+    match value:
+        case _ if wanted.blob is not None:
+            return wanted.blob.format != _PICKLED and _is_far(value)
+        case _ if wanted.union_type is not None:
+            return any(_takes(value, each) for each in wanted.union_type.variants)
+        case list() if wanted.collection_type is not None:
+            return all(_is_elsewhere(each, wanted.collection_type) for each in value)
+        case dict() if wanted.map_value_type is not None:
+            return all(_is_elsewhere(each, wanted.map_value_type) for each in value.values())
+        case _:
+            return True
+
+
+def _is_far(value: Any) -> bool:
+    return isinstance(value, str) and "://" in value and not value.startswith("file:")
 
 
 def _fit(value: Any, wanted: LiteralType) -> Any:
@@ -110,12 +125,23 @@ def _fit(value: Any, wanted: LiteralType) -> Any:
             return [_fit(each, wanted.collection_type) for each in value]
         case dict() if wanted.map_value_type is not None:
             return {key: _fit(each, wanted.map_value_type) for key, each in value.items()}
+        case dict() if wanted.simple == SimpleType.STRUCT:
+            return _fit_fields(value, TypeEngine.guess_python_type(wanted))
         case int() if wanted.simple == SimpleType.FLOAT and not isinstance(value, bool):
             return float(value)
         case float() if wanted.simple == SimpleType.INTEGER and value.is_integer():
             return int(value)
         case _:
             return value
+
+
+def _fit_fields(value: dict[str, Any], wanted: type) -> dict[str, Any]:
+    """Of a dataclass; of a plain dictionary nothing is known."""
+    if not is_dataclass(wanted):
+        return value
+    hints = get_type_hints(wanted)
+    types = {name: TypeEngine.to_literal_type(hints[name]) for name in hints if name in value}
+    return value | {name: _fit(value[name], each) for name, each in types.items()}
 
 
 def _fit_any(value: Any, variants: Sequence[LiteralType]) -> Any:

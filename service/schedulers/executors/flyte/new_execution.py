@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.domain.attempts import parse_attempt_id
+from service.domain.flyte import LABEL_OF_ATTEMPT
 from service.schedulers.executors.base import Launch
 from service.schedulers.executors.flyte.api import NewExecution
 
@@ -50,7 +51,7 @@ def _build_labels(launch: Launch) -> dict[str, str]:
     return {
         "asktell-sweep": sweep,
         "asktell-trial": str(launch.trial),
-        "asktell-attempt": launch.attempt_id,
+        LABEL_OF_ATTEMPT: launch.attempt_id,
     }
 
 

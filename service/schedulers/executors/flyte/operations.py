@@ -21,7 +21,7 @@ from flytekit.models.filters import ValueIn
 from flytekit.models.literals import LiteralMap
 from flytekit.models.security import Identity, SecurityContext
 
-from service.domain.flyte import EntityKind, EntityName
+from service.domain.flyte import LABEL_OF_ATTEMPT, EntityKind, EntityName
 from service.schedulers.executors.flyte.client import find_console, find_platform, open_client
 from service.schedulers.executors.flyte.errors import NoSuchEntity, describe, find_status
 from service.schedulers.executors.flyte.interfaces import (
@@ -30,8 +30,7 @@ from service.schedulers.executors.flyte.interfaces import (
     find_problems,
 )
 from service.schedulers.executors.flyte.literals import Unfit, build_literals, read_numbers
-
-LABEL_OF_ATTEMPT: Final = "asktell-attempt"
+from service.schedulers.executors.flyte.outputs import OutputsAway, fetch_outputs
 
 # So many executions there may be for each attempt, the attempts' own being the eldest.
 _ROOM = 2
@@ -145,8 +144,11 @@ def read_execution(
         return None
     if view["phase"] == "SUCCEEDED":
         interface = flyte.interfaces.find(EntityKind(kind), where)
-        full = flyte.client.get_execution_data(identifier).full_outputs
-        view["values"] = read_numbers(full, choose_outputs(interface, metrics, outputs))
+        chosen = choose_outputs(interface, metrics, outputs)
+        try:
+            view["values"] = read_numbers(fetch_outputs(flyte.client, identifier), chosen)
+        except OutputsAway as problem:
+            view["outputs_problem"] = str(problem)
     return view
 
 

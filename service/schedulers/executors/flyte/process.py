@@ -38,7 +38,7 @@ def main() -> NoReturn:
 
 
 class _FlyteHandle:
-    """A client that is opened when one is needed, and anew after a refusal."""
+    """A client that is opened when one is needed, and anew after a login that failed."""
 
     def __init__(self) -> None:
         from service.schedulers.executors.flyte import errors, operations
@@ -54,8 +54,8 @@ class _FlyteHandle:
 
     def explain(self, error: Exception) -> Failure:
         failure = self._errors.explain_error(error)
-        if failure.kind == "refused":
-            # By the next call a person may have changed its settings or credentials.
+        if failure.is_about_key:
+            # By the next call a person may have changed its credentials.
             self._flyte = None
         return failure
 
