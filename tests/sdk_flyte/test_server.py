@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import asktell
+import httpx
 import optuna
 import pytest
 from asktell.flyte import Optimizer, suggest
@@ -28,6 +29,24 @@ def options(client: asktell.Client) -> dict[str, Any]:
     """How to have a study of the test's own on the server."""
     name = f"flyte-{next(_numbers)}"
     return {"server": client, "study_name": name, "sampler": {"type": "RandomSampler"}}
+
+
+class FailingOnce(httpx.BaseTransport):
+    """Answers 500 when the study itself is first asked for."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.HTTPTransport()
+        self._has_failed = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        is_study = request.method == "GET" and request.url.path.split("/")[-2] == "studies"
+        if is_study and not self._has_failed:
+            self._has_failed = True
+            return httpx.Response(500)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 async def measure(trial: asktell.Trial, x: float) -> float:
@@ -121,6 +140,86 @@ async def test_running_trials_of_a_killed_optimizer_are_run_again(options: dict[
     assert [number for number, _ in calls] == [1, 2]
     assert calls[0] == (left.number, left.params["x"])
     assert count_states(optimizer.study) == {"COMPLETE": 3}
+
+
+def leave_running(options: dict[str, Any], n_trials: int) -> None:
+    """As an optimizer does that is killed."""
+    client: asktell.Client = options["server"]
+    study = client.create_study(options["study_name"], sampler=options["sampler"])
+    for trial in study.ask(n_trials, lease_seconds=3600):
+        trial._lease.close()
+
+
+async def test_trials_that_were_taken_over_end_with_a_cancelled_optimizer(
+    options: dict[str, Any],
+) -> None:
+    leave_running(options, 3)
+    runs = asyncio.Event()
+
+    async def objective(trial: asktell.Trial) -> float:
+        runs.set()
+        await asyncio.sleep(3600)
+        return 0.0
+
+    optimizer = Optimizer(objective, 1, 3, **options)
+    running = asyncio.ensure_future(optimizer())
+    await runs.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert count_states(optimizer.study) == {"FAIL": 3}
+
+
+async def test_trials_that_were_taken_over_end_with_an_error(options: dict[str, Any]) -> None:
+    leave_running(options, 3)
+
+    def objective(trial: asktell.Trial) -> float:
+        raise ValueError("bad")
+
+    optimizer = Optimizer(objective, 1, 3, on_error="raise", **options)
+    with pytest.raises(ValueError, match="bad"):
+        await optimizer()
+    assert count_states(optimizer.study) == {"FAIL": 3}
+
+
+async def test_trials_that_a_timeout_leaves_wait_for_the_next_await(
+    options: dict[str, Any],
+) -> None:
+    leave_running(options, 3)
+    optimizer = Optimizer(measure, 1, 3, timeout=0, **options)
+    await optimizer(x=0.5)
+    assert count_states(optimizer.study) == {"RUNNING": 3}
+    assert not list(optimizer._trials._opened._heartbeats._leases)  # type: ignore[attr-defined]
+    optimizer._others["timeout"] = None
+    await optimizer(x=0.5)
+    assert count_states(optimizer.study) == {"COMPLETE": 6}
+
+
+async def test_an_await_that_could_not_begin_counts_for_nothing(
+    server: ServerProcess, options: dict[str, Any]
+) -> None:
+    transport = FailingOnce()
+    with asktell.Client(server.url, server.token, transport=transport, max_retries=0) as client:
+        optimizer = Optimizer(measure, 1, 3, **{**options, "server": client})
+        with pytest.raises(asktell.AsktellError):
+            await optimizer(x=0.5)
+        await optimizer(x=0.5)
+        assert count_states(optimizer.study) == {"COMPLETE": 3}
+
+
+async def test_two_awaits_at_a_time_run_their_trials_each(options: dict[str, Any]) -> None:
+    optimizer = Optimizer(measure, 1, 3, **options)
+    await asyncio.gather(optimizer(x=0.5), optimizer(x=0.5))
+    assert count_states(optimizer.study) == {"COMPLETE": 6}
+
+
+async def test_a_study_whose_space_has_changed_can_be_shown(options: dict[str, Any]) -> None:
+    await Optimizer(measure, 1, 2, **options)(x=suggest.float(0, 1))
+    optimizer = Optimizer(measure, 1, 4, **options)
+    await optimizer(x=suggest.float(0, 1, step=0.5))
+    values = [trial.params["x"] for trial in optimizer.study.trials]
+    distribution = optuna.distributions.FloatDistribution(min(values), max(values))
+    assert optimizer.study.trials[0].distributions == {"x": distribution}
 
 
 async def test_trials_that_wait_for_another_attempt_are_run_too(options: dict[str, Any]) -> None:

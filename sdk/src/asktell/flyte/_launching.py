@@ -9,11 +9,13 @@ that a pod that takes a trial over finds its execution running, or ended.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import itertools
 import logging
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -28,12 +30,14 @@ from flytekit.exceptions.eager import EagerException
 from flytekit.models.common import Labels
 from flytekit.models.core.execution import WorkflowExecutionPhase as Phase
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
+from flytekit.models.filters import Equal
 
+from asktell.flyte._literals import convert_inputs, digest_inputs
 from asktell.flyte._patience import finish
 
 if TYPE_CHECKING:
     from flytekit.core.worker_queue import Controller
-    from flytekit.remote import FlyteWorkflowExecution
+    from flytekit.remote import FlyteRemote, FlyteWorkflowExecution
 
 # For all executions of an optimizer together, which may be many.
 SHORTEST_POLL_SECONDS = 1.0
@@ -41,6 +45,14 @@ POLLS_PER_SECOND = 5
 
 # flytekit itself waits for an answer for ever.
 CALL_SECONDS = 60.0
+LOOK_SECONDS = 10.0
+TERMINATE_SECONDS = 5.0
+
+# Of one attempt of a trial.
+MOST_FOUND = 100
+
+TRIAL_LABEL = "asktell-trial"
+INPUTS_LABEL = "asktell-inputs"
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -48,13 +60,20 @@ LONGEST_PAUSE_SECONDS = 30.0
 _PASSING = frozenset(
     {
         grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
     }
 )
 _ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED, Phase.TIMED_OUT})
+
+# Not asyncio's, in which the server is asked and told: calls of Flyte may hang. What terminates an
+# execution does not wait for the others either.
+_threads = ThreadPoolExecutor(32, thread_name_prefix="asktell-flyte")
+_terminating_threads = ThreadPoolExecutor(32, thread_name_prefix="asktell-flyte-end")
 
 _optimizer_numbers = itertools.count()
 
@@ -104,6 +123,19 @@ class Launches:
         own = context.with_worker_queue(self._queues[trial]).build()
         flyte_context_Var.set([*flyte_context_Var.get(), own])
 
+    async def terminate(self, study_key: str, attempts: Sequence[str]) -> None:
+        """Ends what runs of these attempts of trials, which another process has launched.
+
+        Flyte is asked once; what it refuses is logged.
+        """
+        controller = FlyteContextManager.current_context().worker_queue
+        if controller is None or not attempts:
+            return
+        labels = [_label_trial(study_key, attempt) for attempt in attempts]
+        find = partial(_list_running, controller.remote, labels)
+        names = await _in_thread(find, TERMINATE_SECONDS, _terminating_threads)
+        await asyncio.gather(*(_terminate(controller.remote, name) for name in names))
+
 
 class TrialQueue:
     """What flytekit hands the calls of one trial to, in place of its Controller.
@@ -130,6 +162,7 @@ class TrialQueue:
         self._controller = controller
         self._study_key = study_key
         self._attempt = attempt
+        self._trial_label = attempt if study_key is None else _label_trial(study_key, attempt)
         self._optimizer_number = optimizer_number
         self._envs = {**controller.get_env(), **envs}
         self._running = running
@@ -138,7 +171,7 @@ class TrialQueue:
     async def add(self, entity: Any, input_kwargs: dict[str, Any]) -> Any:
         """Executes an entity and returns its outputs; flytekit calls it by this name.
 
-        The execution is terminated when this is cancelled.
+        The execution is terminated when this is cancelled or cannot follow it.
 
         Raises:
             EagerException: The execution failed or was aborted, with all that Flyte says of it.
@@ -149,8 +182,8 @@ class TrialQueue:
         try:
             execution = await _call(partial(self._launch, entity, input_kwargs, name))
             await self._wait(execution)
-        except asyncio.CancelledError:
-            await finish(_in_thread(partial(self._terminate, name)))
+        except BaseException:
+            await finish(_terminate(self._controller.remote, name))
             raise
         finally:
             self._running.discard(name)
@@ -165,24 +198,36 @@ class TrialQueue:
         return f"asktell-{digest}-{self._attempt}-{self._n_calls}"
 
     def _launch(self, entity: Any, inputs: dict[str, Any], name: str) -> FlyteWorkflowExecution:
-        """Starts the execution; one of that name is returned as it is."""
-        settings = self._controller.ss
-        labels = {**self._controller.get_labels().values, "asktell-trial": self._attempt}
-        return self._controller.remote.execute(
+        """Starts the execution; one of that name with the same inputs is returned as it is.
+
+        Raises:
+            EagerException: The one of that name has other inputs.
+        """
+        settings, remote = self._controller.ss, self._controller.remote
+        literals = convert_inputs(remote, entity, inputs)
+        digest = digest_inputs(literals, inputs)
+        labels = {TRIAL_LABEL: self._trial_label, INPUTS_LABEL: digest}
+        execution = remote.execute(
             entity=entity,
             execution_name=name,
-            inputs=inputs,
+            inputs=literals,
             version=settings.version,
             image_config=settings.image_config,
-            options=Options(labels=Labels(labels)),
+            options=Options(labels=Labels({**self._controller.get_labels().values, **labels})),
             envs=self._envs,
             serialization_settings=settings,
         )
+        if execution.spec.labels.values.get(INPUTS_LABEL) != digest:
+            raise EagerException(
+                f"{name} was started with other inputs. The objective has to await its tasks in "
+                "the same order whenever it is called for the same trial."
+            )
+        return execution
 
     async def _wait(self, execution: FlyteWorkflowExecution) -> None:
         look = partial(self._controller.remote.client.get_execution, execution.id)
         while True:
-            looked_at = await _call(look)
+            looked_at = await _call(look, LOOK_SECONDS)
             if looked_at.closure.phase in _ENDED:
                 return
             await asyncio.sleep(max(SHORTEST_POLL_SECONDS, len(self._running) / POLLS_PER_SECOND))
@@ -209,14 +254,43 @@ class TrialQueue:
         with self._controller.entries_lock:
             self._controller.entries.setdefault(name, []).append(item)
 
-    def _terminate(self, name: str) -> None:
-        remote = self._controller.remote
-        place = WorkflowExecutionIdentifier(remote.default_project, remote.default_domain, name)
-        try:
-            remote.client.terminate_execution(place, "The optimizer that awaited it was cancelled.")
-        except (FlyteException, grpc.RpcError) as error:
-            # It has ended, was not started, or Flyte is away; whoever cancelled waits for none.
-            _logger.warning("%s was not terminated: %s", name, error)
+
+def _label_trial(study_key: str, attempt: str) -> str:
+    return f"{hashlib.sha256(study_key.encode()).hexdigest()[:12]}-{attempt}"
+
+
+def _list_running(remote: FlyteRemote, labels: Sequence[str]) -> list[str]:
+    """Names of the executions with these labels that have not ended."""
+    try:
+        return [name for label in labels for name in _list_of_label(remote, label)]
+    except (FlyteException, grpc.RpcError) as error:
+        _logger.warning("Executions of an optimizer that ended are not terminated: %s", error)
+        return []
+
+
+def _list_of_label(remote: FlyteRemote, label: str) -> Iterator[str]:
+    filters = [Equal("execution_tag.key", TRIAL_LABEL), Equal("execution_tag.value", label)]
+    found, _ = remote.client.list_executions_paginated(
+        remote.default_project, remote.default_domain, limit=MOST_FOUND, filters=filters
+    )
+    for execution in found:
+        if execution.closure.phase not in _ENDED:
+            yield execution.id.name
+
+
+async def _terminate(remote: FlyteRemote, name: str) -> None:
+    await _in_thread(
+        partial(_try_to_terminate, remote, name), TERMINATE_SECONDS, _terminating_threads
+    )
+
+
+def _try_to_terminate(remote: FlyteRemote, name: str) -> None:
+    place = WorkflowExecutionIdentifier(remote.default_project, remote.default_domain, name)
+    try:
+        remote.client.terminate_execution(place, "The optimizer does not await it any more.")
+    except (FlyteException, grpc.RpcError) as error:
+        # It has ended, was not started, or Flyte is away; whoever ends waits for none.
+        _logger.warning("%s was not terminated: %s", name, error)
 
 
 def _describe_end(execution: Any) -> str:
@@ -229,8 +303,11 @@ def _describe_end(execution: Any) -> str:
     return "failed, Flyte does not say why."
 
 
-async def _call(work: Callable[[], _Result]) -> _Result:
+async def _call(work: Callable[[], _Result], seconds: float = CALL_SECONDS) -> _Result:
     """What a call of Flyte returns, as often as it takes while Flyte is away.
+
+    Args:
+        seconds: How long to wait for an answer before asking again.
 
     Raises:
         asyncio.CancelledError: Nothing of it is under way any more.
@@ -238,7 +315,7 @@ async def _call(work: Callable[[], _Result]) -> _Result:
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            result, cancellation = await finish(_in_thread(work))
+            result, cancellation = await finish(_in_thread(work, seconds, _threads))
         except FlyteException as error:
             if not _may_pass(error):
                 raise
@@ -251,22 +328,29 @@ async def _call(work: Callable[[], _Result]) -> _Result:
         pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
 
-async def _in_thread(work: Callable[[], _Result]) -> _Result:
-    return await asyncio.to_thread(_call_in_time, work)
+async def _in_thread(
+    work: Callable[[], _Result], seconds: float, threads: ThreadPoolExecutor
+) -> _Result:
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(threads, context.run, _call_in_time, work, seconds)
 
 
-def _call_in_time(work: Callable[[], _Result]) -> _Result:
+def _call_in_time(work: Callable[[], _Result], seconds: float) -> _Result:
     # Threads would push on the list that their event loop reads.
     flyte_context_Var.set(list(flyte_context_Var.get()))
-    with scoped_grpc_deadline(CALL_SECONDS):
+    with scoped_grpc_deadline(seconds):
         return work()
 
 
 def _may_pass(error: FlyteException) -> bool:
     # Flytekit's classes do not tell: those of a refusal are those of a failure.
-    cause = error.__cause__
-    return (
-        isinstance(cause, grpc.RpcError)
-        and isinstance(cause, grpc.Call)
-        and cause.code() in _PASSING
-    )
+    call = next((each for each in _list_causes(error) if isinstance(each, grpc.Call)), None)
+    return call is not None and call.code() in _PASSING
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

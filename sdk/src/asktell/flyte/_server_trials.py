@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,8 +35,8 @@ _logger = logging.getLogger("asktell")
 class ServerTrials:
     """Trials of one study on a server, asked for and told over HTTP by threads.
 
-    The first `prepare` opens the study. Trials that it finds running are those of an optimizer
-    that was killed, since a study has one at a time: the asks hand them out first.
+    The first `prepare` opens the study. Trials that one finds running while no other await is
+    under way are nobody's, since a study has one optimizer at a time: the asks hand them out first.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class ServerTrials:
         self._opened: Study | None = None
         self._suggestions: Mapping[str, Suggestion] = {}
         self._wanted = 0
+        self._n_awaits = 0
+        self._counting = threading.Lock()
         self._left_running: list[Trial] = []
         self._study_key = ""
         self._launches = Launches()
@@ -104,6 +107,15 @@ class ServerTrials:
     async def tell(self, trial: Trial, outcome: Outcome) -> bool:
         return await asyncio.to_thread(_tell, trial, outcome)
 
+    async def leave(self, outcome: Outcome | None) -> None:
+        left = await asyncio.to_thread(self._end_await)
+        if outcome is not None:
+            attempts = [f"{trial.number}-{trial.attempt}" for trial in left]
+            await asyncio.gather(
+                self._launches.terminate(self._study_key, attempts),
+                *(self.tell(trial, outcome) for trial in left),
+            )
+
     def _open(self) -> Study:
         if self._opened is None:
             client = Client(self._server) if isinstance(self._server, str) else self._server
@@ -117,17 +129,35 @@ class ServerTrials:
         return self._opened
 
     def _prepare(self, n_trials: int) -> int:
+        with self._counting:
+            return self._begin_await(n_trials)
+
+    def _begin_await(self, n_trials: int) -> int:
         study = self._open()
-        running = study.trials([TrialState.RUNNING])
-        if self._wanted == 0:
-            self._left_running = list(_take_over(study, running))
-        self._wanted += n_trials
-        n_queued = sum(trial.phase == "queued" for trial in running)
         summary = study.summary()
         # A study of the same name may have been there before.
         self._study_key = f"{study.name} {study.seed} {summary.created_at.isoformat()}"
-        n_new = max(0, self._wanted - summary.started)
-        return len(self._left_running) + n_queued + n_new
+        # What another await was promised it may not have asked for yet.
+        started = max(summary.started, self._wanted if self._n_awaits else 0)
+        n_asks = max(0, self._wanted + n_trials - started)
+        if not self._n_awaits:
+            running = study.trials([TrialState.RUNNING])
+            self._left_running = list(_take_over(study, running))
+            n_asks += len(self._left_running) + sum(trial.phase == "queued" for trial in running)
+        self._wanted += n_trials
+        self._n_awaits += 1
+        return n_asks
+
+    def _end_await(self) -> list[Trial]:
+        """The trials that the last await has not come to; nobody is there to run them."""
+        with self._counting:
+            self._n_awaits -= 1
+            if self._n_awaits:
+                return []
+            left, self._left_running = self._left_running, []
+            for trial in left:
+                trial._lease.close()
+            return left
 
     def _ask(self) -> Trial | None:
         distributions = {

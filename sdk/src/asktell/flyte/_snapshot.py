@@ -83,7 +83,10 @@ def _find_distributions(
 
 def _find_distribution(values: list[Any], suggestion: Suggestion | None) -> BaseDistribution:
     if suggestion is not None and all(map(suggestion.holds, values)):
-        return suggestion.to_distribution()
+        distribution = suggestion.to_distribution()
+        # The values may be older than the step.
+        if all(distribution._contains(distribution.to_internal_repr(value)) for value in values):
+            return distribution
     types = set(map(type, values))
     if types == {int}:
         return IntDistribution(min(values), max(values))

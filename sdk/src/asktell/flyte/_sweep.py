@@ -26,6 +26,10 @@ _CANCELLED = Outcome(
     TrialState.FAIL, reason="The optimizer was cancelled while this trial ran.", is_hasty=True
 )
 
+_LEFT = Outcome(
+    TrialState.FAIL, reason="The optimizer ended before it came to this trial.", is_hasty=True
+)
+
 
 class ObjectiveCancelledError(Exception):
     """The objective was cancelled from within, which does not end the optimizer."""
@@ -65,12 +69,25 @@ class Sweep:
         if self._limits.timeout is not None:
             self._ends_at = self._clock() + self._limits.timeout
         self._trials_left, cancellation = await finish(self._trials.prepare(self._limits.n_trials))
-        if cancellation is not None:
-            raise cancellation
+        outcome: Outcome | None = _LEFT
+        try:
+            if cancellation is not None:
+                raise cancellation
+            await self._run_slots()
+            outcome = None
+        finally:
+            await self._leave(outcome)
+
+    async def _run_slots(self) -> None:
         n_slots = min(self._limits.concurrency, self._trials_left)
         slots = [asyncio.ensure_future(self._run_slot()) for _ in range(n_slots)]
         if slots:
             await _await_all(slots)
+
+    async def _leave(self, outcome: Outcome | None) -> None:
+        _, cancellation = await finish(self._trials.leave(outcome))
+        if cancellation is not None:
+            raise cancellation
 
     async def _run_slot(self) -> None:
         while self._take_turn():

@@ -29,7 +29,7 @@ class Trials(Protocol):
         """The study with all its trials."""
 
     async def prepare(self, n_trials: int) -> int:
-        """Makes ready for `n_trials` more trials, and returns how many to ask for."""
+        """Begins an await of `n_trials` more trials, and returns how many to ask for."""
 
     async def ask(self, suggestions: Mapping[str, Suggestion]) -> Any | None:
         """Starts a trial, Optuna's or ours, or says by None that there will be no more.
@@ -44,6 +44,13 @@ class Trials(Protocol):
 
     async def tell(self, trial: Any, outcome: Outcome) -> bool:
         """Ends a trial; returns whether the next ask hands it out again."""
+
+    async def leave(self, outcome: Outcome | None) -> None:
+        """Ends an await that `prepare` began.
+
+        Args:
+            outcome: Of the trials that run and were not asked for; None: the next await has them.
+        """
 
 
 class StudyTrials:
@@ -85,3 +92,6 @@ class StudyTrials:
         finally:
             self._study._thread_local.in_optimize_loop = False
         return False
+
+    async def leave(self, outcome: Outcome | None) -> None:
+        """Nothing is left: a trial that runs was asked for."""
