@@ -18,6 +18,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TUTORIAL = Path(__file__).parents[2] / "docs" / "sweeps.md"
 SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml", "wandb/sweep.yaml")
+# Run in test_flyte_sweeps.py.
+FLYTE_FILES = ("flyte/sweep.yaml",)
 PROGRAMS = ("digits_optimize/train.py",)
 DEADLINE_SECONDS = 120
 
@@ -111,7 +113,7 @@ def machine(shared_open_folder: Path, prepared_data: Path) -> Iterator[Machine]:
 
 def test_there_are_no_other_examples() -> None:
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml")}
-    assert found == set(SWEEP_FILES)
+    assert found == {*SWEEP_FILES, *FLYTE_FILES}
     run_by_sweeps = {str(Path(file).with_name("train.py")) for file in SWEEP_FILES}
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/train.py")}
     assert found == run_by_sweeps | set(PROGRAMS)

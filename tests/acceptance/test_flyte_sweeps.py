@@ -7,6 +7,7 @@ The tests share what they start, and whatever waits for time to pass does so dur
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ _FOUR_TRIALS: dict[str, Any] = {
     "retry": {"on": ["failed"]},
 }
 _X: dict[str, Any] = {"space": {"x": 0.25}, "retry": {"on": ["failed"], "max_attempts": 2}}
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "flyte" / "sweep.yaml"
 _FILE = f"""
 name: by-file
 objectives: [{{name: loss, direction: minimize}}]
@@ -284,6 +286,19 @@ def test_a_sweep_file(begun: FlyteWorld) -> None:
     assert sorted(inputs["x"] for inputs in given) == sorted(rates)
     assert {inputs["gate"] for inputs in given} == {"/"}
     begun.check_once("by-file")
+
+
+def test_the_example(begun: FlyteWorld) -> None:
+    begun.admin.register("examples.flyte.tasks", "train")
+    file = begun.folder / "example.yaml"
+    # It is registered from the repository's root here, not from its own folder.
+    file.write_text(_EXAMPLE.read_text().replace("/tasks.train@", "/examples.flyte.tasks.train@"))
+    options = ("--name", "example", "--trials", "2")
+    environment = begun.admin.build_environment()
+    shown = begun.run_cli("sweep", "run", str(file), *options, variables=environment)
+
+    assert "Sweep example is finished (max_trials): 2 complete" in shown
+    begun.check_once("example")
 
 
 def test_what_waits_in_flyte_is_cancelled_there(begun: FlyteWorld) -> None:

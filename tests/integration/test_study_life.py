@@ -257,11 +257,10 @@ class StudyLife(RuleBasedStateMachine):
     def let_leases_run_out(self, seconds: float) -> None:
         self._wait(seconds)
 
-    @_step(weight=2, turns=st.integers(1, 6))
-    def prepare_fault(self, turns: int) -> None:
+    @_step(fault=st.sampled_from([None, *Fault]), turns=st.integers(1, 6))
+    def prepare_fault(self, fault: Fault | None, turns: int) -> None:
         """Lets something go wrong with whatever is done next; or restarts the engine now."""
         self._expire_overdue()
-        fault = self.chance.choice([None, *Fault])
         self.pair.prepare(fault, turns=turns)
         if fault is None:
             self.pair.restart()
@@ -387,4 +386,5 @@ def test_whatever_happens_the_study_is_where_its_model_is(database: Database) ->
     assert taken["step"] >= 5000
     # A machine whose steps are all refused would agree with any model.
     assert not [step for step in _STEP_NAMES if taken[f"{step}: done"] < 10], taken
-    assert not [fault for fault in Fault if taken[fault.value] < 10], taken
+    # Which fault comes about depends on how quick the machine is.
+    assert not [fault for fault in Fault if taken[fault.value] < 5], taken

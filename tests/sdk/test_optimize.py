@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import asktell
@@ -138,6 +139,15 @@ def test_an_interruption_fails_its_trial_and_is_raised(study: asktell.Study) -> 
     assert states(study) == ["FAIL"]
 
 
+@pytest.fixture
+def _plain_interruption() -> Iterator[None]:
+    """Ctrl-C as Python has it: flytekit, where some test has imported it, ends the process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_plain_interruption")
 def test_an_interruption_of_threads_lets_them_end_their_trials(study: asktell.Study) -> None:
     main = threading.main_thread().ident
     assert main is not None

@@ -1,7 +1,6 @@
-"""What flytekit does that the suite's strictness would not let pass, and a quiet Optuna."""
+"""Studies, a server, and a Flyte for the optimizer."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import optuna
 import pytest
@@ -10,17 +9,6 @@ from service.storage.database import Database
 from tests.flyte_admin.fixtures import flyte_zygote as flyte_zygote
 from tests.flyte_admin.fixtures import shared_flyte_admin as shared_flyte_admin
 from tests.sdk.servers import ServerProcess
-
-HERE = Path(__file__).parent
-
-# Local runs of flytekit make temporary folders that nobody closes.
-UNCLOSED_FOLDERS = "ignore:Implicitly cleaning up <TemporaryDirectory:ResourceWarning"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.filterwarnings(UNCLOSED_FOLDERS))
 
 
 @pytest.fixture
