@@ -1,6 +1,9 @@
-"""What tests of sweeps start from: a study with a launch, a worker, and what it may see."""
+"""What tests of sweeps start from: a study with a launch, a worker, and what both have left."""
 
 from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
 
 from service.domain.attempts import (
     AttemptState,
@@ -62,3 +65,17 @@ async def see_exit(
     """Says that the program has ended."""
     ending = Ending(EndingKind.EXITED, exit_code, values=values)
     return await see(study, attempt, ending=ending, **given)
+
+
+def rows(study: TimedStudy, query: str = "SELECT * FROM asktell.attempts") -> list[dict[str, Any]]:
+    with psycopg.connect(study.database.conninfo, row_factory=dict_row) as connection:
+        return connection.execute(query).fetchall()
+
+
+def row(study: TimedStudy, attempt: int = 1) -> dict[str, Any]:
+    (found,) = [each for each in rows(study) if each["attempt"] == attempt]
+    return found
+
+
+def wanted(study: TimedStudy) -> int:
+    return study.count("SELECT wanted FROM asktell.studies")
