@@ -231,7 +231,7 @@ def test_a_task_that_is_registered_too_late(begun: FlyteWorld) -> None:
     begun.wait_until(lambda: begun.get_sweep("early")["state"] == "finished")
 
     assert trial["reason"] == (
-        f"{PROJECT}/{DOMAIN}/{TASKS}.begin_again@v2: Flyte has no such task. "
+        f"Flyte has no task {PROJECT}/{DOMAIN}/{TASKS}.begin_again@v2. "
         "Register it, or correct its name."
     )
     assert _list_states(begun, "early") == ["failed", "succeeded"]

@@ -126,7 +126,8 @@ async def half(x: float) -> float:
     return x / 2
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def sum_of_halves(count: int) -> float:
     return sum(await asyncio.gather(*(half(x=float(number)) for number in range(count))))
 

@@ -44,6 +44,7 @@ def test_uploaded_code_is_executed(
         image_config=ImageConfig.auto(img_name="example.com/stand-in:1"),
         version=VERSION,
         source_path=str(tmp_path),
+        destination_dir=str(tmp_path / "of-the-image"),
         module_name="uploaded_code",
     )
     (tmp_path / "uploaded_code.py").unlink()

@@ -132,8 +132,8 @@ class TestWhatDoesNotFit:
 
         assert executor.classify(refusal.value) is ErrorKind.PERMANENT
         assert str(refusal.value) == (
-            f"{PROJECT}/{DOMAIN}/fussy@v1: "
-            "It has no input 'nmae'; there is name. "
+            f"The task {PROJECT}/{DOMAIN}/fussy@v1 does not fit the sweep. "
+            "It has no input 'nmae'. Did you mean \"name\"? "
             "Its input 'is_wide' of type bool is given by no parameter and not in `inputs`. "
             "Its input 'name' of type str is given by no parameter and not in `inputs`. "
             "The input 'rate' is of type float; 'fast' is not. "
@@ -189,7 +189,7 @@ class TestWhatDoesNotFit:
             with pytest.raises(SweepRefused) as refusal:
                 await executor.launch(launch)
             assert str(refusal.value) == (
-                f"{entity}: Flyte has no such {words}. Register it, or correct its name."
+                f"Flyte has no {words} {entity}. Register it, or correct its name."
             )
         if kind == "task":
             bench.admin.plant_task("later.task", inputs={"x": float}, outputs={"o0": float})

@@ -72,11 +72,17 @@ def read(api: FlyteApi, attempt: Launch) -> Awaitable[Any]:
     return api.read(Place.of(attempt), attempt.attempt_id, attempt.metrics, {})
 
 
+async def check(api: FlyteApi, attempt: Launch) -> list[str]:
+    place = Place.of(attempt)
+    problems = await api.check(place, {"x": [1]}, attempt.metrics, {})
+    return [each.replace(str(place.entity), "ENTITY") for each in problems]
+
+
 QUESTIONS = [
     Question(
         "GetTask",
-        lambda api, attempt: api.check(Place.of(attempt), {"x": [1]}, attempt.metrics, {}),
-        {Code.NOT_FOUND: ["Flyte has no such task. Register it, or correct its name."]},
+        check,
+        {Code.NOT_FOUND: ["Flyte has no task ENTITY. Register it, or correct its name."]},
     ),
     Question(
         "CreateExecution",

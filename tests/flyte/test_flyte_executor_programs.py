@@ -121,7 +121,7 @@ async def test_parameters_of_the_wrong_types_are_told_together(bench: Bench) -> 
         await run(bench, "take_all", given, outputs={"loss": "o1"})
 
     assert str(refusal.value) == (
-        f"{PROJECT}/{DOMAIN}/{OBJECTIVES}.take_all@v1: "
+        f"The task {PROJECT}/{DOMAIN}/{OBJECTIVES}.take_all@v1 does not fit the sweep. "
         "Its input 'is_wide' of type bool is given by no parameter and not in `inputs`. "
         "Its input 'layers' of type int is given by no parameter and not in `inputs`. "
         "Its input 'name' of type str is given by no parameter and not in `inputs`. "

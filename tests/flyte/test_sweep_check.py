@@ -48,8 +48,10 @@ def test_check_says_all_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path) -> 
     found = run_asktell(tmp_path, "check", FILE, admin.build_environment())
     assert found.returncode == 1
     assert found.stderr == (
-        f"{tmp_path}/sweep.yaml:8: launch.task: It has no input 'wide'; there is depth, epochs, "
-        "rate. The input 'depth' is of type int; 'deep' is not.\n"
+        f"{tmp_path}/sweep.yaml:8: launch.task: "
+        "The task flytesnacks/development/train@v1 does not fit the sweep. "
+        "It has no input 'wide'; there is depth, epochs, rate. "
+        "The input 'depth' is of type int; 'deep' is not.\n"
     )
 
 
@@ -68,7 +70,7 @@ def test_run_creates_nothing_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path
     environment = {**admin.build_environment(), "ASKTELL_URL": "http://127.0.0.1:1"}
     found = run_asktell(tmp_path, "run", FILE, {**environment, "ASKTELL_TOKEN": "as_" + "x" * 40})
     assert found.returncode == 2
-    assert "launch.task: It has no input 'wide'" in found.stderr
+    assert "does not fit the sweep. It has no input 'wide'" in found.stderr
 
 
 def test_a_sweep_that_fits_passes(admin: FlyteAdmin, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ Read in the sources of flyteadmin and flytepropeller, and done likewise:
   have a token, errors are cut in lists (see filters.py).
 
 Assumed: a program that is killed counts as a machine that was taken away, and any other one that
-says nothing as a failed pod; an upload is checked by its MD5.
+says nothing as a failed pod; an upload is checked by its MD5; uploaded code is unpacked where the
+program runs, whatever folder of the image it was registered for.
 
 Not modelled: Kubernetes, images, resources, priorities; caching, so that `overwrite_cache` is kept
 and without effect, as are interruptible, clusters, security contexts, raw output prefixes and

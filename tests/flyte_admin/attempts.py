@@ -20,6 +20,9 @@ from tests.flyte_admin.world import Unknown
 _TEMPLATE = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 _TAIL = 2000
 
+# Of `pyflyte-fast-execute`: a folder of the image, which must not be one of this machine.
+_DESTINATION = "--dest-dir"
+
 # The code of an attempt that took longer than its node allows.
 OVERRUN = "TimeoutExpired"
 
@@ -59,7 +62,10 @@ class Verdict:
 
 
 def build_command(container: Any, folders: Folders, previous: Folders | None) -> list[str]:
-    """The command and arguments of a container with the paths of this attempt."""
+    """The command and arguments of a container with the paths of this attempt.
+
+    Uploaded code is unpacked where the program runs, which in flytekit's images is /root.
+    """
     paths = {
         "input": str(folders.base / "inputs.pb"),
         "outputPrefix": str(folders.base / "out"),
@@ -67,10 +73,13 @@ def build_command(container: Any, folders: Folders, previous: Folders | None) ->
         "checkpointOutputPrefix": str(folders.checkpoints),
         "prevCheckpointPrefix": '""' if previous is None else str(previous.checkpoints),
     }
-    return [
+    words = [
         _TEMPLATE.sub(lambda found: paths.get(found.group(1), found.group()), word)
         for word in [*container.command, *container.args]
     ]
+    if _DESTINATION in words:
+        words[words.index(_DESTINATION) + 1] = str(folders.cwd)
+    return words
 
 
 def build_environment(

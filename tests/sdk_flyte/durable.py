@@ -42,14 +42,15 @@ async def report(token: str, x: float) -> float:
     return x
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def search(url: str, token: str, name: str, path: str) -> int:
     optimizer = open_optimizer(wait_for, url, token, name, [0.1, 0.2, 0.8, 0.9])
     await optimizer(x=suggest.float(0, 1), path=path)
     return sum(trial.state.name == "COMPLETE" for trial in optimizer.study.trials)
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def fail_one(url: str, token: str, name: str, path: str) -> int:
     """Awaits two executions, of which one fails as soon as the file is there."""
 
@@ -64,7 +65,7 @@ async def fail_one(url: str, token: str, name: str, path: str) -> int:
     return 0
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def fail_alone(url: str, token: str, name: str, path: str) -> int:
     """Awaits an execution that does not end, and fails as soon as the file is there."""
 
@@ -80,7 +81,7 @@ async def fail_alone(url: str, token: str, name: str, path: str) -> int:
     return 0
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def report_all(url: str, token: str, name: str) -> dict[str, str]:
     """The state of each trial by its parameter."""
     values = [0.1, 0.2, 0.3, 0.9]

@@ -48,7 +48,8 @@ async def picky(x: float) -> float:
     return x
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def eager_square(x: float) -> float:
     return await square(x=x)
 

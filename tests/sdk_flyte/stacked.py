@@ -14,7 +14,8 @@ async def objective(x: float, power: int) -> float:
     return x**power
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def train() -> int:
     await objective(x=suggest.float(0, 1), power=2)
     return sum(trial.state.name == "COMPLETE" for trial in objective.study.trials)
@@ -36,7 +37,7 @@ async def sleep(x: float) -> float:
     return x
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def stop_at_error() -> int:
     """Awaits an execution that does not end, and one that fails."""
 
@@ -48,7 +49,7 @@ async def stop_at_error() -> int:
     return 0
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def show_all() -> str:
     """What flytekit shows of the executions; the second optimizer's are not the first one's."""
     for _ in range(2):
@@ -58,7 +59,7 @@ async def show_all() -> str:
     return queue.render_html()
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def try_all() -> dict[str, str]:
     """The state and reason of each trial, by x."""
     study = optuna.create_study(sampler=optuna.samplers.GridSampler({"x": [0.1, 0.3, 0.9]}))

@@ -1,6 +1,7 @@
 """What an optimizer can be made of. Whatever the plugin refuses with ValueError is a ValueError."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,6 @@ def test_tasks_that_return_floats_are_taken(objective: Any, directions: list[str
         {"study": optuna.create_study(), "sampler": optuna.samplers.RandomSampler()},
         {"study": optuna.create_study(), "server": "http://box", "study_name": "s"},
         {"server": "http://box"},
-        {"server": "http://box", "study_name": "s", "sampler": optuna.samplers.RandomSampler()},
     ],
     # Not their values: those of objects show where in memory they are.
     ids="-".join,
@@ -109,6 +109,29 @@ def test_tasks_that_return_floats_are_taken(objective: Any, directions: list[str
 def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Optimizer(callback, **{"concurrency": 1, "n_trials": 1, **arguments})
+
+
+DESCRIBED = {"type": "MedianPruner", "args": {}}
+ON_SERVER = {"server": "http://box", "study_name": "s"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ({"sampler": DESCRIBED}, "such as optuna.samplers.TPESampler()"),
+        ({"sampler": optuna.samplers.TPESampler}, "such as optuna.samplers.TPESampler()"),
+        ({"pruner": DESCRIBED}, "such as optuna.pruners.MedianPruner()"),
+        ({**ON_SERVER, "sampler": optuna.samplers.RandomSampler()}, '{"type": "…", "args": {…}}'),
+        ({**ON_SERVER, "pruner": optuna.pruners.MedianPruner()}, '{"type": "…", "args": {…}}'),
+        ({**ON_SERVER, "server": 5}, '"http://127.0.0.1:8700" or an asktell.Client, not 5.'),
+    ],
+    ids=["sampler", "sampler-class", "pruner", "server-sampler", "server-pruner", "server"],
+)
+def test_what_is_of_the_wrong_kind_is_refused_with_what_to_give(
+    arguments: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        Optimizer(callback, 1, 1, **arguments)
 
 
 @pytest.mark.parametrize(

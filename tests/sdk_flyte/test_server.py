@@ -256,6 +256,7 @@ async def test_without_resume_an_existing_study_is_refused(options: dict[str, An
     with pytest.raises(asktell.ConflictError) as refused:
         await Optimizer(measure, 1, 1, resume=False, **options)(x=0.5)
     assert refused.value.code == "study-exists"
+    assert "Go on with it by resume=True, or choose another study_name." in str(refused.value)
 
 
 async def test_a_finished_study_ends_the_optimizer(options: dict[str, Any]) -> None:

@@ -101,6 +101,15 @@ def test_the_classes_are_those_of_the_plugin() -> None:
     assert suggest.category(choices=[1]).choices == [1]
 
 
+def test_a_suggestion_that_cannot_be_drawn_cannot_be_made() -> None:
+    class Undrawn(Suggestion):
+        def holds(self, value: Any) -> bool:
+            return True
+
+    with pytest.raises(TypeError, match="draw"):
+        Undrawn()  # type: ignore[abstract]
+
+
 def test_parameters_are_named_by_the_keys_that_lead_to_them(study: optuna.Study) -> None:
     inputs = Inputs(
         {

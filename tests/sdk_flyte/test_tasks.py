@@ -21,7 +21,8 @@ async def objective(x: float, y: int, z: int, power: int) -> float:
     return math.log(((x - 5) ** 2) + (y + 4) ** 4 + (3 * z - 3) ** 2) ** power
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def train(concurrency: int, n_trials: int) -> float:
     optimizer = Optimizer(objective=objective, concurrency=concurrency, n_trials=n_trials)
     await optimizer(
@@ -40,7 +41,7 @@ async def boost(params: Params) -> float:
     return float(params["lambda"])
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def train_nested(concurrency: int, n_trials: int) -> float:
     study = optuna.create_study(direction="maximize")
     optimizer = Optimizer(objective=boost, concurrency=concurrency, n_trials=n_trials, study=study)
@@ -63,7 +64,7 @@ async def conditional(params: Params) -> float:
     return float(params["colsample_bytree"])
 
 
-@fl.eager
+@fl.eager(deck_fields=())
 async def train_callback(concurrency: int, n_trials: int) -> float:
     study = optuna.create_study(direction="maximize")
 

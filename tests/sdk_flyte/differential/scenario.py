@@ -75,7 +75,8 @@ def workflow(x: float) -> float:
     return synchronous(x=x)
 
 
-@fl.eager
+# With decks flytekit asks pip twice what is installed, which takes seconds.
+@fl.eager(deck_fields=())
 async def eager(x: float) -> float:
     return await mixed(x=x, y=1, z="a", power=2)
 

@@ -1,13 +1,12 @@
 """One scenario with the published plugin and with ours: the same but for what is listed here."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sdk_flyte.differential.conftest import Play
+from tests.sdk_flyte.differential.conftest import Played
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -62,11 +61,8 @@ def shorten(result: Any) -> Any:
     return (result["error"], result.get("states")) if isinstance(result, dict) else result
 
 
-def test_ours_does_what_the_plugin_does_but_for_the_improvements(
-    play: Play, plugin_python: Path
-) -> None:
-    theirs = play(plugin_python, "flytekitplugins.optuna")
-    ours = play(Path(sys.executable), "asktell.flyte")
+def test_ours_does_what_the_plugin_does_but_for_the_improvements(played: Played) -> None:
+    theirs, ours = played.theirs, played.ours
     assert theirs.keys() == ours.keys()
     differences = {
         case: (shorten(theirs[case]), shorten(ours[case]))
@@ -77,9 +73,8 @@ def test_ours_does_what_the_plugin_does_but_for_the_improvements(
     assert len(theirs) - len(differences) >= 38
 
 
-def test_ours_does_the_same_with_optuna_4(play: Play, plugin_python: Path) -> None:
-    expected = play(Path(sys.executable), "asktell.flyte")
-    assert play(plugin_python, "asktell.flyte") == expected
+def test_ours_does_the_same_with_optuna_4(played: Played) -> None:
+    assert played.ours_with_optuna_4 == played.ours
 
 
 def test_a_plot_that_optuna_4_cannot_draw_is_explained_in_the_deck(plugin_python: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -29,7 +29,8 @@ def open_trials(
     """The trials of that study; a server is first spoken to when the first trial is wanted.
 
     Raises:
-        ValueError: The arguments contradict each other.
+        ValueError: The arguments contradict each other, or are not what they should be; the message
+            says what to give instead.
     """
     if direction is not None and directions is not None:
         raise ValueError("Give direction or directions, not both.")
@@ -45,6 +46,8 @@ def open_trials(
             raise ValueError(f"study must be an optuna.Study, not {study!r}.")
         return StudyTrials(study)
     if server is None:
+        _check_object("sampler", sampler, optuna.samplers.BaseSampler, "samplers.TPESampler()")
+        _check_object("pruner", pruner, optuna.pruners.BasePruner, "pruners.MedianPruner()")
         return StudyTrials(
             optuna.create_study(
                 study_name=study_name,
@@ -53,8 +56,31 @@ def open_trials(
                 pruner=pruner,
             )
         )
+    if not isinstance(server, str | Client):
+        raise ValueError(
+            'server must be an address such as "http://127.0.0.1:8700" or an asktell.Client, not '
+            f"{server!r}."
+        )
+    _check_description("sampler", sampler)
+    _check_description("pruner", pruner)
     if not study_name:
         raise ValueError("With server= the study needs a name: study_name=.")
     return ServerTrials(
         server, study_name, resume=resume, directions=words, sampler=sampler, pruner=pruner
     )
+
+
+def _check_object(name: str, component: Any, kind: type, example: str) -> None:
+    if component is not None and not isinstance(component, kind):
+        raise ValueError(
+            f"Without server= the {name} is an object of Optuna's, such as optuna.{example}, not "
+            f"{component!r}."
+        )
+
+
+def _check_description(name: str, component: Any) -> None:
+    if component is not None and not isinstance(component, Mapping):
+        raise ValueError(
+            f'With server= the {name} is described: {{"type": "…", "args": {{…}}}}, not '
+            f"{component!r}."
+        )

@@ -49,12 +49,6 @@ class ServerTrials:
         sampler: Mapping[str, Any] | None,
         pruner: Mapping[str, Any] | None,
     ) -> None:
-        for name, component in (("sampler", sampler), ("pruner", pruner)):
-            if component is not None and not isinstance(component, Mapping):
-                raise ValueError(
-                    f'With server= the {name} is named: {{"type": "…", "args": {{…}}}}, not '
-                    f"{component!r}."
-                )
         self.n_directions = len(directions)
         self._server = server
         self._name = study_name
@@ -118,15 +112,23 @@ class ServerTrials:
 
     def _open(self) -> Study:
         if self._opened is None:
-            client = Client(self._server) if isinstance(self._server, str) else self._server
-            self._opened = client.create_study(
-                self._name,
-                directions=self._directions,
-                if_exists="load" if self._resume else "fail",
-                sampler=self._sampler,
-                pruner=self._pruner,
-            )
+            try:
+                self._opened = self._create()
+            except ConflictError as error:
+                if self._resume or error.code != "study-exists":
+                    raise
+                raise _advise(error, self._name) from None
         return self._opened
+
+    def _create(self) -> Study:
+        client = Client(self._server) if isinstance(self._server, str) else self._server
+        return client.create_study(
+            self._name,
+            directions=self._directions,
+            if_exists="load" if self._resume else "fail",
+            sampler=self._sampler,
+            pruner=self._pruner,
+        )
 
     def _prepare(self, n_trials: int) -> int:
         with self._counting:
@@ -173,6 +175,17 @@ class ServerTrials:
             if error.code != "study-finished":
                 raise
             return None
+
+
+def _advise(error: ConflictError, name: str) -> ConflictError:
+    """The refusal in words of an optimizer, which is not asked for the server's `if_exists`."""
+    return ConflictError(
+        f"There is a study {name!r} on the server. Go on with it by resume=True, or choose another "
+        "study_name.",
+        code=error.code,
+        status=error.status,
+        request_id=error.request_id,
+    )
 
 
 def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:

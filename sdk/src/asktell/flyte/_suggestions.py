@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ from optuna.distributions import (
 )
 
 
-class Suggestion:
+class Suggestion(ABC):
     """An input that every trial chooses anew."""
 
+    @abstractmethod
     def draw(self, trial: Any, name: str) -> Any:
         """The value that this trial, Optuna's or ours, suggests for the parameter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, value: Any) -> bool:
         """Whether it can be the value of such a parameter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_distribution(self) -> BaseDistribution:
         """The same in Optuna's words."""
-        raise NotImplementedError
 
 
 class Number(Suggestion):

@@ -14,7 +14,6 @@ from service.schedulers.executors.connection.system import OutsideSystem
 
 # An answer is one line, and may hold the history of a run.
 _MAX_ANSWER_BYTES = 256 << 20
-_MAX_MESSAGE_BYTES = 500
 
 
 class ChildGone(Exception):
@@ -196,6 +195,5 @@ def _remove(folder: str | None) -> None:
 
 
 def _read_last_line(errors: IO[bytes]) -> str:
-    size = errors.seek(0, 2)
-    errors.seek(max(0, size - _MAX_MESSAGE_BYTES))
+    errors.seek(0)
     return errors.read().decode(errors="replace").strip().rpartition("\n")[2]

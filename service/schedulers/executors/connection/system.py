@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from service.schedulers.executors.connection.redaction import redact
+from service.schedulers.executors.connection.redaction import redact, shorten
 
 # What any process needs to find its home, its Python, its certificates and its way out.
 PASSED = (
@@ -38,8 +38,8 @@ class OutsideSystem:
     calls_per_second: float = 2.0
 
     def redact(self, message: str) -> str:
-        """The message without the secrets."""
-        return redact(message, self.secrets)
+        """The message without the secrets, and without the middle of a long one."""
+        return shorten(redact(message, self.secrets))
 
 
 def choose_environment(worker: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:

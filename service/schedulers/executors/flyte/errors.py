@@ -22,7 +22,6 @@ PASSING = frozenset(
     }
 )
 _LOG_IN = "Give the worker credentials of Flyte that are valid."
-_MAX_LENGTH = 400
 
 
 class NoSuchEntity(Exception):
@@ -36,11 +35,14 @@ def find_status(error: BaseException) -> grpc.StatusCode | None:
 
 
 def describe(error: BaseException) -> str:
-    """What the server said; never the request, which flytekit shows and which holds a token."""
+    """What the server said, at any length, in one line.
+
+    Never the request, which flytekit shows and which holds a token.
+    """
     call = _find_call(error)
     # flytekit wraps what has kept a call from being made.
     words = str(error.__cause__ or error) if call is None else call.details() or call.code().name
-    return " ".join((words or type(error).__name__).split())[:_MAX_LENGTH]
+    return " ".join((words or type(error).__name__).split())
 
 
 def explain_error(error: Exception) -> Failure:

@@ -5,15 +5,10 @@ an attempt is made from the attempt's: whoever launches it again, after an answe
 a worker that was killed, finds what there is.
 """
 
-import asyncio
-import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import structlog
 
 from service.domain.flyte import build_execution_name
 from service.schedulers.executors.base import (
@@ -30,11 +25,10 @@ from service.schedulers.executors.connection.connection import SystemAway, Syste
 from service.schedulers.executors.flyte.api import OVER, FlyteApi, NewExecution, Place
 from service.schedulers.executors.flyte.execution import FlyteExecution
 from service.schedulers.executors.flyte.new_execution import build_execution
+from service.schedulers.executors.looking import BackgroundLooks
 
 # As many attempts as Flyte is asked about at once.
 _MOST_AT_ONCE = 100
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +65,16 @@ class FlyteExecutor:
         self._api = api
         self._settings = settings
         self._executions: dict[str, FlyteExecution] = {}
-        self._wanted: dict[str, Launch] = {}
         self._fitting: set[tuple[str, ...]] = set()
         self._console: str | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = -math.inf
-        self._trouble = ""
+        self._looks = BackgroundLooks(
+            self.name,
+            self._look_at,
+            is_expected=self._is_expected,
+            tick_seconds=settings.tick_seconds,
+            soonest_seconds=settings.soonest_seconds,
+            clock=settings.clock,
+        )
 
     async def launch(self, launch: Launch) -> str:
         execution = self._find(launch)
@@ -91,8 +89,7 @@ class FlyteExecutor:
         return _build_reference(execution)
 
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
-        self._wanted |= {watch.launch.attempt_id: watch.launch for watch in watches}
-        self._look_if_due()
+        self._looks.want(watch.launch for watch in watches)
         known = [self._executions.get(watch.launch.attempt_id) for watch in watches]
         return {
             execution.launch.attempt_id: execution.build_sighting()
@@ -114,7 +111,7 @@ class FlyteExecutor:
     async def forget(self, launch: Launch) -> None:
         """Nothing is kept outside; what still runs there goes on."""
         self._executions.pop(launch.attempt_id, None)
-        self._wanted.pop(launch.attempt_id, None)
+        self._looks.forget(launch.attempt_id)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:  # noqa: ARG002 (see above)
         return []
@@ -151,33 +148,16 @@ class FlyteExecutor:
         examples = {name: [value] for name, value in new.inputs.items()}
         problems = await self._api.check(execution.place, examples, launch.metrics, outputs)
         if problems:
-            raise SweepRefused(f"{execution.place.entity}: {' '.join(problems)}")
+            raise SweepRefused(" ".join(problems))
         self._fitting.add(shape)
 
-    def _look_if_due(self) -> None:
-        if self._looking is not None:
-            return
-        known = [self._executions.get(attempt_id) for attempt_id in self._wanted]
-        is_expecting = any(each is None or each.is_expected for each in known)
-        pause = self._settings.soonest_seconds if is_expecting else self._settings.tick_seconds
-        if self._settings.clock() >= self._looked_at + pause:
-            self._looking = asyncio.create_task(self._look())
+    def _is_expected(self, attempt_id: str) -> bool:
+        known = self._executions.get(attempt_id)
+        return known is None or known.is_expected
 
-    async def _look(self) -> None:
-        """Looks at all that somebody wants to see; nobody waits for it."""
-        launches, self._wanted = list(self._wanted.values()), {}
-        self._trouble, had_trouble = "", bool(self._trouble)
-        try:
-            await self._look_at([self._find(launch) for launch in launches])
-        except Exception:
-            _log.exception("look.broken", executor=self.name)
-        finally:
-            self._looked_at, self._looking = self._settings.clock(), None
-        if self._trouble and not had_trouble:
-            _log.warning("look.failed", executor=self.name, reason=self._trouble)
-
-    async def _look_at(self, executions: Sequence[FlyteExecution]) -> None:
-        with self._noting_trouble(executions):
+    async def _look_at(self, launches: Sequence[Launch]) -> None:
+        executions = [self._find(launch) for launch in launches]
+        with self._looks.noting_trouble(executions):
             self._console = self._console or await self._api.find_console_url()
             for (project, domain), group in _group([x for x in executions if x.ending is None]):
                 for start in range(0, len(group), _MOST_AT_ONCE):
@@ -187,7 +167,7 @@ class FlyteExecutor:
     async def _look_at_some(
         self, project: str, domain: str, executions: Sequence[FlyteExecution]
     ) -> None:
-        with self._noting_trouble(executions):
+        with self._looks.noting_trouble(executions):
             attempts = [each.launch.attempt_id for each in executions]
             views = await self._api.find(project, domain, attempts)
             for execution in executions:
@@ -201,29 +181,20 @@ class FlyteExecutor:
     async def _read(self, execution: FlyteExecution) -> None:
         """Of what has ended the list has no values, and no more than the beginning of an error."""
         launch = execution.launch
-        with self._noting_trouble([execution]):
+        with self._looks.noting_trouble([execution]):
             outputs = launch.arguments.get("outputs") or {}
             execution.take_in(
                 await self._api.read(execution.place, launch.attempt_id, launch.metrics, outputs)
             )
-            self._trouble = execution.trouble or self._trouble
+            if execution.trouble is not None:
+                self._looks.note_trouble(execution.trouble)
 
     async def _end_if_due(self, execution: FlyteExecution) -> None:
         cause = execution.find_cause(self._settings.now())
         if cause is None:
             return
-        with self._noting_trouble([execution]):
+        with self._looks.noting_trouble([execution]):
             await self._api.terminate(execution.place, execution.launch.attempt_id, cause)
-
-    @contextmanager
-    def _noting_trouble(self, executions: Sequence[FlyteExecution]) -> Iterator[None]:
-        """What Flyte has against some must not hide the others, and says nothing of any attempt."""
-        try:
-            yield
-        except (SystemAway, SystemRefused) as error:
-            self._trouble = str(error)
-            for execution in executions:
-                execution.trouble = str(error)
 
 
 def _group(

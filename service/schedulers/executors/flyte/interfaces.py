@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, assert_never
 
 import grpc
@@ -10,6 +9,7 @@ from flytekit.clients.friendly import SynchronousFlyteClient
 from flytekit.models.core.identifier import Identifier, ResourceType
 from flytekit.models.types import LiteralType
 
+from service.domain.arguments import did_you_mean
 from service.domain.flyte import EntityKind, EntityName
 from service.schedulers.executors.flyte.errors import NoSuchEntity, find_status
 from service.schedulers.executors.flyte.literals import (
@@ -71,7 +71,7 @@ class Interfaces:
             if find_status(error) is not grpc.StatusCode.NOT_FOUND:
                 raise
             raise NoSuchEntity(
-                f"Flyte has no such {_WORDS[kind]}. Register it, or correct its name."
+                f"Flyte has no {describe_entity(kind, name)}. Register it, or correct its name."
             ) from error
 
     def _fetch_task(self, name: EntityName) -> Interface:
@@ -91,6 +91,11 @@ class Interfaces:
             {key: each.type for key, each in closure.expected_outputs.variables.items()},
             executed,
         )
+
+
+def describe_entity(kind: EntityKind, name: EntityName) -> str:
+    """An entity as sentences name it, such as "task flytesnacks/development/train@v1"."""
+    return f"{_WORDS[kind]} {name}"
 
 
 def choose_outputs(
@@ -123,7 +128,7 @@ def find_problems(
 def _find_unknown(interface: Interface, examples: Mapping[str, Any]) -> Iterator[str]:
     for name in examples:
         if name not in interface.inputs:
-            yield f"It has no input {name!r}{_hint(name, interface.inputs)}."
+            yield f"It has no input {name!r}{_hint(name, interface.inputs)}"
 
 
 def _find_missing(interface: Interface, examples: Mapping[str, Any]) -> Iterator[str]:
@@ -147,7 +152,7 @@ def _find_lacking(interface: Interface, outputs: Mapping[str, str]) -> Iterator[
     for metric, name in outputs.items():
         if name not in interface.outputs:
             hint = _hint(name, interface.outputs)
-            yield f"It has no output {name!r}{hint}. Say in `outputs` which one is {metric!r}."
+            yield f"It has no output {name!r}{hint} Say in `outputs` which one is {metric!r}."
         elif not is_number(interface.outputs[name]):
             kind = describe_type(interface.outputs[name])
             yield f"Its output {name!r} is of type {kind}; a trial's value is a float or an int."
@@ -155,9 +160,9 @@ def _find_lacking(interface: Interface, outputs: Mapping[str, str]) -> Iterator[
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
     if not known:
-        return ", nor any other"
-    close = get_close_matches(name, known, n=1)
-    return f"; there is {close[0] if close else ', '.join(sorted(known))}"
+        return ", nor any other."
+    nearest = did_you_mean(name, known)
+    return f".{nearest}" if nearest else f"; there is {', '.join(sorted(known))}."
 
 
 def _identify(kind: int, name: EntityName) -> Identifier:

@@ -22,11 +22,13 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.security import Identity, SecurityContext
 
 from service.domain.flyte import LABEL_OF_ATTEMPT, EntityKind, EntityName
+from service.schedulers.executors.connection.redaction import redact, shorten
 from service.schedulers.executors.flyte.client import find_console, find_platform, open_client
 from service.schedulers.executors.flyte.errors import NoSuchEntity, describe, find_status
 from service.schedulers.executors.flyte.interfaces import (
     Interfaces,
     choose_outputs,
+    describe_entity,
     find_problems,
 )
 from service.schedulers.executors.flyte.literals import Unfit, build_literals, read_numbers
@@ -39,10 +41,15 @@ _ENDED = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND)
 
 
 class Flyte:
-    """What operations need: settings, a client, and what it has learnt."""
+    """What operations need: settings, a client, and what it has learnt.
+
+    Attributes:
+        secrets: Of the settings, also those from files, which the worker does not know.
+    """
 
     def __init__(self) -> None:
         self.platform = find_platform()
+        self.secrets = (self.platform.client_credentials_secret or "",)
         self.client = open_client(self.platform)
         self.interfaces = Interfaces(self.client)
 
@@ -62,11 +69,14 @@ def check_entity(
     outputs: Mapping[str, str],
 ) -> list[str]:
     """All that keeps an entity from being executed with such inputs, for people."""
+    which = EntityKind(kind), EntityName.parse(entity)
     try:
-        interface = flyte.interfaces.find(EntityKind(kind), EntityName.parse(entity))
+        interface = flyte.interfaces.find(*which)
     except NoSuchEntity as problem:
         return [str(problem)]
-    return find_problems(interface, examples, choose_outputs(interface, metrics, outputs))
+    problems = find_problems(interface, examples, choose_outputs(interface, metrics, outputs))
+    title = f"The {describe_entity(*which)} does not fit the sweep."
+    return [title, *problems] if problems else []
 
 
 def launch(
@@ -187,7 +197,7 @@ def _judge_failed_launch(
 ) -> str | None:
     status = find_status(error)
     if status is grpc.StatusCode.INVALID_ARGUMENT:
-        return f"Flyte refuses it: {describe(error)}"
+        return f"Flyte refuses it: {shorten(redact(describe(error), flyte.secrets))}"
     if status is not grpc.StatusCode.ALREADY_EXISTS:
         raise error
     there = flyte.client.get_execution(

@@ -54,10 +54,11 @@ class _FlyteHandle:
 
     def explain(self, error: Exception) -> Failure:
         failure = self._errors.explain_error(error)
+        redacted = failure.redact(self._flyte.secrets if self._flyte is not None else ())
         if failure.is_about_key:
             # By the next call a person may have changed its credentials.
             self._flyte = None
-        return failure
+        return redacted
 
 
 if __name__ == "__main__":

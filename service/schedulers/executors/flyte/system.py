@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from service.schedulers.executors.connection.system import OutsideSystem, choose_environment
 
@@ -11,6 +12,8 @@ _OF_FLYTE = ("FLYTE_*", "FLYTECTL_CONFIG", "GRPC_*")
 _SECRET = "FLYTE_CREDENTIALS_CLIENT_SECRET"  # noqa: S105 (a name)
 FOLDER = "ASKTELL_FLYTEKIT_FOLDER"
 _ENDPOINT = "FLYTE_PLATFORM_URL"
+DEFAULT_ENDPOINT = "localhost:30080"
+"""What flytekit calls if nobody says where Flyte is."""
 _SET = {
     # What flytekit says of itself is for nobody.
     "FLYTE_SDK_LOGGING_LEVEL": "50",
@@ -30,3 +33,13 @@ def describe_flyte(worker: Mapping[str, str]) -> OutsideSystem:
         secrets=(worker.get(_SECRET) or worker.get(named, ""),),
         folder_variable=FOLDER,
     )
+
+
+def has_settings(worker: Mapping[str, str]) -> bool:
+    """Whether a worker's environment says where Flyte is, or flytekit finds a file that may."""
+    folder = Path(worker.get("HOME") or Path.home(), ".flyte")
+    # As flytekit's `get_config_file` looks for them.
+    files = [Path("flytekit.config"), folder / "config", folder / "config.yaml"]
+    if named := worker.get("FLYTECTL_CONFIG"):
+        files.append(Path(named))
+    return bool(worker.get(_ENDPOINT)) or any(file.exists() for file in files)

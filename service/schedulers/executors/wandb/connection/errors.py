@@ -28,13 +28,12 @@ _SERVICE_GONE = "the service process is not running"
 _NO_KEY = "No API key configured"
 _NO_RIGHT = "permission denied"
 _LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
-_MAX_LENGTH = 400
 
 
 def explain_error(error: Exception) -> Failure:
     """Reads an error of the SDK, of the HTTP clients below it, or of an operation's own."""
     causes = list(_list_causes(error))
-    message = _shorten(str(causes[-1]) or type(causes[-1]).__name__)
+    message = _tidy(str(causes[-1]) or type(causes[-1]).__name__)
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
     if is_away:
         return Failure("away", message, is_process_useless=_SERVICE_GONE in str(causes[-1]))
@@ -94,7 +93,7 @@ def _is_about_rights(error: BaseException) -> bool:
     return _find_status(error) == HTTPStatus.FORBIDDEN or _NO_RIGHT in str(error).lower()
 
 
-def _shorten(text: str) -> str:
+def _tidy(text: str) -> str:
     """Leaves out what core tells of its attempts where it also tells why they failed."""
     text = text.rpartition(_RETRIED)[2].removeprefix(_GRAPHQL).strip()
-    return " ".join(text.split())[:_MAX_LENGTH]
+    return " ".join(text.split())

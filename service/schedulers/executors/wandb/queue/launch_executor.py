@@ -9,16 +9,12 @@ can still get the same run if both took it at once: an answer was lost, or a wor
 the middle of its push.
 """
 
-import asyncio
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
-
-import structlog
 
 from service.schedulers.executors.base import (
     ErrorKind,
@@ -29,7 +25,8 @@ from service.schedulers.executors.base import (
     SweepRefused,
     Watch,
 )
-from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.connection.connection import SystemRefused
+from service.schedulers.executors.looking import BackgroundLooks
 from service.schedulers.executors.wandb.queue.launch_api import (
     LaunchQueueApi,
     Push,
@@ -55,8 +52,6 @@ from service.schedulers.executors.wandb.runs.runs import (
 
 # Of one run's history at a look.
 _PIECES = 10
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +88,17 @@ class WandbLaunchExecutor:
         self._queues = queues
         self._settings = settings
         self._runs: dict[str, LaunchedRun] = {}
-        self._wanted: dict[str, Launch] = {}
-        self._looking: asyncio.Task[None] | None = None
-        self._looked_at = -math.inf
+        self._looks = BackgroundLooks(
+            self.name,
+            self._look_at,
+            is_expected=self._is_expected,
+            tick_seconds=settings.tick_seconds,
+            soonest_seconds=settings.soonest_seconds,
+            clock=settings.clock,
+        )
         self._known_jobs: set[str] = set()
         # References of attempts whose run was seen.
         self._with_page: set[str] = set()
-        self._has_trouble = False
-        self._trouble = ""
 
     async def launch(self, launch: Launch) -> str:
         with _blaming_worker():
@@ -113,8 +111,7 @@ class WandbLaunchExecutor:
         return run.path.external_ref
 
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
-        self._wanted |= {watch.launch.attempt_id: watch.launch for watch in watches}
-        self._look_if_due()
+        self._looks.want(watch.launch for watch in watches)
         known = ((watch, self._runs.get(watch.launch.attempt_id)) for watch in watches)
         return {
             watch.launch.attempt_id: run.build_sighting(watch.cursor)
@@ -137,7 +134,7 @@ class WandbLaunchExecutor:
         run = self._runs.pop(launch.attempt_id, None)
         if run is not None:
             self._with_page.discard(run.path.external_ref)
-        self._wanted.pop(launch.attempt_id, None)
+        self._looks.forget(launch.attempt_id)
 
     async def list_left_over(self, known: Collection[str]) -> list[str]:  # noqa: ARG002 (see above)
         return []
@@ -242,28 +239,9 @@ class WandbLaunchExecutor:
         if view is not None and run.has_run(view) and not is_over(view) and not view.is_stopped:
             await self._api.flag_stop(run.path)
 
-    def _look_if_due(self) -> None:
-        if self._looking is not None:
-            return
-        known = [self._runs.get(attempt_id) for attempt_id in self._wanted]
-        is_expecting = any(run is None or not run.is_found or run.is_stop_wanted for run in known)
-        pause = self._settings.soonest_seconds if is_expecting else self._settings.tick_seconds
-        if self._settings.clock() >= self._looked_at + pause:
-            self._looking = asyncio.create_task(self._look())
-
-    async def _look(self) -> None:
-        """Looks at all that somebody wants to see; nobody waits for it."""
-        launches, self._wanted = list(self._wanted.values()), {}
-        self._has_trouble, had_trouble = False, self._has_trouble
-        try:
-            with self._noting_trouble(()):
-                await self._look_at(launches)
-        except Exception:
-            _log.exception("look.broken", executor=self.name)
-        finally:
-            self._looked_at, self._looking = self._settings.clock(), None
-        if self._has_trouble and not had_trouble:
-            _log.warning("look.failed", executor=self.name, reason=self._trouble)
+    def _is_expected(self, attempt_id: str) -> bool:
+        run = self._runs.get(attempt_id)
+        return run is None or not run.is_found or run.is_stop_wanted
 
     async def _look_at(self, launches: Sequence[Launch]) -> None:
         runs = [await self._find_run(launch) for launch in launches]
@@ -271,7 +249,7 @@ class WandbLaunchExecutor:
         waiting = [run for run, view in views if not run.has_run(view)]
         queues = await self._see_queues(waiting)
         for run, view in views:
-            with self._noting_trouble([run]):
+            with self._looks.noting_trouble([run]):
                 if run.has_run(view):
                     await self._take_in(run, Look(view))
                 elif run.queue in queues:
@@ -287,7 +265,7 @@ class WandbLaunchExecutor:
             groups[run.path.entity, run.path.project].append(run)
         seen: list[tuple[LaunchedRun, RunView | None]] = []
         for place, group in groups.items():
-            with self._noting_trouble(group):
+            with self._looks.noting_trouble(group):
                 views = await self._api.find_runs(*place, [run.path.run_id for run in group])
                 seen += [(run, views.get(run.path.run_id)) for run in group]
                 self._with_page |= {
@@ -302,7 +280,7 @@ class WandbLaunchExecutor:
             groups[run.queue].append(run)
         seen = {}
         for queue, group in groups.items():
-            with self._noting_trouble(group):
+            with self._looks.noting_trouble(group):
                 seen[queue] = await self._queues.find_items(
                     queue, [run.path.run_id for run in group]
                 )
@@ -324,19 +302,6 @@ class WandbLaunchExecutor:
             if view is None or steps is None:
                 return
             run.add(await self._api.read_history(run.path, run.metrics.keys, *steps), view)
-
-    @contextmanager
-    def _noting_trouble(self, runs: Sequence[LaunchedRun]) -> Iterator[None]:
-        """What W&B has against some must not hide the others, and says nothing of any attempt."""
-        try:
-            yield
-        except (SystemAway, SystemRefused) as error:
-            self._note_trouble(runs, error)
-
-    def _note_trouble(self, runs: Sequence[LaunchedRun], error: Exception) -> None:
-        self._has_trouble, self._trouble = True, str(error)
-        for run in runs:
-            run.trouble = str(error)
 
 
 @contextmanager
