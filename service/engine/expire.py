@@ -48,11 +48,22 @@ def give_up_overdue(actor: Actor) -> asyncio.Future[None] | None:
 
 
 def _list_overdue(actor: Actor, now: datetime) -> list[TrialRecord]:
-    overdue = actor.attempts.list_overdue(now, queued=actor.control.stop_reason is not None)
+    overdue = actor.attempts.list_overdue(now, queued=_is_asked_no_more(actor))
     if actor.control.hands_out_retries:
         return overdue
     leased = [record for record in overdue if record.phase is not AttemptPhase.QUEUED]
     return leased + actor.attempts.list_retries()
+
+
+def _is_asked_no_more(actor: Actor) -> bool:
+    """Whether what waits for another attempt may do so in vain.
+
+    Who asks for trials may leave when there are no new ones; workers go on asking for a sweep's.
+    """
+    is_sweep = actor.sweep is not None
+    return actor.control.stop_reason is not None and not (
+        is_sweep and actor.control.hands_out_retries
+    )
 
 
 def _give_up(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> None:

@@ -15,7 +15,7 @@ from service.storage.database import Database
 
 TOKEN = "a-token-for-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-_START_SECONDS = 60.0
+_START_SECONDS = 240.0
 
 
 class ServerProcess:

@@ -22,7 +22,7 @@ from service.storage.schema import upgrade
 from tests.acceptance.server_process import HEADERS, TOKEN, ServerProcess
 
 PROGRAM = Path(__file__).with_name("counted_program.py")
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 300.0
 
 
 class Victim(StrEnum):

@@ -13,6 +13,7 @@ from service.domain.errors import (
 )
 from service.domain.studies import (
     Budget,
+    StudyState,
 )
 from service.domain.sweeps import LaunchSpec
 from service.engine import states
@@ -140,3 +141,20 @@ async def test_clients_may_ask_beside_workers(study: TimedStudy) -> None:
     assert asked.number == 1
     assert wanted(study) == 0
     assert len(rows(study)) == 1
+
+
+async def test_the_last_trials_wait_for_a_worker_as_long_as_it_takes(study: TimedStudy) -> None:
+    await study.create(new_sweep(), budget=Budget(max_trials=1), lease_seconds=60)
+    (first,) = await take(study)
+    await study.let_pass(61)
+    for _ in range(3):
+        await study.let_pass(3600)
+    await study.restart()
+    assert (await study.summary()).state is StudyState.STOPPING
+    assert wanted(study) == 1
+
+    (again,) = await take_any(study, 1, BOB)
+
+    assert (again.asked.number, again.asked.attempt) == (first.asked.number, 2)
+    await see_exit(study, again, values={"value": 1.0})
+    assert (await study.summary()).counts.complete == 1
