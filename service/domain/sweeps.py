@@ -13,6 +13,9 @@ SWEEP_SETTINGS = StudySettings(budget=Budget(max_failures=10), lease_seconds=120
 """Of a sweep that says nothing: what never works is not tried for ever."""
 
 
+_ELSEWHERE = frozenset({"wandb-launch", "wandb-agent", "flyte"})
+
+
 class SweepState(StrEnum):
     """How far a sweep has come: as its study, and how that ended.
 
@@ -58,6 +61,11 @@ class LaunchSpec:
     executor: str
     arguments: Mapping[str, Any]
     queue: str = DEFAULT_QUEUE
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether attempts run in an outside system, where any worker can go on with them."""
+        return self.executor in _ELSEWHERE
 
     @property
     def has_mirror(self) -> bool:

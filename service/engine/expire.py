@@ -23,8 +23,9 @@ async def expire(actor: Actor) -> None:
     """Gives up every attempt of a study that is overdue, and notices that its time is over.
 
     A trial that was to be pruned is; one that the policy lets have another attempt waits for an
-    ask; one on its last attempt waits for a late result, one lease time more. Nothing happens,
-    and nothing is written, before `actor.wake_at`.
+    ask; one on its last attempt waits for a late result, one lease time more. What runs in an
+    outside system ends as the next worker finds it, be it hours later. Nothing happens, and
+    nothing is written, before `actor.wake_at`.
 
     Raises:
         Unavailable: Nothing is known to have happened; it will be seen again.
@@ -49,10 +50,21 @@ def give_up_overdue(actor: Actor) -> asyncio.Future[None] | None:
 
 def _list_overdue(actor: Actor, now: datetime) -> list[TrialRecord]:
     overdue = actor.attempts.list_overdue(now, queued=_is_asked_no_more(actor))
-    if actor.control.hands_out_retries:
-        return overdue
-    leased = [record for record in overdue if record.phase is not AttemptPhase.QUEUED]
-    return leased + actor.attempts.list_retries()
+    if not actor.control.hands_out_retries:
+        leased = [record for record in overdue if record.phase is not AttemptPhase.QUEUED]
+        overdue = leased + actor.attempts.list_retries()
+    return [record for record in overdue if not _waits_for_worker(actor, record)]
+
+
+def _waits_for_worker(actor: Actor, record: TrialRecord) -> bool:
+    """Whether it was given up already, and can end only as whichever worker comes finds it."""
+    return record.phase is not AttemptPhase.LIVE and _runs_elsewhere(actor, record)
+
+
+def _runs_elsewhere(actor: Actor, record: TrialRecord) -> bool:
+    launch = actor.launches.find(record.number)
+    is_open = launch is not None and launch.attempt == record.attempt
+    return is_open and actor.sweep is not None and actor.sweep.launch.runs_elsewhere
 
 
 def _is_asked_no_more(actor: Actor) -> bool:
@@ -104,10 +116,9 @@ def _left(actor: Actor, record: TrialRecord) -> str:
 def _lose(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> None:
     _log.info("lease.expired", study=actor.spec.name, trial=record.number, attempt=record.attempt)
     count_expired_lease()
-    retry = actor.control.settings.retry
-    if record.should_prune:
+    if record.should_prune and not _runs_elsewhere(actor, record):
         _end(actor, draft, record, reason=_lost(record))
-    elif actor.control.hands_out_retries and retry.allows(AttemptEnd.LOST, attempt=record.attempt):
+    elif _is_tried_again(actor, record):
         queue_lost(draft, record, reason=_lost(record), now=now)
     else:
         draft.records[record.number] = replace(
@@ -116,6 +127,12 @@ def _lose(actor: Actor, draft: Draft, record: TrialRecord, now: datetime) -> Non
             reason=_lost(record),
             lease_expires_at=compute_expiry(record.lease_seconds, now),
         )
+
+
+def _is_tried_again(actor: Actor, record: TrialRecord) -> bool:
+    if record.should_prune or not actor.control.hands_out_retries:
+        return False
+    return actor.control.settings.retry.allows(AttemptEnd.LOST, attempt=record.attempt)
 
 
 def _lost(record: TrialRecord) -> str:
