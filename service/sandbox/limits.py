@@ -1,0 +1,28 @@
+"""What one call of a user file may use."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """Bounds of one call; a file that passes one fails, and nothing else does.
+
+    Attributes:
+        seconds: Wall clock, without the time that the caller's own `suggest` takes.
+        cpu_seconds: Processor time of all threads together.
+        memory_bytes: Address space. NumPy and Optuna alone need some 200 MiB.
+        threads: Threads of a user file beside the first, where the kernel can count them.
+        output_bytes: What a file may print before it is ended.
+        messages: How often a search space may suggest.
+        message_bytes: One suggestion, or the whole answer, as JSON.
+        text_bytes: The file itself, as UTF-8.
+    """
+
+    seconds: float = 5.0
+    cpu_seconds: int = 5
+    memory_bytes: int = 512 * 1024**2
+    threads: int = 16
+    output_bytes: int = 64 * 1024
+    messages: int = 1000
+    message_bytes: int = 256 * 1024
+    text_bytes: int = 256 * 1024

@@ -1,0 +1,298 @@
+"""Runs user files, each call in a process of its own that is cut off from everything."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from threading import BoundedSemaphore, Lock
+from types import TracebackType
+from typing import Any, Self
+
+from optuna.distributions import BaseDistribution
+
+from service.domain.errors import InvalidSpace
+from service.sandbox import containment
+from service.sandbox.answers import (
+    check_json,
+    make_printable,
+    read_description,
+    read_failure,
+    read_run,
+)
+from service.sandbox.call import NO_MESSAGE, Call
+from service.sandbox.errors import FileFailed, SandboxUnavailable, SuggestRefused, ZygoteGone
+from service.sandbox.files import Description, SearchSpaceRun, StudyFacts, SweepFacts, UserFile
+from service.sandbox.limits import SandboxLimits
+from service.sandbox.zygote_process import Facts, ZygoteProcess, start_zygote
+from service.search_space import parse_distribution
+
+_SHOWN_PROBLEMS = 3
+
+Suggest = Callable[[str, Mapping[str, Any]], Any]
+"""Answers one suggestion: a parameter's name and its distribution as native JSON, such as
+`{"type": "float", "low": 0.0, "high": 1.0, "log": false, "step": null}`, give a value.
+
+The document has passed `service.search_space.parse_distribution`. For a categorical one the value
+is one of its choices. May raise SuggestRefused; whatever else it raises ends the file and comes
+out of `run_objective` as it is.
+"""
+
+
+class Sandbox:
+    """Runs user files, each call in a process of its own that is cut off from everything.
+
+    Blocking, for threads of a server; any number may call at once, `calls_at_once` of them run.
+    Nothing is started before the first call. Every process ends with its call, and all of them
+    with `close` or with this process.
+    """
+
+    def __init__(self, limits: SandboxLimits | None = None, *, calls_at_once: int = 4) -> None:
+        self._limits = limits or SandboxLimits()
+        self._places = BoundedSemaphore(calls_at_once)
+        self._lock = Lock()
+        self._zygote: ZygoteProcess | None = None
+        self._facts: Facts | None = None
+        self._is_closed = False
+
+    def run_objective(
+        self, file: UserFile, number: int, suggest: Suggest, *, study: StudyFacts | None = None
+    ) -> SearchSpaceRun:
+        """Run `objective(trial)`, or the named search space, for trial `number`.
+
+        A name that is asked twice is suggested once, as in Optuna.
+
+        Raises:
+            FileFailed: With the reason; nothing of the file runs any more.
+            SandboxUnavailable: No process could be started, or it was killed from outside.
+        """
+        with self._open_call(file) as call:
+            call.send(_write_request("run", file, number=number, study=study))
+            last, params = _answer_suggestions(call, suggest, self._limits.messages)
+            call.end()
+            _check_op(last, "ran")
+            return read_run(last, params, call.output)
+
+    def describe(self, file: UserFile, *, sweep: SweepFacts | None = None) -> Description:
+        """Return what the file defines; runs `sampler()`, `pruner()`, `study()` or the optimizer.
+
+        Raises:
+            FileFailed: It does not load, defines nothing that counts, lacks a function that was
+                named, or a function gives the wrong type.
+            SandboxUnavailable: As `run_objective`.
+        """
+        with self._open_call(file) as call:
+            call.send(_write_request("describe", file, sweep=sweep))
+            last, _ = _answer_suggestions(call, _suggest_middle, self._limits.messages)
+            call.end()
+            _check_op(last, "described")
+            return read_description(last, file, call.output)
+
+    @property
+    def cuts_network(self) -> bool:
+        """Whether user files are kept from the network here; starts a process the first time.
+
+        Where this is false, user files must not run unless an administrator allows it.
+
+        Raises:
+            SandboxUnavailable: No process could be started.
+        """
+        return containment.cuts_network(self._find_facts())
+
+    def describe_containment(self) -> list[str]:
+        """Return one sentence for each way of containment that is, or is not, in force here.
+
+        Raises:
+            SandboxUnavailable: No process could be started.
+        """
+        return containment.describe_ways(self._find_facts())
+
+    def close(self) -> None:
+        """End every process; running calls raise SandboxUnavailable. May be called twice."""
+        with self._lock:
+            self._is_closed = True
+            self._drop_zygote()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _open_call(self, file: UserFile) -> Iterator[Call]:
+        """Start a child for `file`; it is gone when this is left."""
+        _check_text(file, self._limits)
+        with self._places:
+            call = self._start_call()
+            try:
+                yield call
+            except FileFailed as error:
+                call.end()
+                raise FileFailed(_write_reason(file, error, call)) from error
+            finally:
+                _end(call)
+
+    def _start_call(self) -> Call:
+        with self._lock:
+            try:
+                return self._start_child(self._get_zygote())
+            except ZygoteGone:
+                self._drop_zygote()
+                return self._start_child(self._get_zygote())
+
+    def _get_zygote(self) -> ZygoteProcess:
+        if self._is_closed:
+            raise SandboxUnavailable("The sandbox is closed.")
+        if self._zygote is None or not self._zygote.is_running():
+            self._drop_zygote()
+            self._zygote = start_zygote()
+        return self._zygote
+
+    def _start_child(self, zygote: ZygoteProcess) -> Call:
+        call = Call(zygote, self._limits)
+        try:
+            self._check_sealed(zygote, call.wait_until_ready())
+        except SandboxUnavailable:
+            call.close()
+            raise
+        return call
+
+    def _check_sealed(self, zygote: ZygoteProcess, ready: Mapping[str, Any]) -> None:
+        """Keep how well a child is cut off, or refuse one that is less so than the first."""
+        facts = {**zygote.facts, **ready["facts"]}
+        if self._facts is None:
+            self._facts = facts
+        if facts != self._facts:
+            raise SandboxUnavailable("A process could not be cut off as the first one was.")
+
+    def _drop_zygote(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def _find_facts(self) -> Facts:
+        if self._facts is None:
+            with self._places:
+                _end(self._start_call())
+        assert self._facts is not None
+        return self._facts
+
+
+def _end(call: Call) -> None:
+    try:
+        call.end()
+    finally:
+        call.close()
+
+
+def _check_text(file: UserFile, limits: SandboxLimits) -> None:
+    length = len(file.source.encode(errors="surrogatepass"))
+    if length > limits.text_bytes:
+        raise FileFailed(
+            f"{file.name} has {length} bytes; a user file may have {limits.text_bytes}."
+        )
+
+
+def _write_request(
+    do: str,
+    file: UserFile,
+    *,
+    number: int = 0,
+    study: StudyFacts | None = None,
+    sweep: SweepFacts | None = None,
+) -> dict[str, Any]:
+    return {
+        "do": do,
+        "file": {field.name: getattr(file, field.name) for field in fields(file)},
+        "number": number,
+        "study": asdict(study or StudyFacts()),
+        "sweep": asdict(sweep or SweepFacts()),
+    }
+
+
+def _answer_suggestions(
+    call: Call, suggest: Suggest, most: int
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Answer every suggestion; return the first other message, and the values by name."""
+    params: dict[str, Any] = {}
+    message = call.receive()
+    for _ in range(most):
+        if message.get("op") != "suggest":
+            return message, params
+        call.send(_answer(message, suggest, params))
+        message = call.receive()
+    if message.get("op") == "suggest":
+        raise FileFailed(f"It suggested more than {most} times.")
+    return message, params
+
+
+def _answer(message: Mapping[str, Any], suggest: Suggest, params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        name, document = _read_suggestion(message, params)
+        value = params[name] = suggest(name, document)
+    except SuggestRefused as error:
+        return {"refused": str(error)}
+    if document["type"] == "categorical":
+        return {"index": _find_choice(document["choices"], value)}
+    return {"value": value}
+
+
+def _read_suggestion(
+    message: Mapping[str, Any], params: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    name, document = message.get("name"), message.get("distribution")
+    # Its trial asks once a name, and in the native form.
+    if not isinstance(name, str) or not isinstance(document, dict):
+        raise FileFailed(NO_MESSAGE)
+    if name in params or "type" not in document:
+        raise FileFailed(NO_MESSAGE)
+    check_json(document)
+    try:
+        distribution = parse_distribution(name, document)
+    except InvalidSpace as error:
+        problems = " ".join(each.message for each in error.errors[:_SHOWN_PROBLEMS])
+        raise SuggestRefused(f"{name}: {problems}") from error
+    return name, {"type": document["type"], **_read_attributes(distribution)}
+
+
+def _read_attributes(distribution: BaseDistribution) -> dict[str, Any]:
+    """Return what parsing made of a document, which may have left something out."""
+    attributes = distribution._asdict()
+    return {key: list(each) if key == "choices" else each for key, each in attributes.items()}
+
+
+def _find_choice(choices: list[Any], value: Any) -> int:
+    written = json.dumps(value, sort_keys=True)
+    for index, choice in enumerate(choices):
+        if json.dumps(choice, sort_keys=True) == written:
+            return index
+    raise ValueError(f"suggest returned {written}, which is none of the choices")
+
+
+def _suggest_middle(_name: str, document: Mapping[str, Any]) -> Any:
+    """Answer as `Suggest`, with what a search space is least likely to stumble over."""
+    if document["type"] == "categorical":
+        return document["choices"][0]
+    low, high, step = document["low"], document["high"], document["step"]
+    if step is not None:
+        return low + (high - low) // step // 2 * step
+    return math.sqrt(low) * math.sqrt(high) if document["log"] else low / 2 + high / 2
+
+
+def _check_op(message: Mapping[str, Any], wanted: str) -> None:
+    match message.get("op"):
+        case "failed":
+            raise read_failure(message)
+        case op if op != wanted:
+            raise FileFailed(NO_MESSAGE)
+
+
+def _write_reason(file: UserFile, error: FileFailed, call: Call) -> str:
+    printed = f" It had printed: {call.output}" if call.output else ""
+    return make_printable(f"{file.name}: {error.reason}{printed}")
