@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from service.domain.arguments import did_you_mean
 from service.domain.errors import FieldError, InvalidParams
 from service.domain.studies import Component
-from service.samplers.grids import MAX_COMBINATIONS, count_values
+from service.samplers.grids import MAX_COMBINATIONS, count_values, list_values
 from service.samplers.kinds import find_grid, find_inner
 from service.search_space import SearchSpace, find_value_problem
 
@@ -102,27 +102,38 @@ def list_undeclared(component: Component, space: SearchSpace, path: str) -> list
     return errors
 
 
-def list_quantised(component: Component, space: SearchSpace, path: str) -> list[FieldError]:
+def list_unnameable(component: Component, space: SearchSpace, path: str) -> list[FieldError]:
     """Return the names in a resolved sampler's arguments whose drawn values are not the trial's."""
     errors = [
         FieldError(
             f"{path}.args.{argument}.{name}",
-            "A parameter with a quantum has no values of its own here; give it a step instead.",
+            f"This is {space.readings[name].describe()}, of which no values can be named here; use "
+            "a range with a step, or choices that are scalars and differ.",
         )
         for argument in ("search_space", "fixed_params")
-        for name in component.args.get(argument, ())
-        if name in space.quanta
+        for name, values in component.args.get(argument, {}).items()
+        if name in space.readings
+        and not (argument == "search_space" and _are_all_places(space, name, values))
     ]
     inner = find_inner(component)
     if component.type == "PartialFixedSampler" and inner is not None:
-        errors += list_quantised(inner, space, f"{path}.args.base_sampler")
+        errors += list_unnameable(inner, space, f"{path}.args.base_sampler")
     return errors
+
+
+def _are_all_places(space: SearchSpace, name: str, values: Any) -> bool:
+    """Tell the grid's own list of the places of all choices from values that somebody named."""
+    distribution = space.distributions[name]
+    return isinstance(distribution, CategoricalDistribution) and values == list_values(distribution)
 
 
 def list_endless(distributions: Mapping[str, BaseDistribution], path: str) -> list[FieldError]:
     """Return the parameters that have too many values to visit each."""
     return [
-        FieldError(path, f'"{name}" has endlessly many values; give it a step.')
+        FieldError(
+            path,
+            f'"{name}" has endlessly many values; give it a step, or choices of no probability.',
+        )
         if count_values(found) == math.inf
         else FieldError(path, f'"{name}" has too many values to visit them all; use a larger step.')
         for name, found in distributions.items()

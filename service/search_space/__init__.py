@@ -2,13 +2,14 @@
 
 from service.search_space.changes import find_distribution_change
 from service.search_space.distributions import parse_distribution
+from service.search_space.json_values import is_same_json, list_json_problems, show_json
 from service.search_space.params import (
     check_complete_params,
     check_fixed_values,
     check_params,
 )
-from service.search_space.parse import find_quanta, parse_space
-from service.search_space.quanta import find_lattice_ends, resolve_params, resolve_value
+from service.search_space.parse import find_read_entries, parse_readings, parse_space
+from service.search_space.readings import Reading, find_lattice_ends, resolve_params
 from service.search_space.scalars import (
     describe,
     find_name_problem,
@@ -20,6 +21,7 @@ from service.search_space.values import find_value_problem
 
 __all__ = [
     "Parameter",
+    "Reading",
     "SearchSpace",
     "check_complete_params",
     "check_fixed_values",
@@ -29,12 +31,15 @@ __all__ = [
     "find_lattice_ends",
     "find_name_problem",
     "find_number_problem",
-    "find_quanta",
+    "find_read_entries",
     "find_scalar_problem",
     "find_value_problem",
+    "is_same_json",
+    "list_json_problems",
     "nest",
     "parse_distribution",
+    "parse_readings",
     "parse_space",
     "resolve_params",
-    "resolve_value",
+    "show_json",
 ]

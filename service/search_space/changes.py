@@ -7,8 +7,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from service.search_space.json_values import is_same_json
 from service.search_space.scalars import describe
-from service.search_space.values import is_same_json
 
 _MAX_SHOWN = 20
 

@@ -42,7 +42,10 @@ _OPTUNA_FORMS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, str]]] = 
     "IntLogUniformDistribution": ("int", {"log": True}, {}),
 }
 
-type_names = tuple(_KEYS)
+space_type_names = ("normal", "log_normal", "beta")
+"""Types that only the space of a study may have, see `service.search_space.entries`."""
+
+type_names = (*_KEYS, *space_type_names)
 
 
 def parse_distribution(name: str, document: Any) -> BaseDistribution:
@@ -79,7 +82,7 @@ def read_distribution(
         errors.append(FieldError(f"{path}.type", _explain_type(native)))
         return None
     before = len(errors)
-    _check_keys(native, ("type", *_KEYS[kind]), path, errors)
+    check_keys(native, ("type", *_KEYS[kind]), path, errors)
     distribution = _READERS[kind](native, path, errors)
     return distribution if len(errors) == before else None
 
@@ -98,7 +101,7 @@ def _to_native(document: Any, path: str, errors: list[FieldError]) -> Mapping[st
         return None
     if not is_optuna_form(document):
         return document
-    _check_keys(document, ("name", "attributes"), path, errors)
+    check_keys(document, ("name", "attributes"), path, errors)
     if document["name"] not in _OPTUNA_FORMS:
         nearest = did_you_mean(document["name"], _OPTUNA_FORMS)
         message = f"Optuna has no distribution {describe(document['name'])}.{nearest}"
@@ -114,14 +117,16 @@ def _explain_type(native: Mapping[str, Any]) -> str:
     if "type" not in native:
         return f'This distribution needs a "type": one of {known}.'
     kind = native["type"]
-    nearest = did_you_mean(kind, _KEYS) if isinstance(kind, str) else ""
+    if kind in space_type_names:
+        return f"Only the space of a study may have the type {describe(kind)}; use one of {known}."
+    nearest = did_you_mean(kind, type_names) if isinstance(kind, str) else ""
     return (
         f"{describe(kind)} is not a type of distribution; use one of {known}.{nearest} "
         '(A constant of this name is written {"value": …}.)'
     )
 
 
-def _check_keys(
+def check_keys(
     document: Mapping[str, Any], known: Iterable[str], path: str, errors: list[FieldError]
 ) -> None:
     known = tuple(known)

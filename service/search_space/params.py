@@ -3,24 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution
 
 from service.domain.arguments import did_you_mean, make_printable
 from service.domain.errors import FieldError, InvalidParams
-from service.search_space.quanta import find_drawn_value
+from service.search_space.json_values import is_same_json, show_json
 from service.search_space.scalars import describe
 from service.search_space.spaces import Parameter, SearchSpace, is_among
-from service.search_space.values import (
-    find_param_problem,
-    find_value_problem,
-    is_same_json,
-)
+from service.search_space.values import find_value_problem
 
 
 def check_params(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values fixed for a trial, by flattened name and in the order of the space.
 
-    They are as Optuna keeps them: of a quantised parameter, one that gives the value.
+    They are as Optuna keeps them: of a parameter that is read, what may have been drawn for it.
 
     Args:
         params: Nested as a trial's are shown, flat with dots, or a mixture of both. A constant of
@@ -105,7 +101,7 @@ def _settle(
             errors=printable,
         )
     return {
-        parameter.name: _as_stored(parameter, given[parameter.name])
+        parameter.name: parameter.find_drawn(given[parameter.name])
         for parameter in space.parameters
         if parameter.name in given
     }
@@ -141,7 +137,7 @@ def _find_problem(
     if name not in known:
         return f"The search space has no such parameter.{did_you_mean(name, known)}"
     parameter = known[name]
-    if problem := find_param_problem(parameter.distribution, parameter.quantum, given[name]):
+    if problem := parameter.find_problem(given[name]):
         return problem
     return _find_contradiction(known, parameter, given)
 
@@ -149,27 +145,19 @@ def _find_problem(
 def _find_constant_problem(constant: Any, value: Any) -> str | None:
     if is_same_json(constant, value):
         return None
-    return f"This is a constant of the study, {describe(constant)}; leave it out."
+    return f"This is a constant of the study, {show_json(constant)}; leave it out."
 
 
 def _find_contradiction(
     known: Mapping[str, Parameter], parameter: Parameter, given: Mapping[str, Any]
 ) -> str | None:
     for other, values in parameter.when.items():
-        allowed = " or ".join(describe(value) for value in values)
+        allowed = " or ".join(map(show_json, values))
         condition = f'This is used only when "{other}" is {allowed}'
         if other not in given and not known[other].distribution.single():
             return f'{condition}; give "{other}" as well.'
         if other in given and not is_among(given[other], values):
-            return f"{condition}; it is {describe(given[other])}."
+            return f"{condition}; it is {show_json(given[other])}."
         if other not in given and (problem := _find_contradiction(known, known[other], given)):
             return problem
     return None
-
-
-def _as_stored(parameter: Parameter, value: Any) -> Any:
-    """Return an accepted value as it comes back from the database: a 1 as 1.0 for a float."""
-    distribution = parameter.distribution
-    if parameter.quantum is not None and isinstance(distribution, FloatDistribution):
-        return find_drawn_value(distribution, value)
-    return distribution.to_external_repr(distribution.to_internal_repr(value))

@@ -4,21 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-)
+from optuna.distributions import BaseDistribution
 
 from service.domain.arguments import did_you_mean, make_printable
 from service.domain.errors import FieldError, InvalidSpace
-from service.search_space.distributions import is_optuna_form, read_distribution, type_names
-from service.search_space.quanta import find_quantum_problem
+from service.search_space.distributions import is_optuna_form, type_names
+from service.search_space.entries import read_entry
+from service.search_space.json_values import list_json_problems
+from service.search_space.readings import Reading
 from service.search_space.scalars import (
     describe,
     find_name_problem,
     find_scalar_problem,
 )
 from service.search_space.spaces import Parameter, SearchSpace
-from service.search_space.values import find_param_problem
 
 _MAX_DEPTH = 32
 
@@ -27,8 +26,7 @@ _MAX_DEPTH = 32
 class _Draft:
     """What has been read so far; `whens` are the conditions as written."""
 
-    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
-    quanta: dict[str, float] = field(default_factory=dict)
+    drawn: dict[str, tuple[BaseDistribution, Reading | None]] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
     whens: dict[str, Any] = field(default_factory=dict)
     conditions: dict[str, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
@@ -62,30 +60,47 @@ def parse_space(document: Mapping[str, Any]) -> SearchSpace:
             errors=errors,
         )
     parameters = (
-        Parameter(
-            name,
-            draft.distributions[name],
-            draft.conditions.get(name, {}),
-            draft.quanta.get(name),
-        )
+        Parameter(name, distribution, draft.conditions.get(name, {}), reading)
         for name in order
+        for distribution, reading in [draft.drawn[name]]
     )
     return SearchSpace(tuple(parameters), draft.constants)
 
 
-def find_quanta(document: Mapping[str, Any]) -> dict[str, float]:
-    """Return the quanta of a valid search space by flattened name; see `SearchSpace.quanta`."""
-    return dict(_find_quanta(document, ""))
+def find_read_entries(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of a valid search space that have a reading, by flattened name.
+
+    Without their conditions: just what `parse_readings` needs.
+    """
+    return dict(_find_read_entries(document, ""))
 
 
-def _find_quanta(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+def parse_readings(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Reading]:
+    """Return the readings of what `find_read_entries` found; see `SearchSpace.readings`."""
+    read = ((name, read_entry(entry, name, [])) for name, entry in entries.items())
+    return {name: found[1] for name, found in read if found is not None and found[1] is not None}
+
+
+def _find_read_entries(
+    group: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for key, entry in group.items():
+        name = f"{prefix}{key}"
         if not isinstance(entry, Mapping):
             continue
         if not _is_parameter(entry):
-            yield from _find_quanta(entry, f"{prefix}{key}.")
-        elif entry.get("quantum") is not None:
-            yield f"{prefix}{key}", entry["quantum"]
+            yield from _find_read_entries(entry, f"{name}.")
+        else:
+            yield from _keep_read(name, _without_conditions(entry))
+
+
+def _keep_read(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if parse_readings({name: entry}):
+        yield name, entry
+
+
+def _without_conditions(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "when"}
 
 
 def _read_document(document: Any, draft: _Draft) -> None:
@@ -170,27 +185,17 @@ def _read_wrapped_constant(document: Mapping[str, Any], path: str, draft: _Draft
                 f"{path}.{key}",
                 f'A constant has only a "value"; {describe(key)} is not known.{nearest}',
             )
-    value = document["value"]
-    for index, item in enumerate(value if isinstance(value, list | tuple) else [value]):
-        if problem := find_scalar_problem(item):
-            draft.refuse(f"{path}.value" + (f".{index}" if item is not value else ""), problem)
-    draft.constants[path] = value
+    for field_, problem in list_json_problems(document["value"], f"{path}.value"):
+        draft.refuse(field_, problem)
+    draft.constants[path] = document["value"]
 
 
 def _read_parameter(document: Mapping[str, Any], path: str, draft: _Draft) -> None:
     if "when" in document:
         draft.whens[path] = document["when"]
-    rest = {key: value for key, value in document.items() if key not in ("when", "quantum")}
-    distribution = read_distribution(rest, path, draft.errors)
-    if distribution is None:
-        return
-    draft.distributions[path] = distribution
-    if document.get("quantum") is None:
-        return
-    if problem := find_quantum_problem(distribution, document["quantum"]):
-        draft.refuse(f"{path}.quantum", problem)
-    else:
-        draft.quanta[path] = document["quantum"]
+    found = read_entry(_without_conditions(document), path, draft.errors)
+    if found is not None:
+        draft.drawn[path] = found
 
 
 def _check_clashes(draft: _Draft) -> None:
@@ -228,18 +233,19 @@ def _find_reference_problem(name: str, other: Any, draft: _Draft) -> str | None:
 
 
 def _check_when_values(path: str, other: str, values: Sequence[Any], draft: _Draft) -> None:
-    distribution = draft.distributions.get(other)
-    if distribution is None:
+    if other not in draft.drawn:
         return
+    distribution, reading = draft.drawn[other]
+    parameter = Parameter(other, distribution, {}, reading)
     for index, value in enumerate(values):
-        if problem := find_param_problem(distribution, draft.quanta.get(other), value):
+        if problem := parameter.find_problem(value):
             draft.refuse(f"{path}.{index}", f'"{other}" can never be this: {problem}')
 
 
 def _order(draft: _Draft) -> list[str]:
     """Return the names sorted, except that each follows those it depends on."""
     ordered: dict[str, None] = {}
-    waiting = sorted(draft.distributions)
+    waiting = sorted(draft.drawn)
     while waiting:
         ready = next((name for name in waiting if _is_ready(name, ordered, draft)), None)
         if ready is None:
@@ -252,7 +258,7 @@ def _order(draft: _Draft) -> list[str]:
 
 def _is_ready(name: str, ordered: Mapping[str, None], draft: _Draft) -> bool:
     others = draft.conditions.get(name, {})
-    return all(other in ordered or other not in draft.distributions for other in others)
+    return all(other in ordered or other not in draft.drawn for other in others)
 
 
 def _refuse_cycles(waiting: Sequence[str], draft: _Draft) -> None:

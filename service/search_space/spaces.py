@@ -7,7 +7,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from service.search_space.quanta import resolve_params
+from service.search_space.json_values import is_same_json
+from service.search_space.readings import Reading, resolve_params
+from service.search_space.values import find_value_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,30 @@ class Parameter:
         distribution: Of what is drawn and what Optuna keeps.
         when: Values that other parameters must have for this one to be used, all of them at
             once; empty means always.
-        quantum: A trial gets the multiple of it that is nearest to what was drawn; None: that
-            itself.
+        reading: What a trial gets for what was drawn; None: that itself.
     """
 
     name: str
     distribution: BaseDistribution
     when: Mapping[str, tuple[Any, ...]]
-    quantum: float | None = None
+    reading: Reading | None = None
+
+    def resolve(self, drawn: Any) -> Any:
+        """Return what a trial gets for a drawn value."""
+        return drawn if self.reading is None else self.reading.resolve(drawn)
+
+    def find_drawn(self, value: Any) -> Any:
+        """Return what Optuna keeps for a value that the parameter can have."""
+        if self.reading is not None:
+            return self.reading.find_drawn(value)
+        # As it comes back from the database: a 1 as 1.0 for a float.
+        return self.distribution.to_external_repr(self.distribution.to_internal_repr(value))
+
+    def find_problem(self, value: Any) -> str | None:
+        """Return why the parameter can never have a value, or None."""
+        if self.reading is not None:
+            return self.reading.find_problem(value)
+        return find_value_problem(self.distribution, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +55,16 @@ class SearchSpace:
         parameters: By name, except that each comes after those its `when` names. The order does
             not depend on that of the document: a stored space suggests as the original did.
         constants: Values that every trial gets, by flattened name.
-        quanta: Of the parameters that have one, by name.
+        readings: Of the parameters that have one, by name.
     """
 
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, Any]
-    quanta: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    readings: Mapping[str, Reading] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        quanta = {each.name: each.quantum for each in self.parameters if each.quantum is not None}
-        object.__setattr__(self, "quanta", quanta)
+        readings = {each.name: each.reading for each in self.parameters if each.reading is not None}
+        object.__setattr__(self, "readings", readings)
 
     @property
     def is_conditional(self) -> bool:
@@ -57,11 +75,8 @@ class SearchSpace:
         return {parameter.name: parameter.distribution for parameter in self.parameters}
 
     def resolve(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a trial, by flattened name, as everybody but Optuna sees them.
-
-        What is resolved already stays as it is.
-        """
-        return resolve_params(params, self.quanta)
+        """Return drawn parameters, by flattened name, as everybody but Optuna sees them."""
+        return resolve_params(params, self.readings)
 
     def is_active(self, parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
         """Tell whether a trial with the `chosen` values (of earlier parameters) uses it.
@@ -115,4 +130,4 @@ def _equal(chosen: Any, value: Any) -> bool:
     # A float on a step is computed, low + k * step, and so may miss its decimal spelling.
     if isinstance(chosen, float) and isinstance(value, float):
         return math.isclose(chosen, value, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(chosen == value)
+    return is_same_json(chosen, value)

@@ -10,19 +10,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from service.search_space.quanta import find_multiple_problem
+from service.search_space.json_values import is_same_json
 from service.search_space.scalars import describe, find_number_problem
 
 _STEP_TOLERANCE = 1e-8  # of a step, as in Optuna's FloatDistribution
-
-
-def find_param_problem(
-    distribution: BaseDistribution, quantum: float | None, value: Any
-) -> str | None:
-    """Return why a parameter with this distribution and quantum cannot be `value`, or None."""
-    if quantum is not None and isinstance(distribution, FloatDistribution):
-        return find_multiple_problem(distribution, quantum, value)
-    return find_value_problem(distribution, value)
 
 
 def find_value_problem(distribution: BaseDistribution, value: Any) -> str | None:
@@ -36,14 +27,6 @@ def find_value_problem(distribution: BaseDistribution, value: Any) -> str | None
             return _find_float_problem(distribution, value)
         case _:
             return f"Values of a {type(distribution).__name__} cannot be given."
-
-
-def is_same_json(one: Any, other: Any) -> bool:
-    """Tell whether two scalars, or lists of such, are the same JSON: true is not 1, 1.0 is."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(is_same_json, one, other))
-    # Python calls true and 1 equal.
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _find_choice_problem(distribution: CategoricalDistribution, value: Any) -> str | None:

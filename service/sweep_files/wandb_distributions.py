@@ -13,7 +13,8 @@ from service.search_space import (
     describe,
     find_lattice_ends,
     find_number_problem,
-    find_scalar_problem,
+    is_same_json,
+    list_json_problems,
 )
 
 NATIVE_KEYS = {
@@ -24,6 +25,11 @@ NATIVE_KEYS = {
     "step": "step",
     "value": "value",
     "values": "choices",
+    "probabilities": "probabilities",
+    "mu": "mu",
+    "sigma": "sigma",
+    "a": "a",
+    "b": "b",
 }
 """Under which name a key of W&B's shows up in an entry of ours."""
 
@@ -70,6 +76,9 @@ def find_problems(form: Form, parameter: _Parameter) -> Iterator[_Problem]:
     yield from problems
     if not problems and {*_RANGE} <= {*keys}:
         yield from _find_range_problems(form, parameter["min"], parameter["max"])
+        width = max(abs(parameter["min"]), abs(parameter["max"]))
+        if math.isinf(2.0 * width / _get_quantum(parameter)):
+            yield ("q",), "This is too small for the range."
 
 
 def _find_range_problems(form: Form, low: float, high: float) -> Iterator[_Problem]:
@@ -105,27 +114,11 @@ def _check_flag(key: str, value: Any) -> Iterator[_Problem]:
 def _check_values(key: str, values: Any) -> Iterator[_Problem]:
     if not isinstance(values, list) or not values:
         yield (key,), "This is a list of one value or more."
-        return
-    for index, value in enumerate(values):
-        if isinstance(value, list | dict):
-            yield (key, index), "Lists and mappings as values are not supported yet."
-        elif problem := find_scalar_problem(value):
-            yield (key, index), problem
 
 
 def _check_constant(key: str, value: Any) -> Iterator[_Problem]:
-    if isinstance(value, dict):
-        if not value:
-            yield (key,), "An empty mapping is not supported yet."
-        for name, inner in value.items():
-            if not name or "." in name:
-                yield (key, name), "The names in a mapping are not empty and have no dots."
-            yield from (((key, *path), text) for path, text in _check_constant(name, inner))
-        return
-    for index, item in enumerate(value if isinstance(value, list) else [value]):
-        if problem := find_scalar_problem(item):
-            path = (key, index) if isinstance(value, list) else (key,)
-            yield path, f"In a constant: {problem}"
+    for _, problem in list_json_problems(value, key):
+        yield (key,), f"In a constant: {problem}"
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Iterator[_Problem]]] = {
@@ -135,12 +128,30 @@ _CHECKS: Mapping[str, Callable[[str, Any], Iterator[_Problem]]] = {
     "step": _check_positive,
     "log": _check_flag,
     "values": _check_values,
+    "probabilities": _check_values,
     "value": _check_constant,
+    "mu": _check_number,
+    "sigma": _check_positive,
+    "a": _check_positive,
+    "b": _check_positive,
 }
 
 
 def _build_constant(parameter: _Parameter) -> Any:
-    return _wrap(parameter["value"])
+    value = parameter["value"]
+    if _is_group(value) or not isinstance(value, dict):
+        return _wrap(value)
+    return {"type": "categorical", "choices": [value]}
+
+
+def _is_group(value: Any) -> bool:
+    """Tells a mapping that our spaces can say as a group of constants."""
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(name and "." not in name for name in value)
+        and all(_is_group(inner) for inner in value.values() if isinstance(inner, dict))
+    )
 
 
 def _wrap(value: Any) -> Any:
@@ -150,7 +161,16 @@ def _wrap(value: Any) -> Any:
 
 
 def _build_categorical(parameter: _Parameter) -> Any:
-    return {"type": "categorical", "choices": parameter["values"]}
+    return {"type": "categorical", **_rename(parameter, "values", "probabilities")}
+
+
+def _build_grid_choices(parameter: _Parameter) -> Any:
+    """The values that W&B's grid visits: of equal ones the first."""
+    choices: list[Any] = []
+    for value in parameter["values"]:
+        if not any(is_same_json(value, choice) for choice in choices):
+            choices.append(value)
+    return {"type": "categorical", "choices": choices}
 
 
 def _build_int(parameter: _Parameter) -> Any:
@@ -175,17 +195,22 @@ def _build_inverse_exponential(parameter: _Parameter) -> Any:
     return {"type": "float", "low": low, "high": high, "log": True}
 
 
-def _build_quantised(parameter: _Parameter) -> Any:
-    return {
-        "type": "float",
-        **_rename(parameter, "min", "max"),
-        "quantum": parameter.get("q", 1.0),
-    }
+def _quantised(build: Callable[[_Parameter], Any]) -> Callable[[_Parameter], Any]:
+    return lambda parameter: {**build(parameter), "quantum": _get_quantum(parameter)}
+
+
+def _get_quantum(parameter: _Parameter) -> float:
+    quantum: float = parameter.get("q", 1.0)
+    return quantum
+
+
+def _law(kind: str) -> Callable[[_Parameter], Any]:
+    return lambda parameter: {"type": kind, **_rename(parameter, "mu", "sigma", "a", "b")}
 
 
 def _build_grid_range(parameter: _Parameter) -> Any:
     """The points that W&B's grid visits: from min by q, without max."""
-    low, high, quantum = parameter["min"], parameter["max"], parameter.get("q", 1.0)
+    low, high, quantum = parameter["min"], parameter["max"], _get_quantum(parameter)
     kind = "int" if isinstance(low, int) and isinstance(quantum, int) else "float"
     last = low + (math.ceil((high - low) / quantum) - 1) * quantum
     return {"type": kind, "low": low, "high": last, "step": quantum}
@@ -196,28 +221,34 @@ def _rename(parameter: _Parameter, *keys: str) -> dict[str, Any]:
 
 
 def _describe_exponents(entry: Mapping[str, Any]) -> str:
+    low, high, quantum = entry["low"], entry["high"], entry.get("quantum")
+    name = "log_uniform_values"
+    if quantum is not None:
+        name = f"q_{name}"
+        low, high = find_lattice_ends(low, high, quantum)
     return (
-        "The bounds are exponents of e here, as in W&B, so values go from "
-        f"{entry['low']:.3g} to {entry['high']:.3g}; log_uniform_values takes the bounds "
-        "themselves."
+        f"The bounds are exponents of e here, as in W&B, so values go from {low:.3g} to "
+        f"{high:.3g}; {name} takes the bounds themselves."
     )
 
 
 def _describe_lattice(parameter: _Parameter) -> str | None:
-    low, high, quantum = parameter["min"], parameter["max"], parameter.get("q", 1.0)
-    first, last = find_lattice_ends(low, high, quantum)
+    low, high = parameter["min"], parameter["max"]
+    first, last = find_lattice_ends(low, high, _get_quantum(parameter))
     if low <= first and last <= high:
         return None
     return f"Values go from {first} to {last}: multiples of q, the nearest ones, as in W&B."
 
 
+def _describe_repeated(parameter: _Parameter) -> str | None:
+    if len(_build_grid_choices(parameter)["choices"]) == len(parameter["values"]):
+        return None
+    return "The grid visits values that are equal once, as in W&B."
+
+
 def _describe_grid_range(parameter: _Parameter) -> str:
     built = _build_grid_range(parameter)
     return f"The grid has the values from {built['low']} by q to {built['high']}, as in W&B."
-
-
-def _unsupported(name: str) -> Form:
-    return Form(refusal=f"The distribution {name} is not supported yet.")
 
 
 def _not_in_grid(name: str) -> Form:
@@ -226,26 +257,22 @@ def _not_in_grid(name: str) -> Form:
     )
 
 
-_LATER = (
-    "categorical_w_probabilities",
-    "q_log_uniform",
-    "q_log_uniform_values",
-    "normal",
-    "q_normal",
-    "log_normal",
-    "q_log_normal",
-    "beta",
-    "q_beta",
-)
 _EXTRAS = ("log", "step")
+_NORMAL = ("mu", "sigma")
+_BETA = ("a", "b")
 
 DISTRIBUTIONS: Mapping[str, Form] = {
     "constant": Form(("value",), build=_build_constant),
     "categorical": Form(("values",), build=_build_categorical),
+    "categorical_w_probabilities": Form(("values", "probabilities"), build=_build_categorical),
     "int_uniform": Form(_RANGE, _EXTRAS, _build_int, is_integral=True),
     "uniform": Form(_RANGE, _EXTRAS, _build_float),
+    "q_uniform": Form(_RANGE, ("q",), _quantised(_build_float), find_note=_describe_lattice),
     "log_uniform_values": Form(_RANGE, build=_build_log, is_positive=True),
     "inv_log_uniform_values": Form(_RANGE, build=_build_log, is_positive=True),
+    "q_log_uniform_values": Form(
+        _RANGE, ("q",), _quantised(_build_log), is_positive=True, find_note=_describe_lattice
+    ),
     "log_uniform": Form(
         _RANGE,
         build=_build_exponential,
@@ -258,13 +285,28 @@ DISTRIBUTIONS: Mapping[str, Form] = {
         is_exponential=True,
         find_note=lambda it: _describe_exponents(_build_inverse_exponential(it)),
     ),
-    "q_uniform": Form(_RANGE, ("q",), _build_quantised, find_note=_describe_lattice),
-    **{name: _unsupported(name) for name in _LATER},
+    "q_log_uniform": Form(
+        _RANGE,
+        ("q",),
+        _quantised(_build_exponential),
+        is_exponential=True,
+        find_note=lambda it: _describe_exponents(_quantised(_build_exponential)(it)),
+    ),
+    "normal": Form((), _NORMAL, _law("normal")),
+    "q_normal": Form((), (*_NORMAL, "q"), _quantised(_law("normal"))),
+    "log_normal": Form((), _NORMAL, _law("log_normal")),
+    "q_log_normal": Form((), (*_NORMAL, "q"), _quantised(_law("log_normal"))),
+    "beta": Form((), _BETA, _law("beta")),
+    "q_beta": Form((), (*_BETA, "q"), _quantised(_law("beta"))),
 }
 
 _OF_GRID = ("constant", "categorical", "int_uniform", "q_uniform")
 GRID_DISTRIBUTIONS: Mapping[str, Form] = {
     **{name: _not_in_grid(name) for name in DISTRIBUTIONS if name not in _OF_GRID},
+    "categorical": Form(("values",), build=_build_grid_choices, find_note=_describe_repeated),
+    "categorical_w_probabilities": Form(
+        refusal="A grid visits each value once, so W&B takes no probabilities; leave them out."
+    ),
     "q_uniform": Form(_RANGE, ("q",), _build_grid_range, find_note=_describe_grid_range),
 }
 """What is different with `method: grid`."""

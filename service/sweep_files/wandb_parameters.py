@@ -115,8 +115,9 @@ class _Translation:
         for key in parameter:
             if key in NATIVE_KEYS:
                 self._draft.link((*target, NATIVE_KEYS[key]), (*source, key))
-        for index in range(len(parameter.get("values", ()))):
-            self._draft.link((*target, "choices", index), (*source, "values", index))
+        for key in ("values", "probabilities"):
+            for index in range(len(parameter.get(key, ()))):
+                self._draft.link((*target, NATIVE_KEYS[key], index), (*source, key, index))
 
 
 def _find_problem(name: str, parameter: Any) -> str | None:

@@ -1,8 +1,9 @@
-"""Parameters with a quantum: Optuna keeps what was drawn, everybody else sees the multiple."""
+"""Parameters that are read: Optuna keeps what was drawn, everybody else sees the value."""
 
 import asyncio
 import csv
 import io
+import json
 from typing import Any
 
 import httpx
@@ -18,6 +19,12 @@ SPACE: dict[str, Any] = {
     "x": {"type": "float", "low": 1, "high": 10, "quantum": 5},
     "opt": {"rate": {"type": "float", "low": 0, "high": 1, "quantum": 0.25}},
     "extra": {"type": "int", "low": 1, "high": 3, "when": {"x": [10]}},
+}
+READ: dict[str, Any] = {
+    "noise": {"type": "normal"},
+    "net": {"type": "categorical", "choices": [[8, 8], {"deep": [{}]}, {"deep": [{}]}]},
+    "kind": {"type": "categorical", "choices": ["a", "b"], "probabilities": [0.1, 0.9]},
+    "extra": {"type": "int", "low": 1, "high": 2, "when": {"net": [{"deep": [{}]}]}},
 }
 STUDY = {"name": "q", "direction": "minimize", "space": SPACE, "seed": 7}
 
@@ -108,6 +115,58 @@ async def test_refuses_what_is_no_multiple(api: httpx.AsyncClient, study: str) -
 
 async def test_a_quantum_is_of_a_study_not_of_an_ask(api: httpx.AsyncClient) -> None:
     await api.post("/studies", json={"name": "free", "direction": "minimize"})
-    own = {"distributions": {"x": SPACE["x"]}}
 
-    assert_problem(await api.post("/studies/free/ask", json=own), 422, "invalid-space")
+    for entry in (SPACE["x"], *READ.values()):
+        own = {"distributions": {"x": entry}}
+        assert_problem(await api.post("/studies/free/ask", json=own), 422, "invalid-space")
+        await api.post("/studies/free/ask", json={})
+        suggested = await api.post("/studies/free/trials/0/suggest", json={"x": entry})
+        assert_problem(suggested, 422, "invalid-space")
+
+
+async def test_every_view_shows_values_of_laws_and_choices(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    await api.post("/studies", json={**STUDY, "name": "r", "space": READ})
+    given = {"noise": -0.3, "net": {"deep": [{}]}, "kind": "b", "extra": 2}
+    finished = {"state": "COMPLETE", "values": -1, "params": given}
+    imported = await api.post("/studies/r/trials", json={"trials": [finished]})
+    enqueued = await api.post("/studies/r/enqueue", json={"params": {"net": [8, 8], "noise": 1}})
+    assert imported.status_code == enqueued.status_code == 201, imported.text
+
+    fixed = await api.post("/studies/r/ask", json={"params": {"net": {"deep": [{}]}, "kind": "a"}})
+    asked = fixed.json()["trials"]
+    asked += (await api.post("/studies/r/ask", json={"count": 30})).json()["trials"]
+    by_number = {each["number"]: each["params"] for each in asked}
+    listed = (await api.get("/studies/r/trials?limit=100")).json()["trials"]
+    assert [row["params"] for row in listed] == [given, *(by_number[n] for n in range(1, 32))]
+    assert (by_number[1]["noise"], by_number[1]["net"]) == (1.0, [8, 8])
+    assert (by_number[2]["kind"], by_number[2]["net"]) == ("a", {"deep": [{}]})
+    assert all(("extra" in params) == (params["net"] != [8, 8]) for params in by_number.values())
+    kinds = [params["kind"] for params in by_number.values()]
+    assert kinds.count("b") > kinds.count("a") > 0
+    assert min(params["noise"] for params in by_number.values()) < -0.5
+
+    best = (await api.get("/studies/r/best")).json()
+    rows = list(csv.DictReader(io.StringIO((await api.get("/studies/r/export?format=csv")).text)))
+    assert best["params"] == given
+    assert [json.loads(row["params_net"]) for row in rows] == [
+        row["params"]["net"] for row in listed
+    ]
+    assert [float(row["params_noise"]) for row in rows] == [
+        row["params"]["noise"] for row in listed
+    ]
+    told = await api.post("/studies/r/trials/1/tell", json={"state": "COMPLETE", "values": 1})
+    assert told.json()["params"] == by_number[1]
+    replayed = await asyncio.to_thread(replay_study, database, "r")
+    assert (replayed.n_trials, replayed.difference) == (31, None)
+
+
+async def test_refuses_what_a_law_or_choice_never_gives(api: httpx.AsyncClient) -> None:
+    await api.post("/studies", json={**STUDY, "name": "r", "space": READ})
+    params = {"noise": 99, "net": [8], "kind": "c", "extra": 3}
+
+    problem = assert_problem(
+        await api.post("/studies/r/ask", json={"params": params}), 422, "invalid-params"
+    )
+    assert [error["field"] for error in problem["errors"]] == ["noise", "net", "kind", "extra"]

@@ -50,6 +50,9 @@ def draw_values(sweep: dict[str, Any]) -> dict[str, list[Any]]:
 def _draw(parameter: HyperParameter, shares: Any) -> list[Any]:
     if parameter.type == HyperParameter.CONSTANT:
         return [parameter.value] * len(shares)
+    if parameter.type == HyperParameter.CATEGORICAL_PROB:
+        # One by one, as its random search does: for several at once it compares the wrong way.
+        return [parameter.ppf(share) for share in shares.tolist()]
     return np.asarray(parameter.ppf(shares), dtype=object).tolist()
 
 

@@ -161,13 +161,8 @@ def test_a_parameter_is_active_when_all_its_conditions_hold() -> None:
         ({"type": "float", "low": 0, "high": 1, "log": "yes"}, "x.log", "true or false"),
         ({"type": "categorical", "choices": []}, "x.choices", "at least one"),
         ({"type": "categorical"}, "x.choices", "at least one"),
-        ({"type": "categorical", "choices": [{"a": 1}]}, "x.choices.0", "an object"),
-        ({"type": "categorical", "choices": [[1]]}, "x.choices.0", "a list"),
         ({"type": "categorical", "choices": [math.nan]}, "x.choices.0", "finite"),
         ({"type": "categorical", "choices": [-math.inf]}, "x.choices.0", "finite"),
-        ({"type": "categorical", "choices": [1, True]}, "x.choices.1", "equals"),
-        ({"type": "categorical", "choices": [1, 1.0]}, "x.choices.1", "equals"),
-        ({"type": "categorical", "choices": ["a", "b", "a"]}, "x.choices.2", "choice 0"),
         ({"type": "categorical", "choices": ["a\0"]}, "x.choices.0", "NUL"),
         ({"type": "categorical", "choices": ["\ud800"]}, "x.choices.0", "Unicode"),
         ({"type": "float", "low": 0, "high": 1, "hihg": 1}, "x.hihg", 'Did you mean "high"'),
@@ -183,7 +178,7 @@ def test_a_parameter_is_active_when_all_its_conditions_hold() -> None:
         ("a\0", "x", "NUL"),
         ({"value": {"a": 1}, "b": 2, "low": [1]}, "x.low", "bare list"),
         ({"value": 3, "hihg": 1}, "x.hihg", "only a"),
-        ({"value": [[1]]}, "x.value.0", "a list"),
+        ({"value": [[1, {"a": "\0"}]]}, "x.value.0.1.a", "NUL"),
         ({}, "x", "empty"),
     ],
 )
@@ -191,6 +186,27 @@ def test_a_parameter_is_refused_with_a_sentence(document: Any, field: str, words
     found = refusals({"x": document, "fine": FLOAT})
     assert list(found) == [field]
     assert words in found[field]
+
+
+@pytest.mark.parametrize(
+    ("choices", "field", "words"),
+    [
+        ([{"a": 1}], "x.choices.0", "an object"),
+        ([[1]], "x.choices.0", "a list"),
+        ([1, True], "x.choices.1", "equals"),
+        ([1, 1.0], "x.choices.1", "equals"),
+        (["a", "b", "a"], "x.choices.2", "choice 0"),
+    ],
+)
+def test_a_trial_declares_only_choices_that_optuna_knows(
+    choices: list[Any], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidSpace) as caught:
+        parse_distribution("x", {"type": "categorical", "choices": choices})
+
+    (error,) = caught.value.errors
+    assert error.field == field
+    assert words in error.message
 
 
 @pytest.mark.parametrize(

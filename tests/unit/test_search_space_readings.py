@@ -1,11 +1,14 @@
-"""Quantised parameters: which values they have, and which drawn values stand behind them."""
+"""Parameters that are read: which values they have, and which drawn values stand behind them."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from service.domain.errors import InvalidParams, InvalidSampler, InvalidSpace
 from service.domain.studies import Component
@@ -14,11 +17,23 @@ from service.search_space import (
     SearchSpace,
     check_params,
     find_lattice_ends,
-    find_quanta,
+    find_read_entries,
+    is_same_json,
+    parse_distribution,
+    parse_readings,
     parse_space,
+    resolve_params,
 )
+from service.search_space.readings import SHARES
 
 X = {"type": "float", "low": 1, "high": 10, "quantum": 5}
+NORMAL = {"type": "normal", "mu": 10, "sigma": 2}
+ANY = {"type": "categorical", "choices": [[1, 2], {"a": 1}, "b", "b", 1, True]}
+WEIGHTED = {
+    "type": "categorical",
+    "choices": ["never", "a", {"b": [1]}, "a", "nor"],
+    "probabilities": [0, 0.25, 0.5, 0.25, 0],
+}
 
 
 def space_of(low: float, high: float, quantum: float) -> SearchSpace:
@@ -49,16 +64,44 @@ def test_a_value_is_the_nearest_multiple(drawn: float, quantum: float, value: fl
     assert isinstance(found["x"], type(quantum))
 
 
-def test_a_space_keeps_what_is_drawn_and_the_quantum() -> None:
-    document = {"opt": {"x": X}, "y": {**X, "quantum": 0.5, "log": True}, "n": 1}
+def test_a_space_keeps_what_is_drawn_and_how_it_is_read() -> None:
+    conditional = {**NORMAL, "when": {"opt.x": [5]}}
+    document = {
+        "opt": {"x": X},
+        "y": {**X, "quantum": 0.5, "log": True},
+        "n": 1,
+        "z": {"type": "float", "low": 0, "high": 1},
+        "given": conditional,
+        "any": ANY,
+        "weighted": WEIGHTED,
+    }
 
     space = parse_space(document)
 
     assert space.distributions == {
         "opt.x": FloatDistribution(1, 10),
         "y": FloatDistribution(1, 10, log=True),
+        "z": FloatDistribution(0, 1),
+        "given": SHARES,
+        "any": CategoricalDistribution(range(6)),
+        "weighted": FloatDistribution(0, 1),
     }
-    assert space.quanta == find_quanta(document) == {"opt.x": 5, "y": 0.5}
+    assert space.readings.keys() == {"opt.x", "y", "given", "any", "weighted"}
+    entries = json.loads(json.dumps(find_read_entries(document)))
+    assert entries["given"] == NORMAL
+    assert parse_readings(entries) == space.readings
+    drawn = {"opt.x": 6.0, "given": 0.5, "any": 1, "weighted": 0.99, "z": 0.5}
+    seen = {"opt.x": 5, "given": 10.0, "any": {"a": 1}, "weighted": "a", "z": 0.5}
+    assert resolve_params(drawn, space.readings) == space.resolve(drawn) == seen
+
+
+def test_the_example_of_the_docs_is_a_space() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "search-spaces.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+
+    space = parse_space(json.loads(example))
+
+    assert space.readings.keys() == {"batch", "noise", "optimizer.name", "net"}
 
 
 def test_a_condition_is_about_multiples() -> None:
@@ -83,12 +126,12 @@ def test_a_condition_is_about_multiples() -> None:
         (
             {**X, "type": "int"},
             "x.quantum",
-            'Only the type "float" has a "quantum"; leave it out.',
+            'Only "float", "normal", "log_normal" and "beta" have a "quantum"; leave it out.',
         ),
         (
             {**X, "quantum": 1e-17},
             "x.quantum",
-            'There are more than 2**50 multiples up to "high"; use a larger "quantum".',
+            'There are more than 2**50 multiples up to 10; use a larger "quantum".',
         ),
         (
             {**X, "high": 2**53, "quantum": 2**40},
@@ -124,10 +167,142 @@ def test_every_value_can_be_given_back(
     given_back = check_params(space, seen)
 
     assert low <= given_back["x"] <= high
-    assert space.resolve(given_back) == seen == space.resolve(seen)
+    assert space.resolve(given_back) == seen
     first, last = find_lattice_ends(low, high, quantum)
     assert first <= seen["x"] <= last
     assert abs(seen["x"] - drawn) <= quantum * 0.5000001
+
+
+MUS = st.floats(-1000, 1000)
+SIGMAS = st.floats(0.01, 100)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.floats(0, 2) | st.text("ab", max_size=1),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("k"), inner),
+    max_leaves=3,
+)
+LAWS = (
+    st.builds(lambda mu, sigma: {"type": "normal", "mu": mu, "sigma": sigma}, MUS, SIGMAS)
+    | st.builds(
+        lambda mu, sigma: {"type": "log_normal", "mu": mu / 100, "sigma": sigma / 10}, MUS, SIGMAS
+    )
+    | st.builds(lambda a, b: {"type": "beta", "a": a, "b": b}, SIGMAS, SIGMAS)
+)
+SHARE = st.floats(SHARES.low, SHARES.high)
+
+
+# The first one loads scipy.
+@settings(deadline=None)
+@given(law=LAWS, quantum=st.none() | st.sampled_from([0.1, 1, 0.5, 3]), share=SHARE)
+def test_every_value_of_a_law_can_be_given_back(law: Any, quantum: float, share: float) -> None:
+    entry = {**law, "quantum": quantum}
+    try:
+        space = parse_space({"x": entry})
+    except InvalidSpace:
+        assume(False)
+    seen = space.resolve({"x": share})
+
+    given_back = check_params(space, seen)
+
+    assert SHARES.low <= given_back["x"] <= SHARES.high
+    assert space.resolve(given_back) == seen
+    assert isinstance(seen["x"], type(quantum) if quantum else float)
+    assert json.loads(json.dumps(seen, allow_nan=False)) == seen
+
+
+@given(mu=st.integers(-50, 50), tenths=st.integers(-50, 50))
+def test_what_a_person_writes_comes_back_as_it_is(mu: int, tenths: int) -> None:
+    space = parse_space({"x": {"type": "normal", "mu": mu}})
+    value = {"x": (10 * mu + tenths) / 10}
+
+    assert space.resolve(check_params(space, value)) == value
+
+
+@given(choices=st.lists(JSON, min_size=1, max_size=5), data=st.data())
+def test_every_choice_can_be_given_back(choices: list[Any], data: st.DataObject) -> None:
+    weights = data.draw(st.lists(st.integers(0, 9), min_size=len(choices), max_size=len(choices)))
+    entry = {"type": "categorical", "choices": choices}
+    if total := sum(weights):
+        entry["probabilities"] = [weight / total for weight in weights]
+    space = parse_space({"x": entry})
+    (parameter,) = space.parameters
+    value = data.draw(st.sampled_from(choices))
+
+    if problem := parameter.find_problem(value):
+        own = [w for w, choice in zip(weights, choices, strict=True) if is_same_json(choice, value)]
+        assert sum(own) == 0, problem
+    else:
+        assert is_same_json(space.resolve(check_params(space, {"x": value}))["x"], value)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "value"),
+    [
+        (0.0, "a"),
+        (0.2499, "a"),
+        (0.25, {"b": [1]}),
+        (0.7499, {"b": [1]}),
+        (0.75, "a"),
+        (1.0, "a"),
+    ],
+)
+def test_a_choice_has_its_part_of_what_is_drawn(drawn: float, value: Any) -> None:
+    assert parse_space({"x": WEIGHTED}).resolve({"x": drawn}) == {"x": value}
+
+
+def test_a_value_is_given_by_the_middle_of_what_is_drawn_for_it() -> None:
+    space = parse_space({"any": ANY, "normal": NORMAL, "weighted": WEIGHTED})
+    shown = {"any": True, "normal": 10, "weighted": {"b": [1]}}
+
+    assert check_params(space, shown) == {"any": 5, "normal": 0.5, "weighted": 0.5}
+
+
+def test_a_condition_may_be_about_any_value() -> None:
+    when = {"any": [True, {"a": 1}], "normal": [10.5]}
+    space = parse_space(
+        {"any": ANY, "normal": {**NORMAL, "quantum": 0.5}, "n": {**X, "when": when}}
+    )
+    n = next(parameter for parameter in space.parameters if parameter.name == "n")
+
+    active = [
+        space.is_active(n, space.resolve({"any": place, "normal": 0.6})) for place in range(6)
+    ]
+    assert active == [False, True, False, False, False, True]
+    assert not space.is_active(n, space.resolve({"any": 1, "normal": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "message"),
+    [
+        ({**NORMAL, "sigma": 0}, "x.sigma", '"sigma" must be greater than 0, not 0.'),
+        ({**NORMAL, "mu": "0"}, "x.mu", 'This must be a number, not "0".'),
+        ({**NORMAL, "a": 1}, "x.a", '"a" is not known here.'),
+        ({"type": "beta", "b": -1}, "x.b", '"b" must be greater than 0, not -1.'),
+        ({"type": "norml"}, "x.type", 'Did you mean "normal"?'),
+        ({"type": "normal", "mu": 1e308, "sigma": 1e308}, "x", "do not fit a float"),
+        ({"type": "log_normal", "sigma": 200}, "x", "those of the logarithm"),
+        (
+            {"type": "normal", "sigma": 1e9, "quantum": 1e-9},
+            "x.quantum",
+            'more than 2**50 multiples up to 5.99781e+09; use a larger "quantum"',
+        ),
+        ({**ANY, "quantum": 1}, "x.choices.0", "not a list"),
+        ({**ANY, "choices": [[float("nan")]]}, "x.choices.0.0", "finite"),
+        ({**ANY, "choices": [{"a": {1: 2}}]}, "x.choices.0.a", "are strings, not 1"),
+        ({**WEIGHTED, "probabilities": [0.5, 0.5]}, "x.probabilities", "a list of 5 numbers"),
+        ({**WEIGHTED, "probabilities": [0.2] * 4 + [0.1]}, "x.probabilities", "sum to 0.9."),
+        ({**WEIGHTED, "probabilities": [0, 2, -1, 0, 0]}, "x.probabilities.2", "not negative"),
+        ({**WEIGHTED, "probabilities": [1, 0, 0, 0, True]}, "x.probabilities.4", "a number"),
+    ],
+)
+def test_refuses_what_cannot_be_read(document: Any, field: str, message: str) -> None:
+    found = refusals({"x": document})
+    assert message in found[field]
+
+
+@pytest.mark.parametrize("entry", [NORMAL, ANY, WEIGHTED, X])
+def test_only_the_space_of_a_study_has_readings(entry: Any) -> None:
+    with pytest.raises(InvalidSpace):
+        parse_distribution("x", entry)
 
 
 @pytest.mark.parametrize("value", [3, -5, 15, None, "5", float("nan")])
@@ -136,6 +311,25 @@ def test_refuses_what_is_no_value(value: Any) -> None:
         check_params(parse_space({"x": X}), {"x": value})
 
 
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        (NORMAL, 23, "23 is outside the range -1.9956"),
+        (NORMAL, "10", 'This must be a number, not "10".'),
+        ({**NORMAL, "quantum": 4}, 10, "10 is not a multiple of 4."),
+        ({"type": "beta"}, 1, "1 is outside the range 1e-09 to 0.999999999 of what is drawn."),
+        (ANY, [1], '[1] is not one of the choices: [1, 2], {"a": 1}, "b", "b", 1, true.'),
+        (WEIGHTED, "nor", '"nor" is never drawn, because its probability is 0.'),
+    ],
+)
+def test_says_why_a_parameter_is_never_a_value(entry: Any, value: Any, message: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        check_params(parse_space({"x": entry}), {"x": value})
+
+    assert caught.value.errors[0].message.startswith(message)
+
+
+@pytest.mark.parametrize("entry", [X, NORMAL, WEIGHTED, ANY])
 @pytest.mark.parametrize(
     ("sampler", "field"),
     [
@@ -154,10 +348,19 @@ def test_refuses_what_is_no_value(value: Any) -> None:
         ),
     ],
 )
-def test_samplers_that_name_values_refuse_a_quantum(sampler: Component, field: str) -> None:
-    with pytest.raises(InvalidSampler) as caught:
-        resolve_sampler(sampler, space=parse_space({"x": X}), n_objectives=1)
+def test_samplers_that_name_values_refuse_readings(
+    sampler: Component, field: str, entry: Any
+) -> None:
+    space = parse_space({"x": entry})
+    if entry is ANY and field in ("sampler", "sampler.args.search_space"):
+        # They visit the places of the choices.
+        resolved = resolve_sampler(sampler, space=space, n_objectives=1)
+        assert resolve_sampler(resolved, space=space, n_objectives=1) == resolved
+        return
 
-    (error,) = caught.value.errors
+    with pytest.raises(InvalidSampler) as caught:
+        resolve_sampler(sampler, space=space, n_objectives=1)
+
+    (error, *_) = caught.value.errors
     assert error.field == field
     assert "step" in error.message

@@ -118,11 +118,24 @@ def test_ranges(entry: dict[str, Any], parameter: tuple[Any, ...]) -> None:
         (0, {"value": 0}),
         ({"value": None}, {"value": None}),
         ({"value": [1, 2]}, {"value": [1, 2]}),
+        (
+            {"type": "categorical", "choices": [[1], {}], "probabilities": [0.5, 0.5]},
+            {"values": [[1], {}], "probabilities": [0.5, 0.5]},
+        ),
+        ({"type": "normal"}, {"distribution": "normal"}),
+        (
+            {"type": "log_normal", "mu": 1, "sigma": None, "when": {"y": [1]}},
+            {"distribution": "log_normal", "mu": 1},
+        ),
+        (
+            {"type": "beta", "a": 2, "b": 3, "quantum": 0.1},
+            {"distribution": "q_beta", "a": 2, "b": 3, "q": 0.1},
+        ),
         # W&B wants a minimum below the maximum.
         ({"type": "int", "low": 3, "high": 3}, {"value": 3}),
     ],
 )
-def test_choices_and_constants(entry: Any, parameter: dict[str, Any]) -> None:
+def test_choices_constants_and_laws(entry: Any, parameter: dict[str, Any]) -> None:
     assert build_parameters({"x": entry}) == {"x": parameter}
 
 

@@ -12,6 +12,8 @@ from asktell.workers import WantedMirror
 
 # As the configuration's schema has it, see the `sweeps` package.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# The same names and numbers, there and in our spaces.
+_LAWS = {"normal": ("mu", "sigma"), "log_normal": ("mu", "sigma"), "beta": ("a", "b")}
 
 
 def build_sweep_config(wanted: WantedMirror) -> dict[str, Any]:
@@ -26,12 +28,23 @@ def build_sweep_config(wanted: WantedMirror) -> dict[str, Any]:
     }
     if isinstance(program := wanted.arguments.get("program"), str):
         config["program"] = program
-    return config
+    return {**config, **_build_agent_parts(wanted)}
 
 
 def build_marker(sweep_id: str) -> str:
     """Returns what the description holds of this sweep's mirror and of no other's."""
     return f"asktell {sweep_id}"
+
+
+def _build_agent_parts(wanted: WantedMirror) -> dict[str, Any]:
+    """What agents of people need: what to run, and that W&B waits for runs to be enqueued."""
+    if wanted.executor != "wandb-agent":
+        return {}
+    # Of the engines that W&B leaves alone; which of them it is makes no difference to agents.
+    parts: dict[str, Any] = {"scheduler": {"engine": "optuna"}}
+    if command := wanted.arguments.get("command"):
+        parts["command"] = list(command)
+    return parts
 
 
 def _describe(wanted: WantedMirror) -> str:
@@ -93,8 +106,23 @@ def _build_parameter(entry: Any) -> dict[str, Any]:
     if "type" not in entry:
         return {"value": entry["value"]}
     if entry["type"] == "categorical":
-        return {"values": list(entry["choices"])}
+        return _build_choices(entry)
+    if entry["type"] in _LAWS:
+        return _build_law(entry)
     return _build_range(entry)
+
+
+def _build_choices(entry: Mapping[str, Any]) -> dict[str, Any]:
+    if entry.get("probabilities") is None:
+        return {"values": list(entry["choices"])}
+    return {"values": list(entry["choices"]), "probabilities": list(entry["probabilities"])}
+
+
+def _build_law(entry: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {key: entry[key] for key in _LAWS[entry["type"]] if entry.get(key) is not None}
+    if (quantum := entry.get("quantum")) is None:
+        return {"distribution": entry["type"], **numbers}
+    return {"distribution": f"q_{entry['type']}", **numbers, "q": quantum}
 
 
 def _read_optuna_form(name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
