@@ -1,4 +1,4 @@
-"""`asktell study`: what can be learnt of a study from its database alone."""
+"""`asktell study`: what people do with studies that are not sweeps."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.failures import explain_failures
+from service.cli.imports.command import import_trials
 from service.cli.options import DataDirOption, load_settings
 
 if TYPE_CHECKING:
     from service.engine.replay import Replayed
 
 app = typer.Typer(
-    help="Examine a study in the database of ASKTELL_DATABASE_URL, or in the embedded one.",
+    help="Bring trials to a study, and examine it.",
     no_args_is_help=True,
 )
+app.command("import")(import_trials)
 
 
 @app.command()
@@ -26,6 +28,7 @@ def replay(
 ) -> None:
     """Derive each suggestion of a study anew, from its seed and its recorded order.
 
+    It needs no server, but its database: that of ASKTELL_DATABASE_URL, or the embedded one.
     Exit with 0 if all are as stored, else show the first that is not and exit with 1. Nothing is
     written, and a server may go on with the study meanwhile.
     """

@@ -101,8 +101,10 @@ def enqueue(name: str, trials: Sequence[Mapping[str, Any]]) -> Request:
     return _add(f"{study_path(name)}/enqueue", {"trials": trials})
 
 
-def import_trials(name: str, trials: Sequence[Mapping[str, Any]]) -> Request:
-    return _add(f"{study_path(name)}/trials", {"trials": trials})
+def import_trials(
+    name: str, trials: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
+) -> Request:
+    return _add(f"{study_path(name)}/trials", {"trials": trials}, key=idempotency_key)
 
 
 def suggest(name: str, number: int, distributions: Mapping[str, Any]) -> Request:
@@ -289,8 +291,10 @@ def attempt_path(name: str, attempt_id: str) -> str:
     return f"{sweep_path(name)}/attempts/{quote(attempt_id, safe='')}"
 
 
-def _add(path: str, body: Mapping[str, Any], *, wait_seconds: float = 0.0) -> Request:
-    key = uuid.uuid4().hex
+def _add(
+    path: str, body: Mapping[str, Any], *, wait_seconds: float = 0.0, key: str | None = None
+) -> Request:
+    key = key or uuid.uuid4().hex
     return Request("POST", path, body=body, idempotency_key=key, wait_seconds=wait_seconds)
 
 

@@ -199,7 +199,11 @@ class Study(ReadableStudy):
         return self.add_trials([trial], distributions=distributions)[0]
 
     def add_trials(
-        self, trials: Iterable[Any], *, distributions: Mapping[str, Any] | None = None
+        self,
+        trials: Iterable[Any],
+        *,
+        distributions: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
     ) -> list[int]:
         """Adds trials that finished elsewhere, and returns their numbers here.
 
@@ -207,23 +211,34 @@ class Study(ReadableStudy):
         all.
 
         Args:
-            trials: FrozenTrial objects, Optuna's or ours.
+            trials: FrozenTrial objects, Optuna's or ours, or documents as the API takes them.
             distributions: Of their parameters, for our own in a study that declares no space.
+            idempotency_key: Of the caller's own, for at most 200 trials: within a day the same
+                trials under the same key are added once, by whichever process.
 
         Raises:
             InvalidError: A trial does not fit the study.
-            ValueError: A trial is not finished; `enqueue_trial` is for those.
+            ValueError: A trial is not finished; `enqueue_trial` is for those. Or there are more
+                trials than one key is for.
         """
         documents = [
-            describe_trial(
+            trial
+            if isinstance(trial, Mapping)
+            else describe_trial(
                 trial, is_space_declared=self.space is not None, distributions=distributions
             )
             for trial in trials
         ]
+        if idempotency_key is not None and len(documents) > IMPORT_BATCH:
+            raise ValueError(f"A key is for at most {IMPORT_BATCH} trials, not {len(documents)}.")
         numbers: list[int] = []
         for start in range(0, len(documents), IMPORT_BATCH):
-            batch = documents[start : start + IMPORT_BATCH]
-            numbers += self._connection.call(_protocol.import_trials(self.name, batch))["numbers"]
+            request = _protocol.import_trials(
+                self.name,
+                documents[start : start + IMPORT_BATCH],
+                idempotency_key=idempotency_key,
+            )
+            numbers += self._connection.call(request)["numbers"]
         return numbers
 
     def optimize(
