@@ -7,6 +7,7 @@ import pytest
 
 from service.schedulers.executors.base import Executor, Launch, LaunchRefused
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
+from tests.contracts.agent_stage import AgentStage
 from tests.contracts.executor_contract import (
     ExecutorContract,
     LocalExecutorContract,
@@ -70,6 +71,12 @@ class TestWandb(LocalExecutorContract):
         stage = WandbStage(tmp_path)
         yield stage
         stage.close()
+
+
+class TestWandbAgent(ExecutorContract):
+    @pytest.fixture
+    def stage(self) -> Stage:
+        return AgentStage()
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -299,6 +299,10 @@ def test_agents_of_a_sweep_are_told_what_to_do(other_backend: Backend) -> None:
     other_backend.stop_run(run.path)
     assert beat(other_backend, agent_id, run.name) == [{"type": "stop", "run_id": run.name}]
 
+    ask(other_backend, _ENQUEUE, id=sweep_id, config="{}")
+    other_backend.stop_run(list(other_backend.runs)[-1])
+    assert beat(other_backend, agent_id) == []
+
     other_backend.stop_sweep(sweep.path)
     assert beat(other_backend, agent_id) == [{"type": "exit"}]
 

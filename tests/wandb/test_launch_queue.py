@@ -27,11 +27,9 @@ from service.schedulers.executors.connection.connection import (
 )
 from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
-from service.schedulers.executors.wandb.queue.launch_executor import (
-    LaunchSettings,
-    WandbLaunchExecutor,
-)
+from service.schedulers.executors.wandb.queue.launch_executor import WandbLaunchExecutor
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.run_settings import RunSettings
 from tests.contracts.executor_contract import watch_until
 from tests.wandb.programs import PATIENCE_SECONDS, isolate
 from tests.wandb_backend import Backend
@@ -71,7 +69,7 @@ def executor(connection: SystemConnection, backend: Backend) -> Iterator[WandbLa
 
 
 def open_executor(connection: SystemConnection, backend: Backend) -> WandbLaunchExecutor:
-    settings = LaunchSettings(
+    settings = RunSettings(
         environment=backend.build_environment(), tick_seconds=0.2, soonest_seconds=0.1
     )
     return WandbLaunchExecutor(WandbApi(connection), LaunchQueueApi(connection), settings)

@@ -27,6 +27,8 @@ Not checked against the real server, because we have none. It is assumed that:
   error with HTTP status 200;
 - joining an unknown sweep is refused; a sweep is PENDING until its first run joins, and is not
   ended by its run_cap; cancelling it stops its runs, and a canceled sweep stays canceled;
+- a run that was enqueued for agents is pending until a program begins it, keeps the name that it
+  was given, and is killed at once if it is stopped before;
 - runs may join sweeps that are PAUSED, and also FINISHED or CANCELED ones: W&B's agents begin none
   there, but no public source tells whether the server refuses a run that names such a sweep itself
   (`World.ended_sweeps_take_runs` off: it does, except for runs that it has already);

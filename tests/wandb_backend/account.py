@@ -2,8 +2,6 @@
 
 from tests.wandb_backend.world import Answer, Variables, World
 
-_FEATURES = ("SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING")
-
 
 def find_viewer(world: World, variables: Variables) -> Answer:
     """The owner of the key."""
@@ -23,7 +21,7 @@ def find_viewer(world: World, variables: Variables) -> Answer:
 
 
 def list_features(world: World, variables: Variables) -> Answer:
-    features = [{"name": name, "isEnabled": True} for name in _FEATURES]
+    features = [{"name": name, "isEnabled": True} for name in sorted(world.features)]
     return {"serverInfo": {"features": features}}
 
 

@@ -75,6 +75,7 @@ class _Routes:
         with self._world.lock:
             self._world.expire_heartbeats()
             response = act()
+        await self._faults.wait_until_answered(name)
         return _fail(504) if self._faults.take_loss(name) else response
 
     def _check_key(self, request: Request) -> Response | None:

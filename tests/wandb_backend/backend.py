@@ -143,6 +143,15 @@ class Backend:
         finally:
             self._faults.let_go(name)
 
+    @contextmanager
+    def keep_answers(self, name: str) -> Iterator[None]:
+        """Requests of that name take effect, and get no answer until the end of the block."""
+        self._faults.keep(name)
+        try:
+            yield
+        finally:
+            self._faults.let_go(name)
+
     def recover(self) -> None:
         """Ends all faults."""
         self._faults.clear()

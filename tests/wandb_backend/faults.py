@@ -15,6 +15,7 @@ class Faults:
         self._failures: dict[str, deque[tuple[int, int | None]]] = defaultdict(deque)
         self._lost: dict[str, int] = defaultdict(int)
         self._held: set[str] = set()
+        self._kept: set[str] = set()
         self._lock = threading.Lock()
 
     def fail(self, name: str, statuses: Iterable[int], retry_after_seconds: int | None) -> None:
@@ -32,9 +33,15 @@ class Faults:
         with self._lock:
             self._held.add(name)
 
+    def keep(self, name: str) -> None:
+        """Requests take effect, and get no answer until `let_go`."""
+        with self._lock:
+            self._kept.add(name)
+
     def let_go(self, name: str) -> None:
         with self._lock:
             self._held.discard(name)
+            self._kept.discard(name)
 
     def clear(self) -> None:
         """Ends all faults."""
@@ -42,6 +49,7 @@ class Faults:
             self._failures.clear()
             self._lost.clear()
             self._held.clear()
+            self._kept.clear()
 
     def take_failure(self, name: str) -> tuple[int, int | None] | None:
         """Status and Retry-After of a request that is to fail."""
@@ -60,6 +68,13 @@ class Faults:
         return False
 
     async def wait_until_let_go(self, name: str) -> None:
-        # An asyncio.Event would belong to one life of the server, and tests set it from outside.
-        while self._held & {name, EVERYTHING}:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await _wait_until_without(self._held, name)
+
+    async def wait_until_answered(self, name: str) -> None:
+        await _wait_until_without(self._kept, name)
+
+
+async def _wait_until_without(names: set[str], name: str) -> None:
+    # An asyncio.Event would belong to one life of the server, and tests set it from outside.
+    while names & {name, EVERYTHING}:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)

@@ -15,7 +15,7 @@ from tests.wandb_backend.projects import (
 from tests.wandb_backend.run_records import EVENTS, HISTORY, OUTPUT, RunRecord
 from tests.wandb_backend.sweep_records import OPEN_STATES, SweepRecord
 from tests.wandb_backend.sweeps import find_sweep
-from tests.wandb_backend.world import Answer, Refused, Variables, World, make_id
+from tests.wandb_backend.world import Answer, Refused, Variables, World, make_id, write_time
 
 # Which states a run may be given, and from which: the docstring of the SDK's Run.update_state.
 _STATE_CHANGES = {
@@ -127,7 +127,7 @@ def describe_run(
         "commit": run.commit,
         "readOnly": False,
         "createdAt": run.created_at,
-        "heartbeatAt": run.created_at,
+        "heartbeatAt": write_time(run.heartbeat_at) if run.heartbeat_at else run.created_at,
         "user": {"name": "Tester", "username": world.entity},
         "projectId": number_project(run.entity, run.project),
         "project": describe_project(run.entity, run.project),

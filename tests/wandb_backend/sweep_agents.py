@@ -57,9 +57,19 @@ def _list_commands(
     commands = [_stop(name) for name in running if _is_stopped(world, sweep, name)]
     if not running and sweep.state == "FINISHED":
         return [{"type": "exit"}]
-    if not running and sweep.enqueued and sweep.state != "PAUSED":
-        commands.append(_begin(world, sweep, sweep.enqueued.pop(0)))
+    if not running and sweep.state != "PAUSED" and (name := _take_next(world, sweep)) is not None:
+        commands.append(_begin(world, sweep, name))
     return commands
+
+
+def _take_next(world: World, sweep: SweepRecord) -> str | None:
+    """The oldest run that waits; those that were stopped, or deleted, do not."""
+    while sweep.enqueued:
+        name = sweep.enqueued.pop(0)
+        run = world.runs.get(f"{sweep.entity}/{sweep.project}/{name}")
+        if run is not None and run.state == "pending":
+            return name
+    return None
 
 
 def _is_stopped(world: World, sweep: SweepRecord, name: str) -> bool:

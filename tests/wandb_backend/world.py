@@ -41,6 +41,7 @@ class World:
             texts, as its sweeps package expects, but they arrive bare.
         ended_sweeps_take_runs: Whether runs may join sweeps that are FINISHED or CANCELED.
         has_item_errors: Whether items of launch queues can be asked why they failed.
+        features: What this server can do, by the names that the SDK asks for.
         runs: By "entity/project/run_id".
         sweeps: By "entity/project/name".
         queues: By "entity/project/name".
@@ -59,6 +60,9 @@ class World:
     writes_bare_nan: bool = False
     ended_sweeps_take_runs: bool = True
     has_item_errors: bool = True
+    features: set[str] = field(
+        default_factory=lambda: {"SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING"}
+    )
     projects: set[tuple[str, str]] = field(default_factory=set)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
@@ -74,7 +78,7 @@ class World:
 
     def now(self) -> str:
         """The time as W&B writes it."""
-        return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return write_time(self.clock())
 
     def make_name(self) -> str:
         """A name of eight characters that was not given before."""
@@ -89,6 +93,11 @@ class World:
         oldest = self.clock() - self.heartbeat_timeout_seconds
         for run in self.runs.values():
             run.expire(oldest)
+
+
+def write_time(seconds: float) -> str:
+    """Seconds since 1970 as W&B writes them."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def make_id(*parts: str) -> str:

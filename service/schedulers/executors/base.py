@@ -31,6 +31,7 @@ class Launch:
         arguments: The executor's own, from the sweep.
         mirror_ref: The sweep in the outside system that it belongs to, if there is one.
         environment: ASKTELL_* variables for the program; one of them is a secret.
+        external_ref: What an earlier launch of it returned, if that is known.
         stop_reason: Why it is stopped, in a word, once that is known.
     """
 
@@ -45,6 +46,7 @@ class Launch:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     mirror_ref: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    external_ref: str | None = None
     stop_reason: str | None = None
 
     @property
@@ -120,6 +122,10 @@ class LaunchRefused(Exception):
 
 class SweepRefused(LaunchRefused):
     """No attempt of its sweep can ever start, whoever tries; the message says why, for people."""
+
+
+class Unanswered(Exception):
+    """The operation was begun, and nobody knows whether it was done."""
 
 
 class StillRunning(Exception):

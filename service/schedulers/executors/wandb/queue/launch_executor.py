@@ -9,11 +9,9 @@ can still get the same run if both took it at once: an answer was lost, or a wor
 the middle of its push.
 """
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from service.schedulers.executors.base import (
@@ -26,7 +24,7 @@ from service.schedulers.executors.base import (
     Watch,
 )
 from service.schedulers.executors.connection.connection import SystemRefused
-from service.schedulers.executors.looking import BackgroundLooks
+from service.schedulers.executors.looking import BackgroundLooks, build_sightings
 from service.schedulers.executors.wandb.queue.launch_api import (
     LaunchQueueApi,
     Push,
@@ -41,35 +39,17 @@ from service.schedulers.executors.wandb.queue.launch_queue import (
     find_queue,
     is_waiting,
 )
-from service.schedulers.executors.wandb.queue.launched_runs import LaunchedRun, Look, is_over
+from service.schedulers.executors.wandb.queue.launched_runs import LaunchedRun, Look
+from service.schedulers.executors.wandb.runs.refusals import blame_worker, blaming_worker
 from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
+from service.schedulers.executors.wandb.runs.run_settings import RunSettings
+from service.schedulers.executors.wandb.runs.run_states import is_over
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     find_entity,
     find_project,
     find_run_url,
 )
-
-# Of one run's history at a look.
-_PIECES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchSettings:
-    """What the executor needs of its worker.
-
-    Attributes:
-        environment: The worker's own.
-        tick_seconds: From one look at W&B to the next.
-        soonest_seconds: The same where something is expected: an attempt that nothing is known of
-            yet, or one that was told to end.
-        clock: Seconds that only go up.
-    """
-
-    environment: Mapping[str, str] = field(repr=False)
-    tick_seconds: float = 10.0
-    soonest_seconds: float = 5.0
-    clock: Callable[[], float] = time.monotonic
 
 
 class WandbLaunchExecutor:
@@ -83,7 +63,7 @@ class WandbLaunchExecutor:
     name = "wandb-launch"
     is_shared = True
 
-    def __init__(self, api: WandbApi, queues: LaunchQueueApi, settings: LaunchSettings) -> None:
+    def __init__(self, api: WandbApi, queues: LaunchQueueApi, settings: RunSettings) -> None:
         self._api = api
         self._queues = queues
         self._settings = settings
@@ -101,23 +81,18 @@ class WandbLaunchExecutor:
         self._with_page: set[str] = set()
 
     async def launch(self, launch: Launch) -> str:
-        with _blaming_worker():
+        with blaming_worker():
             run = await self._find_run(launch)
             look = await self._search(run)
         is_there = run.has_run(look.view) or look.item is not None
-        if not is_there and not run.is_stop_wanted:
+        if not is_there and not run.stop.is_wanted:
             await self._push(run, look)
         run.is_found = True
         return run.path.external_ref
 
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
         self._looks.want(watch.launch for watch in watches)
-        known = ((watch, self._runs.get(watch.launch.attempt_id)) for watch in watches)
-        return {
-            watch.launch.attempt_id: run.build_sighting(watch.cursor)
-            for watch, run in known
-            if run is not None and run.is_found
-        }
+        return build_sightings(watches, self._runs)
 
     async def stop(self, launch: Launch, kind: StopKind) -> None:  # noqa: ARG002 (there is one way)
         """Takes it out of the queue, or has W&B tell it to end, which takes up to a minute.
@@ -125,7 +100,7 @@ class WandbLaunchExecutor:
         What an agent has taken and not begun yet is told once its run is there.
         """
         run = await self._find_run(launch)
-        run.is_stop_wanted = True
+        run.stop.is_wanted = True
         if run.ending is None:
             await self._obey(run, await self._search(run))
 
@@ -185,7 +160,7 @@ class WandbLaunchExecutor:
             return await self._queues.push(queue, push)
         except SystemRefused as error:
             if error.is_about_key:
-                raise _blame_worker(error) from error
+                raise blame_worker(error) from error
             raise LaunchRefused(
                 f"W&B does not take the run for the launch queue {queue}: {error}"
             ) from error
@@ -194,7 +169,7 @@ class WandbLaunchExecutor:
         """An agent would find out too, but only when it is the attempt's turn."""
         if job is None or job in self._known_jobs:
             return
-        with _blaming_worker():
+        with blaming_worker():
             problem = await self._queues.find_job_problem(job)
         if problem is not None:
             await self._refuse_sweep(
@@ -205,7 +180,7 @@ class WandbLaunchExecutor:
 
     async def _refuse_sweep(self, reason: str) -> NoReturn:
         # To a key that W&B does not know, it may answer as if nothing was there.
-        with _blaming_worker():
+        with blaming_worker():
             await self._api.find_account()
         raise SweepRefused(reason)
 
@@ -228,20 +203,20 @@ class WandbLaunchExecutor:
             return Look(view, has_queue=False)
         own = choose_own(run.launch, queue.items)
         item = choose_item(own)
-        unwanted = own if run.is_stop_wanted else choose_extras(own)
+        unwanted = own if run.stop.is_wanted else choose_extras(own)
         for each in filter(is_waiting, unwanted):
             # Whether it was still there to be taken out, the next look shows.
             await self._queues.remove(queue.queue_id, each)
         return Look(view, item, is_certain=queue.is_complete)
 
     async def _obey(self, run: LaunchedRun, look: Look) -> None:
-        view = look.view
-        if view is not None and run.has_run(view) and not is_over(view) and not view.is_stopped:
+        view = run.find_own(look.view)
+        if view is not None and not is_over(view) and not view.is_stopped:
             await self._api.flag_stop(run.path)
 
     def _is_expected(self, attempt_id: str) -> bool:
         run = self._runs.get(attempt_id)
-        return run is None or not run.is_found or run.is_stop_wanted
+        return run is None or not run.is_found or run.stop.is_wanted
 
     async def _look_at(self, launches: Sequence[Launch]) -> None:
         runs = [await self._find_run(launch) for launch in launches]
@@ -287,32 +262,9 @@ class WandbLaunchExecutor:
         return seen
 
     async def _take_in(self, run: LaunchedRun, look: Look) -> None:
-        await self._read_on(run, look.view)
+        await run.history.read_on(self._api, run.path, run.find_own(look.view))
         now = self._settings.clock()
         run.take_in(look, now)
-        if run.is_late(now) and not run.is_stop_wanted:
-            run.is_stop_wanted = run.is_timed_out = True
-        if run.is_stop_wanted and run.ending is None:
+        run.stop.want_if_late(now)
+        if run.stop.is_wanted and run.ending is None:
             await self._obey(run, look)
-
-    async def _read_on(self, run: LaunchedRun, view: RunView | None) -> None:
-        """Reads what is new of its history; of very much a part, for other runs wait meanwhile."""
-        for _ in range(_PIECES):
-            steps = run.find_new_steps(view)
-            if view is None or steps is None:
-                return
-            run.add(await self._api.read_history(run.path, run.metrics.keys, *steps), view)
-
-
-@contextmanager
-def _blaming_worker() -> Iterator[None]:
-    """For questions that W&B answers whoever may look."""
-    try:
-        yield
-    except SystemRefused as error:
-        raise _blame_worker(error) from error
-
-
-def _blame_worker(error: SystemRefused) -> SystemRefused:
-    message = f"W&B refuses this worker: {error}"
-    return SystemRefused(message, is_about_key=error.is_about_key)

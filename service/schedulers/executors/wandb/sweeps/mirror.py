@@ -104,7 +104,7 @@ class WandbMirror:
             # Of this project; the others may be there.
             return {str(_SweepRef(entity, project, name)): error for name in names}
         return {
-            str(_SweepRef(entity, project, name)): None if word is None else _read_state(word)
+            str(_SweepRef(entity, project, name)): None if word is None else read_state(word)
             for name, word in words.items()
         }
 
@@ -139,5 +139,6 @@ def _build_ref(sweep: Mapping[str, Any]) -> str:
     return str(_SweepRef(sweep["entity"], sweep["project"], sweep["name"]))
 
 
-def _read_state(word: str) -> MirrorState:
+def read_state(word: str) -> MirrorState:
+    """Returns what W&B's word for the state of a sweep means."""
     return _STATES.get(word.upper(), MirrorState.RUNNING)

@@ -122,7 +122,7 @@ def read_sweep_states(
     states: dict[str, str | None] = dict(_list_states(api, entity, project, names))
     for name in names:
         if name not in states:
-            sweep = _get_sweep(api, entity, project, name)
+            sweep = get_sweep(api, entity, project, name)
             states[name] = sweep["state"] if sweep else None
     return states
 
@@ -131,12 +131,28 @@ def set_sweep_state(api: Api, *, entity: str, project: str, name: str, state: st
     """Gives a sweep a state unless it has it, by W&B's word for it; False if it is not there.
 
     Raises:
-        ValueError: As for `read_sweep_states`.
+        ValueError: As for `get_sweep`.
     """
-    sweep = _get_sweep(api, entity, project, name)
+    sweep = get_sweep(api, entity, project, name)
     if sweep is not None and sweep["state"].upper() != state:
         execute(api, _SET_STATE, {"id": sweep["id"], "state": state})
     return sweep is not None
+
+
+def get_sweep(api: Api, entity: str, project: str, name: str) -> dict[str, Any] | None:
+    """Returns the id and the state of a sweep; None if it is not there.
+
+    Raises:
+        ValueError: The project is not there, or not for this key.
+    """
+    answer = execute(api, _GET, {"entity": entity, "project": project, "sweep": name})
+    if answer.get("project") is None:
+        # A key that may not see a project gets the same answer, and nothing was deleted then.
+        raise ValueError(
+            f"W&B shows no project {entity}/{project} to this key; give its user access to it."
+        )
+    sweep: dict[str, Any] | None = answer["project"]["sweep"]
+    return sweep
 
 
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -189,14 +205,3 @@ def _list_states(api: Api, entity: str, project: str, names: Collection[str]) ->
     found = (execute(api, _LIST_STATES, variables).get("project") or {}).get("sweeps") or {}
     nodes = [edge["node"] for edge in found.get("edges", ())]
     return {node["name"]: node["state"] for node in nodes if node["name"] in names}
-
-
-def _get_sweep(api: Api, entity: str, project: str, name: str) -> dict[str, Any] | None:
-    answer = execute(api, _GET, {"entity": entity, "project": project, "sweep": name})
-    if answer.get("project") is None:
-        # A key that may not see a project gets the same answer, and nothing was deleted then.
-        raise ValueError(
-            f"W&B shows no project {entity}/{project} to this key; give its user access to it."
-        )
-    sweep: dict[str, Any] | None = answer["project"]["sweep"]
-    return sweep

@@ -1,0 +1,1 @@
+"""Runs of W&B that `wandb agent` starts, wherever people run it."""

@@ -1,0 +1,185 @@
+"""An attempt that agents run, as far as this worker has seen it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from service.domain.attempts import Ending, EndingKind, parse_attempt_id
+from service.schedulers.executors.base import Launch, Sighting
+from service.schedulers.executors.wandb.agents.agent_api import EnqueuedRun, Sweep
+from service.schedulers.executors.wandb.runs.run_api import RunView
+from service.schedulers.executors.wandb.runs.run_endings import build_ending, judge_run
+from service.schedulers.executors.wandb.runs.run_history import RunHistory
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
+from service.schedulers.executors.wandb.runs.run_states import (
+    KILLED,
+    PENDING,
+    is_at_work,
+    is_over,
+)
+from service.schedulers.executors.wandb.runs.run_stop import RunStop
+from service.schedulers.executors.wandb.runs.runs import RunPath
+
+_NEVER_TAKEN = "Stopped before an agent took it."
+# What W&B tells of two things at once need not be of one moment.
+_LOOKS_IN_VAIN = 2
+# wandb sends a heartbeat every 30 s.
+_SILENCE_SECONDS = 75.0
+
+
+@dataclass(slots=True)
+class AgentRun:
+    """What is known of an attempt, nearly all of it from W&B.
+
+    Attributes:
+        sweep: The one at W&B whose agents may take it; None if there is none.
+        name: Of its run; None before one is known.
+        is_found: W&B has it, or was asked often enough.
+        is_settled: An agent has begun it, and nothing else of it waits.
+        is_sweep_over: No agent takes anything of its sweep any more.
+        seen: Its run at the last look.
+        has_begun: The run was seen at work, or has ended by itself.
+        trouble: Why it cannot be looked at now.
+    """
+
+    launch: Launch
+    sweep: Sweep | None
+    name: str | None = None
+    is_found: bool = False
+    is_settled: bool = False
+    is_sweep_over: bool = False
+    seen: RunView | None = None
+    has_begun: bool = False
+    looks_in_vain: int = 0
+    trouble: str | None = None
+    ending: Ending | None = None
+    metrics: RunMetrics = field(init=False)
+    history: RunHistory = field(init=False)
+    stop: RunStop = field(init=False)
+    _heartbeat: str | None = None
+    _silent_since: float = math.inf
+
+    def __post_init__(self) -> None:
+        self.metrics = RunMetrics.from_launch(self.launch)
+        self.history = RunHistory(self.metrics)
+        self.stop = RunStop.from_launch(self.launch)
+
+    @property
+    def label(self) -> str:
+        """The run's display name: in its sweep no other attempt has the same.
+
+        Nothing else tells what it is: whatever is in its configuration, agents hand to the program
+        as an argument.
+        """
+        # Its id is all that is known of an attempt that nobody wants any more.
+        parts = parse_attempt_id(self.launch.attempt_id)
+        if parts is None:
+            return self.launch.attempt_id
+        _, trial, attempt = parts
+        return f"trial-{trial}" + (f"-attempt-{attempt}" if attempt > 1 else "")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no agent has taken it, as it was seen last."""
+        return self.seen is not None and self.seen.state == PENDING
+
+    @property
+    def path(self) -> RunPath | None:
+        if self.sweep is None or self.name is None:
+            return None
+        return RunPath(self.sweep.entity, self.sweep.project, self.name)
+
+    def choose(self, enqueued: Iterable[EnqueuedRun]) -> list[EnqueuedRun]:
+        """Finds its run among those of its label; returns those that must not begin.
+
+        There are several if an answer was lost, or two workers enqueued it at once: whoever looks
+        keeps the same one.
+        """
+        own = sorted((run for run in enqueued if run.label == self.label), key=_rank)
+        self.is_settled = self.has_begun
+        if own and not self.has_begun:
+            self._rename(own[0].name)
+        return [run for run in own if run.state == PENDING and run.name != self.name]
+
+    def take_in(self, view: RunView | None, now: float) -> None:
+        """Notes what was seen of its run."""
+        self.trouble, self.seen = None, view
+        self.looks_in_vain = self.looks_in_vain + 1 if view is None else 0
+        if view is None:
+            return
+        has_ended_itself = is_over(view) and view.state != KILLED
+        self.has_begun = self.has_begun or is_at_work(view) or has_ended_itself or _has_logged(view)
+        self.stop.note_run(view, now)
+
+    def judge(self) -> None:
+        """Finds out whether it has ended. It does not before all of its history is read."""
+        self.is_found = True
+        self.ending = None if self.history.has_more(self.seen) else self._judge()
+
+    def is_silent(self, heartbeat: str | None, now: float) -> bool:
+        """Tells whether its program is gone, by what was heard of it last."""
+        if heartbeat != self._heartbeat or self._silent_since > now:
+            self._heartbeat, self._silent_since = heartbeat, now
+        return now - self._silent_since >= _SILENCE_SECONDS
+
+    def build_sighting(self, cursor: int) -> Sighting:
+        is_running = self.ending is None and is_at_work(self.seen)
+        return Sighting(
+            is_running=is_running,
+            rows=self.metrics.rows[cursor:],
+            ending=self.ending,
+            note=None if self.ending is not None else self.trouble or self._describe(is_running),
+        )
+
+    def _rename(self, name: str) -> None:
+        if name != self.name:
+            self.name, self.seen, self.looks_in_vain = name, None, 0
+            self.history = RunHistory(self.metrics)
+
+    def _judge(self) -> Ending | None:
+        if self.seen is None:
+            return self._judge_nothing()
+        if self.is_waiting:
+            return self._judge_waiting(self.seen)
+        return self._judge_over(self.seen) if is_over(self.seen) else None
+
+    def _judge_nothing(self) -> Ending | None:
+        if self.looks_in_vain < _LOOKS_IN_VAIN:
+            return None
+        if self.stop.is_wanted and not self.has_begun:
+            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+        return self._end(EndingKind.VANISHED, "Its run was deleted, or nobody may see it any more.")
+
+    def _judge_waiting(self, view: RunView) -> Ending | None:
+        if self.stop.is_wanted and view.is_stopped:
+            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+        if self.is_sweep_over:
+            what = "The sweep in W&B ended before an agent had taken it."
+            return self._end(EndingKind.CANCELLED, what)
+        return None
+
+    def _judge_over(self, view: RunView) -> Ending | None:
+        if self.stop.is_wanted and not self.has_begun:
+            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+        if self.stop.is_wanted and view.state == "crashed":
+            # What an agent ends may not have said a word to W&B.
+            view = replace(view, state=KILLED)
+        return judge_run(view, self.stop, self.metrics)
+
+    def _end(self, kind: EndingKind, message: str) -> Ending:
+        return build_ending(kind, message, view=self.seen, metrics=self.metrics)
+
+    def _describe(self, is_running: bool) -> str | None:
+        if is_running:
+            return None
+        return f"No agent has taken it yet. To start one: wandb agent {self.sweep}"
+
+
+def _rank(run: EnqueuedRun) -> tuple[int, str, str]:
+    """What an agent has begun comes before what waits, and that before what never will begin."""
+    order = {PENDING: 1, KILLED: 2}
+    return (order.get(run.state, 0), run.created_at, run.name)
+
+
+def _has_logged(view: RunView) -> bool:
+    return view.last_step >= 0 or bool(view.summary)

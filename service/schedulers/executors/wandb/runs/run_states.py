@@ -1,0 +1,19 @@
+"""What W&B's words for the state of a run mean."""
+
+from service.schedulers.executors.wandb.runs.run_api import RunView
+
+PENDING = "pending"
+KILLED = "killed"
+
+_AT_WORK = frozenset({"running", "preempting"})
+_OVER = frozenset({"finished", "failed", "crashed", KILLED, "preempted"})
+
+
+def is_over(view: RunView) -> bool:
+    """Tells whether a run has ended."""
+    return view.state in _OVER
+
+
+def is_at_work(view: RunView | None) -> bool:
+    """Tells whether a run's program runs, as far as W&B knows."""
+    return view is not None and view.state in _AT_WORK

@@ -1,0 +1,66 @@
+"""When a run has to end before it does by itself."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from service.schedulers.executors.base import Launch
+from service.schedulers.executors.wandb.runs.run_api import RunView
+from service.schedulers.executors.wandb.runs.run_states import KILLED, is_at_work
+
+
+@dataclass(slots=True)
+class RunStop:
+    """Whether an attempt's run is to end, and its time limit.
+
+    Attributes:
+        timeout_seconds: How long it may run.
+        goes_on: Whether the run is that of an earlier attempt, so that what it says of its
+            runtime counts that one too.
+        is_wanted: It is to end; whoever may still begin it has to be kept from that.
+        is_timed_out: And that is because of its time limit.
+        began_at: When the run began, by the executor's clock.
+    """
+
+    timeout_seconds: float
+    goes_on: bool = False
+    is_wanted: bool = False
+    is_timed_out: bool = False
+    began_at: float | None = None
+
+    @classmethod
+    def from_launch(cls, launch: Launch, *, goes_on: bool = False) -> Self:
+        """Returns what the attempt's sweep says of its time limit."""
+        timeout_seconds = launch.arguments.get("timeout_seconds")
+        return cls(math.inf if timeout_seconds is None else float(timeout_seconds), goes_on)
+
+    def note_run(self, view: RunView, now: float) -> None:
+        """Notes when the run began, as soon as it is seen at work."""
+        if self.began_at is None and is_at_work(view):
+            self.began_at = now - self._find_runtime(view)
+
+    def want_if_late(self, now: float) -> None:
+        """Wants it to end once its time is up, if nobody wanted that before."""
+        is_late = self.began_at is not None and now - self.began_at >= self.timeout_seconds
+        if is_late and not self.is_wanted:
+            self.is_wanted = self.is_timed_out = True
+
+    def has_timed_out(self, view: RunView) -> bool:
+        """Tells whether a run has ended because of its time limit.
+
+        Who adopts it finds no more than a run that was stopped when its time was up.
+        """
+        if self.is_wanted:
+            return self.is_timed_out
+        was_stopped = view.state == KILLED and view.is_stopped
+        return was_stopped and self._find_runtime(view) >= self.timeout_seconds
+
+    def _find_runtime(self, view: RunView) -> float:
+        """Seconds that the run has run in this attempt, as it said last."""
+        if self.goes_on:
+            return 0.0
+        own = view.summary.get("_wandb")
+        inner = own.get("runtime") if isinstance(own, Mapping) else None
+        runtimes: list[Any] = [view.summary.get("_runtime"), inner]
+        return max([float(each) for each in runtimes if isinstance(each, int | float)], default=0.0)
