@@ -93,12 +93,17 @@ async def end_at_once(
 
 
 async def end_or_leave(
-    executor: Executor, lookout: Lookout, launch: Launch, around: Surroundings
+    executor: Executor,
+    lookout: Lookout,
+    launch: Launch,
+    around: Surroundings,
+    *,
+    patience_seconds: float,
 ) -> Ending | None:
     """Kills an attempt however long that takes; None if there is nothing to see of it.
 
-    What others can go on with must hold no slot for ever: it is left as it is once every stop has
-    failed for `leave_seconds`, or the worker goes.
+    What others can go on with need not hold a slot for ever: it is left as it is once every stop
+    has failed for as long as the patience lasts, or the worker goes.
 
     Raises:
         StillRunning: It does not go, and nobody else can kill it.
@@ -107,7 +112,9 @@ async def end_or_leave(
     """
     if not executor.is_shared:
         return await end_at_once(executor, lookout, launch, around.pace)
-    ending = asyncio.create_task(_insist_on_end(executor, lookout, launch, around.pace))
+    ending = asyncio.create_task(
+        _insist_on_end(executor, lookout, launch, around.pace, patience_seconds)
+    )
     leaving = asyncio.create_task(around.must_go.wait())
     try:
         await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -139,10 +146,11 @@ async def clear_left_over(
 
 
 async def _insist_on_end(
-    executor: Executor, lookout: Lookout, launch: Launch, pace: Pace
+    executor: Executor, lookout: Lookout, launch: Launch, pace: Pace, patience_seconds: float
 ) -> Ending | None:
-    patience = pace.leave_seconds
     while True:
         # An outside system may take its time.
         with suppress(StillRunning):
-            return await end_at_once(executor, lookout, launch, pace, patience_seconds=patience)
+            return await end_at_once(
+                executor, lookout, launch, pace, patience_seconds=patience_seconds
+            )

@@ -105,7 +105,13 @@ class Follower:
         except AttemptGone as gone:
             self._stop_looking()
             if not (gone.is_passed_on and self.is_shared):
-                await end_or_leave(self._executor, self._lookout, self._launch, self._around)
+                await end_or_leave(
+                    self._executor,
+                    self._lookout,
+                    self._launch,
+                    self._around,
+                    patience_seconds=self._pace.leave_seconds,
+                )
             await self._forget()
             raise
         await self._forget()

@@ -1,6 +1,7 @@
 """One attempt from its claim until it is launched, or never will be."""
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +11,13 @@ import structlog
 
 from service.domain.attempts import AttemptState, Ending, EndingKind
 from service.schedulers.clearing import end_at_once, end_or_leave
-from service.schedulers.executors.base import ErrorKind, Executor, Launch, SweepRefused
+from service.schedulers.executors.base import (
+    ErrorKind,
+    Executor,
+    Launch,
+    SweepRefused,
+    Unanswered,
+)
 from service.schedulers.lookout import Lookout
 from service.schedulers.pace import Backoff
 from service.schedulers.speaking import Speaker
@@ -52,6 +59,8 @@ class Launching:
         self._stop = stop
         self._is_unwanted = asyncio.Event()
         self._trouble: str | None = None
+        # Whoever had it before may have launched it.
+        self._may_be_launched = speaker.claimed.claim > 1
 
     async def run(self) -> str | Ending:
         """Returns the attempt's outside reference, or how it ended without having been launched.
@@ -62,14 +71,23 @@ class Launching:
             LeftToOthers: The worker has to go, and others can go on with the attempt.
         """
         if self._speaker.claimed.claim > 1:
-            # Whoever had it before may not have heard that nobody wants it any more.
-            self._stop.obey(await self._speaker.observe(state=AttemptState.LAUNCHING))
+            await self._ask_whether_wanted()
         self._heed()
         # One after the other: what is found to be another worker's meanwhile is not taken back.
         launched = await self._hear_during(self._launch_patiently())
         if launched is None:
             return await self._hear_during(self._take_back())
         return launched
+
+    async def _ask_whether_wanted(self) -> None:
+        """Whoever had it before may not have heard that nobody wants it any more."""
+        while not self._around.is_closing.is_set():
+            if self._speaker.is_due(is_urgent=True):
+                instruction = await self._speaker.observe(state=AttemptState.LAUNCHING)
+                if instruction is not None:
+                    self._stop.obey(instruction)
+                    return
+            await asyncio.sleep(self._pace.look_seconds)
 
     async def _hear_during(self, doing: Coroutine[Any, Any, _Result]) -> _Result:
         """Renews the lease meanwhile, and finds out whether the launch is still wanted."""
@@ -103,6 +121,7 @@ class Launching:
             try:
                 return await self._launch_once()
             except Exception as error:
+                self._may_be_launched |= isinstance(error, Unanswered)
                 if self._executor.classify(error) is ErrorKind.PERMANENT:
                     return _build_refused(error)
                 if self._clock() >= until:
@@ -116,12 +135,12 @@ class Launching:
     async def _launch_once(self) -> str:
         external_ref = await self._executor.launch(self._launch)
         self._log("attempt.launched", external_ref=external_ref)
-        self._around.launches.note_launched(self._executor.name)
+        self._around.troubles.note_launched(self._executor.name)
         return external_ref
 
     def _note_trouble(self, error: Exception, again_in_seconds: float) -> None:
         trouble = f"Not launched yet: {error}"[:_LONGEST_NOTE]
-        is_news = self._around.launches.note_failed(self._executor.name, str(error))
+        is_news = self._around.troubles.note_failed(self._executor.name, str(error))
         if is_news and trouble != self._trouble:
             self._log("attempt.not_launched", reason=str(error), again_in_seconds=again_in_seconds)
         self._trouble = trouble
@@ -129,7 +148,7 @@ class Launching:
     async def _give_up(self, error: Exception) -> Ending:
         """Lets another worker try what cannot be launched here."""
         tried = f"It could not be launched for {self._pace.launch_seconds:g} s: {error}"
-        self._around.launches.note_given_up(self._executor.name, str(error))
+        self._around.troubles.note_given_up(self._executor.name, str(error))
         # What keeps a launch from succeeding may keep all this from succeeding too.
         with suppress(OSError):
             self._stop.preempt()
@@ -147,11 +166,20 @@ class Launching:
         return replace(blame_worker(ending), message=tried)
 
     async def _take_back(self) -> Ending:
-        """For a launch that is not wanted any more; it may have succeeded without an answer."""
+        """For a launch that is not wanted any more; it may have succeeded without an answer.
+
+        No end is made up for what may run: where that is so, the stop is repeated until it is done.
+        """
         self._around.leave_if_others_can_follow(self._executor)
         if not self._stop.is_given:
             self._stop.preempt()
-        ending = await end_or_leave(self._executor, self._lookout, self._launch, self._around)
+        ending = await end_or_leave(
+            self._executor,
+            self._lookout,
+            replace(self._launch, stop_reason=self._stop.reason),
+            self._around,
+            patience_seconds=math.inf if self._may_be_launched else self._pace.leave_seconds,
+        )
         if self._stop.is_preemption:
             return blame_worker(ending)
         return ending or Ending(EndingKind.NOT_STARTED, message="Stopped before it was launched.")

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from service.schedulers.executors.base import Executor
-from service.schedulers.launches import Launches
+from service.schedulers.launch_troubles import LaunchTroubles
 from service.schedulers.pace import Pace
 from service.schedulers.server_calls import ServerCalls
 from service.schedulers.workdir import Workdir
@@ -28,7 +28,7 @@ class Surroundings:
     pace: Pace
     is_closing: asyncio.Event
     must_go: asyncio.Event
-    launches: Launches
+    troubles: LaunchTroubles
 
     def leave_if_others_can_follow(self, executor: Executor) -> None:
         """Ends the following of an attempt here, if the worker has to go and others can follow it.

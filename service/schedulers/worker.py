@@ -22,7 +22,7 @@ from service.schedulers.clearing import clear_left_over, insist
 from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.following import Follower, ServerAway
-from service.schedulers.launches import Launches
+from service.schedulers.launch_troubles import LaunchTroubles
 from service.schedulers.lookout import Lookout
 from service.schedulers.mirroring import Mirroring
 from service.schedulers.pace import Backoff, Pace
@@ -69,9 +69,9 @@ class Worker:
         self._must_go = asyncio.Event()
         self._leaves_shared = asyncio.Event()
         self._is_finished = asyncio.Event()
-        self._launches = Launches(self._pace, clock=asyncio.get_running_loop().time)
+        self._troubles = LaunchTroubles(self._pace, clock=asyncio.get_running_loop().time)
         self._around = Surroundings(
-            self._calls, workdir, self._pace, self._is_draining, self._must_go, self._launches
+            self._calls, workdir, self._pace, self._is_draining, self._must_go, self._troubles
         )
         self._returning = replace(self._around, is_closing=_at_once(), must_go=_at_once())
         self._around_shared = replace(
@@ -148,7 +148,7 @@ class Worker:
     async def _fill_slots(self) -> None:
         count = self._count_free()
         if count == 0 and not self._away and not self._unsettled:
-            await self._wait_for_change(self._launches.get_pause())
+            await self._wait_for_change(self._troubles.get_pause())
             return
         claimed = await self._claim(count)
         if claimed is not None:
@@ -166,7 +166,7 @@ class Worker:
         return free if free > len(self._away) else 0
 
     def _list_able(self) -> list[str]:
-        return self._launches.list_able(self._executors)
+        return self._troubles.list_able(self._executors)
 
     def _settle(self, claimed: Claimed, around: Surroundings) -> None:
         """Follows what a claim brought, and ends what was asked for and is another's by now."""
@@ -195,7 +195,7 @@ class Worker:
 
     async def _claim_once(self, count: int) -> Claimed:
         self._asked_for = self._away | self._unsettled
-        pause = self._launches.get_pause() or math.inf
+        pause = self._troubles.get_pause() or math.inf
         wait_seconds = min(self._pace.claim_wait_seconds, pause)
         if self._asked_for:
             wait_seconds = min(wait_seconds, self._pace.ask_again_seconds)

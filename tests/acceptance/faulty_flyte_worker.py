@@ -57,12 +57,7 @@ class ForgetfulConnection:
         changed = dict(arguments)
         if "name" in changed:
             changed["name"] += self._made_up
-        if "names" in changed:
-            changed["names"] = [name + self._made_up for name in changed["names"]]
-        answer = await self._inner.call(operation, changed, deadline_seconds=deadline_seconds)
-        if "names" in changed:
-            return {name.removesuffix(self._made_up): view for name, view in answer.items()}
-        return answer
+        return await self._inner.call(operation, changed, deadline_seconds=deadline_seconds)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from tests.flyte_admin.records import OutputsGiven
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STOPPED = Ending(
-    EndingKind.FAILED,
+    EndingKind.PREEMPTED,
     message="It was ended. Asktell: it is not wanted any more.",
     values={},
 )

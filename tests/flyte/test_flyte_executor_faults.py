@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,11 +10,13 @@ import grpc
 import pytest
 
 from service.domain.attempts import EndingKind
+from service.domain.flyte import build_execution_name
 from service.schedulers.executors.base import ErrorKind, Launch, Watch
 from service.schedulers.executors.connection.connection import (
     Connection,
     SystemAway,
     SystemRefused,
+    SystemSilent,
 )
 from service.schedulers.executors.flyte.api import FlyteApi, NewExecution, Place
 from service.schedulers.executors.flyte.errors import PASSING
@@ -30,6 +32,7 @@ CODES = [each for each in Code if each is not Code.OK]
 # flytekit takes these two for a login that is no good any more, and tries once more with a new one.
 TRIED_TWICE = {Code.UNAUTHENTICATED, Code.UNKNOWN}
 DETAILS = "The stand-in was told to fail with {}."
+OUTPUTS_HANG = "Where Flyte keeps its outputs nobody answers within 0.02 s."
 LOG_IN = " Give the worker credentials of Flyte that are valid."
 
 
@@ -164,7 +167,7 @@ def check_error(bench: Bench, outcome: Any, code: Code) -> None:
         expected = f"Flyte at {bench.admin.endpoint} cannot be asked now: {details}"
     else:
         expected = details + (LOG_IN if code is Code.UNAUTHENTICATED else "")
-    assert type(outcome) is (SystemAway if code in PASSING else SystemRefused)
+    assert type(outcome) is (SystemSilent if code in PASSING else SystemRefused)
     assert str(outcome) == expected
     assert bench.open_executor().classify(outcome) is ErrorKind.TRANSIENT
 
@@ -187,6 +190,20 @@ class Hasty:
         return await self._connection.call(operation, arguments, deadline_seconds=0.3)
 
 
+class HastyWithOutputs:
+    """A connection with little patience for where Flyte keeps outputs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
+    ) -> Any:
+        if "outputs_seconds" in arguments:
+            arguments = {**arguments, "outputs_seconds": 0.02}
+        return await self._connection.call(operation, arguments, deadline_seconds=deadline_seconds)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.rpc)
 async def test_each_call_that_hangs_ends_in_time(
@@ -203,6 +220,26 @@ async def test_each_call_that_hangs_ends_in_time(
     assert not isinstance(outcome, Exception)
     if question.rpc != "GetTask":
         assert len(bench.list_executions(attempt)) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_outputs_that_hang_are_given_up_and_keep_nobody(bench: Bench, when: When) -> None:
+    executor = bench.open_executor(HastyWithOutputs(bench.connection), tick_seconds=0.001)
+    attempt, other = bench.build_launch(), bench.build_launch()
+    for each in (attempt, other):
+        await executor.launch(each)
+    bench.admin.give_outputs(build_execution_name(attempt.attempt_id), "by URL")
+    bench.admin.hang("download", when=when, times=None)
+    bench.succeed(attempt, o0=0.5)
+    waiting = await see(executor, attempt, lambda seen: seen.note == OUTPUTS_HANG)
+    bench.succeed(other, o0=0.5)
+
+    assert waiting.is_running
+    assert (await see_end(executor, other)).values == {"loss": 0.5}
+    ending = await see_end(executor, attempt)
+    bench.admin.recover()
+    assert ending.kind is EndingKind.FAILED
+    assert str(ending.message).endswith(OUTPUTS_HANG)
 
 
 async def test_flyte_that_is_down_from_the_start(bench: Bench) -> None:

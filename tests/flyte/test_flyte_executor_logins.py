@@ -100,6 +100,26 @@ async def test_token_of_a_command_is_enough(admin: FlyteAdmin, tmp_path: Path) -
     assert calls["token"] == 0
 
 
+async def test_command_that_fails_is_never_shown(admin: FlyteAdmin, tmp_path: Path) -> None:
+    """What it was given, and what it has said, may be a secret."""
+    failing = "echo said-token; echo said-error >&2; exit 3"
+    environment = build_worker_environment(admin, tmp_path) | {
+        "FLYTE_CREDENTIALS_AUTH_MODE": "ExternalCommand",
+        "FLYTE_CREDENTIALS_COMMAND": f"sh,-c,{failing},--password=given-word",
+    }
+    with open_log() as log:
+        async with open_worker(environment, admin) as bench:
+            with pytest.raises(SystemRefused) as refusal:
+                await bench.open_executor().launch(bench.build_launch())
+        told = log.read_text()
+
+    failed = "The command that gives the token failed (status 3)."
+    assert str(refusal.value) == f"{failed} {LOG_IN}"
+    assert refusal.value.is_about_key
+    for secret in ("said-token", "said-error", "given-word"):
+        assert secret not in told + repr(refusal.value)
+
+
 async def test_secret_that_is_wrong_is_refused_and_never_shown(
     admin: FlyteAdmin, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -114,6 +115,26 @@ async def test_worker_that_starts_again(bench: Bench, wrap: type[Named], count: 
         await bench.open_executor(wrap(bench.connection)).launch(launch)
 
     assert len(bench.list_executions(launch)) == count
+
+
+async def test_earlier_attempts_of_a_trial_are_ended(bench: Bench) -> None:
+    """Of one that was given up nobody may know that its launch took effect."""
+    earlier, ended = bench.build_launch(), bench.build_launch(attempt_id="k3v9x2ab-9000-1")
+    for each in (earlier, ended):
+        await bench.open_executor().launch(each)
+    bench.succeed(ended, o0=0.5)
+    bench.wait_for(ended, "SUCCEEDED")
+    executor = bench.open_executor()
+    for each in (earlier, ended):
+        again = replace(each, attempt_id=f"{each.attempt_id[:-1]}3", attempt=3)
+        await executor.launch(again)
+        with bench.count_calls() as calls:
+            await executor.launch(again)
+        assert calls == {"CreateExecution": 1, "GetExecution": 1}
+        bench.wait_for(again, "RUNNING")
+
+    bench.wait_for(earlier, "ABORTED")
+    assert bench.find(ended).phase == "SUCCEEDED"
 
 
 async def test_launches_ask_little(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """What a worker says at its start where nothing tells it of a Flyte."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from flytekit.configuration import PlatformConfig
 from flytekit.configuration.file import get_config_file
 
 from service.cli.worker_executors import open_executors
-from service.schedulers.executors.flyte.system import DEFAULT_ENDPOINT, has_settings
+from service.schedulers.executors.flyte.system import DEFAULT_ENDPOINT
 from service.schedulers.workdir import open_workdir
-from service.settings import WorkerSettings
+from service.settings import WorkerSettings, list_default_executors
 from tests.log_lines import open_log
 
 CONFIG = "admin:\n  endpoint: flyte.example.org\n"
@@ -49,6 +48,7 @@ async def test_a_worker_without_settings_says_what_it_will_call(
     assert (line["event"], line["level"]) == ("flyte.not_configured", "warning")
     assert line["endpoint"] == DEFAULT_ENDPOINT == PlatformConfig.auto().endpoint
     assert "Set FLYTE_PLATFORM_URL" in line["reason"]
+    assert "flyte" not in list_default_executors()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_a_worker_finds_the_settings_that_flytekit_finds(
     text: str,
     variables: dict[str, str],
 ) -> None:
-    assert not has_settings(os.environ)
+    assert "flyte" not in list_default_executors()
     if file is not None:
         (home / file).write_text(text)
     for name, value in variables.items():
@@ -77,3 +77,4 @@ async def test_a_worker_finds_the_settings_that_flytekit_finds(
 
     assert PlatformConfig.auto().endpoint == "flyte.example.org"
     assert await read_start(home / "worker") == []
+    assert "flyte" in list_default_executors()

@@ -2,7 +2,10 @@
 
 import asyncio
 import itertools
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import asktell
@@ -11,6 +14,7 @@ import optuna
 import pytest
 from asktell.flyte import Optimizer, suggest
 
+from tests.sdk.clocks import wait_until
 from tests.sdk.servers import ServerProcess
 from tests.sdk_flyte import objectives
 from tests.sdk_flyte.test_runs import count_states
@@ -209,8 +213,29 @@ async def test_an_await_that_could_not_begin_counts_for_nothing(
 
 async def test_two_awaits_at_a_time_run_their_trials_each(options: dict[str, Any]) -> None:
     optimizer = Optimizer(measure, 1, 3, **options)
-    await asyncio.gather(optimizer(x=0.5), optimizer(x=0.5))
-    assert count_states(optimizer.study) == {"COMPLETE": 6}
+    ranges = suggest.float(0, 1), suggest.float(2, 3)
+    await asyncio.gather(*(optimizer(x=each) for each in ranges))
+    study = optimizer.study
+    assert count_states(study) == {"COMPLETE": 6}
+    assert Counter(int(trial.params["x"]) for trial in study.trials) == {0: 3, 2: 3}
+
+
+async def test_trials_asked_for_at_a_time_have_their_own_parameters(
+    client: asktell.Client, options: dict[str, Any]
+) -> None:
+    trials = Optimizer(measure, 1, 2, **options)._trials
+    await trials.prepare(2)
+    both_ask = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        threads.submit(both_ask.wait)
+        asks = [asyncio.ensure_future(trials.ask({name: suggest.float(0, 1)})) for name in "xy"]
+        await asyncio.sleep(0)
+        both_ask.set()
+        assert [set(trial.params) for trial in await asyncio.gather(*asks)] == [{"x"}, {"y"}]
+    distribution = optuna.distributions.FloatDistribution(0, 1)
+    shown = [trial.distributions for trial in trials.study.trials]
+    assert shown == [{"x": distribution}, {"y": distribution}]
 
 
 async def test_a_study_whose_space_has_changed_can_be_shown(options: dict[str, Any]) -> None:
@@ -225,13 +250,27 @@ async def test_a_study_whose_space_has_changed_can_be_shown(options: dict[str, A
 async def test_trials_that_wait_for_another_attempt_are_run_too(options: dict[str, Any]) -> None:
     client: asktell.Client = options["server"]
     study = client.create_study(options["study_name"], sampler=options["sampler"])
-    lost = study.ask()
-    lost.tell(state="FAIL", cause="preempted")
+    study.ask().tell(state="FAIL", cause="preempted")
     optimizer = Optimizer(measure, 2, 2, **options)
     await optimizer(x=suggest.float(0, 1))
     trials = study.trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2
     assert trials[0].attempt == 2
+
+
+async def test_a_trial_whose_lease_ran_out_goes_on_as_the_attempt_it_was(
+    options: dict[str, Any],
+) -> None:
+    """Another attempt would start other executions."""
+    client: asktell.Client = options["server"]
+    study = client.create_study(options["study_name"], sampler=options["sampler"])
+    failed, lost = study.ask(2, lease_seconds=1)
+    failed.tell(state="FAIL", cause="preempted")
+    lost._lease.close()
+    await asyncio.to_thread(wait_until, lambda: study.get_trial(1).phase == "queued")
+    await Optimizer(measure, 1, 3, **options)(x=0.5)
+    ends = [(trial.state.name, trial.attempt) for trial in study.trials()]
+    assert ends == [("COMPLETE", 2), ("COMPLETE", 1), ("COMPLETE", 1)]
 
 
 async def test_a_failed_trial_that_the_study_tries_again_is_handed_out_again(

@@ -19,6 +19,7 @@ from service.schedulers.executors.connection.connection import (
     SystemRefused,
 )
 from service.search_space import Parameter, SearchSpace, nest
+from service.search_space.readings import WeightedChoices
 from service.settings import list_default_executors
 
 _GOLDEN = 0.618
@@ -44,7 +45,7 @@ def find_misfits(preview: Preview) -> list[str]:
 
 async def _ask_flyte(preview: Preview) -> list[str]:
     from service.schedulers.executors.flyte.api import FlyteApi
-    from service.schedulers.executors.flyte.comparing import find_misfits
+    from service.schedulers.executors.flyte.comparing import compare_with_flyte
     from service.schedulers.executors.flyte.system import describe_flyte
 
     connection = SystemConnection(describe_flyte(os.environ))
@@ -55,7 +56,7 @@ async def _ask_flyte(preview: Preview) -> list[str]:
         for params in _list_examples(preview.space)
     ]
     try:
-        return await find_misfits(FlyteApi(connection), trials)
+        return await compare_with_flyte(FlyteApi(connection), trials)
     finally:
         await connection.close()
 
@@ -69,6 +70,8 @@ def _list_examples(space: SearchSpace) -> Iterator[dict[str, Any]]:
 
 
 def _list_values(parameter: Parameter) -> Sequence[Any]:
+    if isinstance(reading := parameter.reading, WeightedChoices):
+        return [reading.find_drawn(value) for value in reading.list_drawn()]
     match parameter.distribution:
         case CategoricalDistribution(choices=choices):
             return choices

@@ -2,13 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
 
-from service.schedulers.executors.base import Launch
+from service.schedulers.executors.base import Launch, Sighting, Watch
 from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
 
 _log = structlog.get_logger(__name__)
@@ -22,6 +22,28 @@ class Seen(Protocol):
     """
 
     trouble: str | None
+
+
+class Followed(Protocol):
+    """An attempt whose metrics were read as far as it was seen.
+
+    Attributes:
+        is_found: The system has it, or was asked for it.
+    """
+
+    is_found: bool
+
+    def build_sighting(self, cursor: int) -> Sighting: ...
+
+
+def build_sightings(watches: Iterable[Watch], known: Mapping[str, Followed]) -> dict[str, Sighting]:
+    """Returns what was seen last of those that were found, by attempt id."""
+    found = ((watch, known.get(watch.launch.attempt_id)) for watch in watches)
+    return {
+        watch.launch.attempt_id: attempt.build_sighting(watch.cursor)
+        for watch, attempt in found
+        if attempt is not None and attempt.is_found
+    }
 
 
 class BackgroundLooks:

@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import logging
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ from flytekit.core.options import Options
 from flytekit.core.worker_queue import ItemStatus, WorkItem
 from flytekit.exceptions.base import FlyteException
 from flytekit.exceptions.eager import EagerException
+from flytekit.exceptions.system import FlyteSystemException
 from flytekit.models.common import Labels
 from flytekit.models.core.execution import WorkflowExecutionPhase as Phase
 from flytekit.models.core.identifier import WorkflowExecutionIdentifier
@@ -303,11 +304,17 @@ def _describe_end(execution: Any) -> str:
     return "failed, Flyte does not say why."
 
 
-async def _call(work: Callable[[], _Result], seconds: float = CALL_SECONDS) -> _Result:
+async def _call(
+    work: Callable[[], _Result],
+    seconds: float = CALL_SECONDS,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> _Result:
     """What a call of Flyte returns, as often as it takes while Flyte is away.
 
     Args:
         seconds: How long to wait for an answer before asking again.
+        sleep: Passes the seconds before it does.
 
     Raises:
         asyncio.CancelledError: Nothing of it is under way any more.
@@ -324,7 +331,7 @@ async def _call(work: Callable[[], _Result], seconds: float = CALL_SECONDS) -> _
             if cancellation is not None:
                 raise cancellation
             return result
-        await asyncio.sleep(pause)
+        await sleep(pause)
         pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
 
@@ -346,7 +353,17 @@ def _call_in_time(work: Callable[[], _Result], seconds: float) -> _Result:
 def _may_pass(error: FlyteException) -> bool:
     # Flytekit's classes do not tell: those of a refusal are those of a failure.
     call = next((each for each in _list_causes(error) if isinstance(each, grpc.Call)), None)
-    return call is not None and call.code() in _PASSING
+    return _has_no_token(error) if call is None else call.code() in _PASSING
+
+
+def _has_no_token(error: FlyteException) -> bool:
+    """Whether no call was made because nobody gives out tokens now."""
+    cause = error.__cause__
+    if isinstance(cause, (FileNotFoundError, PermissionError)):
+        # The command that is to give them out is none.
+        return False
+    # What requests raises is an OSError. Subclasses of the exception are about files.
+    return type(error) is FlyteSystemException and isinstance(cause, OSError)
 
 
 def _list_causes(error: BaseException) -> Iterator[BaseException]:

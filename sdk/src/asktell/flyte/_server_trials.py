@@ -25,8 +25,8 @@ from asktell.flyte._suggestions import Suggestion
 # A cancelled optimizer has to wait for an ask that is under way.
 WAIT_SECONDS = 2.0
 
-# Longer than it takes to start a lost pod again: what takes over is the same attempt then, whose
-# executions go on. Nobody else is waiting for the trial.
+# Longer than it takes to start a lost pod again, for studies that do not try lost trials again.
+# Nobody else is waiting for the trial.
 LEASE_SECONDS = 3600.0
 
 _logger = logging.getLogger("asktell")
@@ -57,7 +57,7 @@ class ServerTrials:
         self._sampler = sampler
         self._pruner = pruner
         self._opened: Study | None = None
-        self._suggestions: Mapping[str, Suggestion] = {}
+        self._suggestions: dict[str, Suggestion] = {}
         self._wanted = 0
         self._n_awaits = 0
         self._counting = threading.Lock()
@@ -79,10 +79,10 @@ class ServerTrials:
         return await asyncio.to_thread(self._prepare, n_trials)
 
     async def ask(self, suggestions: Mapping[str, Suggestion]) -> Trial | None:
-        self._suggestions = suggestions
+        self._suggestions |= suggestions
         if self._left_running:
             return self._left_running.pop(0)
-        return await asyncio.to_thread(self._ask)
+        return await asyncio.to_thread(self._ask, suggestions)
 
     def place(self, trial: Trial) -> None:
         """Lets tasks that the trial awaits on a cluster have names by which they are found again.
@@ -143,7 +143,7 @@ class ServerTrials:
         started = max(summary.started, self._wanted if self._n_awaits else 0)
         n_asks = max(0, self._wanted + n_trials - started)
         if not self._n_awaits:
-            running = study.trials([TrialState.RUNNING])
+            running = _revive_lost(study)
             self._left_running = list(_take_over(study, running))
             n_asks += len(self._left_running) + sum(trial.phase == "queued" for trial in running)
         self._wanted += n_trials
@@ -161,9 +161,9 @@ class ServerTrials:
                 trial._lease.close()
             return left
 
-    def _ask(self) -> Trial | None:
+    def _ask(self, suggestions: Mapping[str, Suggestion]) -> Trial | None:
         distributions = {
-            name: suggestion.to_distribution() for name, suggestion in self._suggestions.items()
+            name: suggestion.to_distribution() for name, suggestion in suggestions.items()
         }
         try:
             return self._open().ask(
@@ -188,27 +188,41 @@ def _advise(error: ConflictError, name: str) -> ConflictError:
     )
 
 
+def _revive_lost(study: Study) -> list[FrozenTrial]:
+    """Lets attempts that were lost live again, and returns all running trials.
+
+    Another attempt would start the executions a second time. One that has failed stays queued.
+    """
+    running = study.trials([TrialState.RUNNING])
+    queued = [trial for trial in running if trial.phase == "queued"]
+    for trial in queued:
+        _renew(study, trial)
+    return study.trials([TrialState.RUNNING]) if queued else running
+
+
 def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:
-    """The running trials of an optimizer that is no more, their leases renewed from now on."""
-    connection = study._connection
+    """Those that are not queued, their leases renewed from now on."""
     for trial in running:
-        if trial.phase == "queued":
-            continue
-        heartbeat = _protocol.heartbeat(study.name, trial.number, attempt=trial.attempt)
-        sent_at = connection.clock.monotonic()
-        try:
-            renewed = connection.call(heartbeat)
-        except ConflictError as error:
-            # It has ended since it was listed.
-            _logger.warning("Trial %d is not taken over: %s", trial.number, error)
-            continue
-        asked = {
-            "number": trial.number,
-            "attempt": trial.attempt,
-            "params": trial.params,
-            "lease_expires_at": renewed["lease_expires_at"],
-        }
-        yield study._start_trial(asked, LEASE_SECONDS, sent_at)
+        sent_at = study._connection.clock.monotonic()
+        if trial.phase != "queued" and (renewed := _renew(study, trial)) is not None:
+            asked = {
+                "number": trial.number,
+                "attempt": trial.attempt,
+                "params": trial.params,
+                "lease_expires_at": renewed["lease_expires_at"],
+            }
+            yield study._start_trial(asked, LEASE_SECONDS, sent_at)
+
+
+def _renew(study: Study, trial: FrozenTrial) -> Mapping[str, Any] | None:
+    """What the server says to a heartbeat; None: the trial has ended since it was listed."""
+    heartbeat = _protocol.heartbeat(study.name, trial.number, attempt=trial.attempt)
+    try:
+        answer: Mapping[str, Any] = study._connection.call(heartbeat)
+    except ConflictError as error:
+        _logger.warning("Trial %d is not taken over: %s", trial.number, error)
+        return None
+    return answer
 
 
 def _tell(trial: Trial, outcome: Outcome) -> bool:

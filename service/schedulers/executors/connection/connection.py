@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, assert_never
 
+from service.schedulers.executors.base import Unanswered
 from service.schedulers.executors.connection.child import (
     Answer,
     ChildGone,
@@ -28,6 +29,10 @@ class SystemAway(Exception):
 
     The message says why.
     """
+
+
+class SystemSilent(SystemAway, Unanswered):
+    """The call was made, and may have been done."""
 
 
 class SystemBusy(SystemAway):
@@ -61,8 +66,8 @@ class Connection(Protocol):
             deadline_seconds: Waiting for other calls and for pauses counts.
 
         Raises:
-            SystemAway: Not done in time, or not tried because the system is away; it may have been
-                done.
+            SystemAway: Not tried because the system is away.
+            SystemSilent: Not done in time; it may have been done.
             SystemBusy: Not tried because other calls took the time.
             SystemRefused: It was not done.
         """
@@ -207,7 +212,8 @@ class SystemConnection:
             )
         except ChildGone as error:
             name = self._system.name
-            raise self._fail(f"The process that calls {name} did not start: {error}") from error
+            message = f"The process that calls {name} did not start: {error}"
+            raise SystemAway(self._note_failure(message)) from error
         except ChildRefused as error:
             self._refusal = str(error)
             self._startable_at = self._clock() + self._pace.refused_seconds
@@ -282,10 +288,13 @@ class SystemConnection:
             case _:
                 assert_never(answer.kind)
 
-    def _fail(self, message: str) -> SystemAway:
+    def _fail(self, message: str) -> SystemSilent:
+        return SystemSilent(self._note_failure(message))
+
+    def _note_failure(self, message: str) -> str:
         message = self._system.redact(message)
         self._reach.note_failure(message)
-        return SystemAway(message)
+        return message
 
 
 def _take_exception(task: "asyncio.Task[Any]") -> None:

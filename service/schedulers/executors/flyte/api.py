@@ -9,6 +9,8 @@ from service.schedulers.executors.base import Launch
 from service.schedulers.executors.connection.connection import Connection
 
 _SECONDS = 30.0
+# Meanwhile nothing else is asked.
+_OUTPUTS_SECONDS = 10.0
 
 # Flyte's own names of phases.
 QUEUED = frozenset({"UNDEFINED", "QUEUED"})
@@ -138,6 +140,7 @@ class FlyteApi:
             name=build_execution_name(attempt_id),
             metrics=list(metrics),
             outputs=outputs,
+            outputs_seconds=_OUTPUTS_SECONDS,
         )
         return None if view is None else ExecutionView(**view)
 

@@ -8,7 +8,7 @@ from service.schedulers.executors.flyte.api import FlyteApi, Place
 from service.schedulers.executors.flyte.new_execution import build_inputs
 
 
-async def find_misfits(api: FlyteApi, trials: Sequence[Launch]) -> list[str]:
+async def compare_with_flyte(api: FlyteApi, trials: Sequence[Launch]) -> list[str]:
     """All that keeps the trials of a sweep from being launched, for people.
 
     Args:

@@ -5,6 +5,7 @@ class, and calls a lack of permission recoverable.
 """
 
 from collections.abc import Iterator
+from subprocess import CalledProcessError
 
 import grpc
 
@@ -49,6 +50,10 @@ def explain_error(error: Exception) -> Failure:
     """Reads an error of an operation."""
     if isinstance(error, NoSuchEntity):
         return Failure("refused", str(error))
+    if (command := _find_failed_command(error)) is not None:
+        # What it was given and what it printed may be secrets, and flytekit tells both.
+        failed = f"The command that gives the token failed (status {command.returncode})."
+        return Failure("refused", f"{failed} {_LOG_IN}", is_about_key=True)
     status = find_status(error)
     if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):
         return Failure("refused", f"{describe(error)} {_LOG_IN}", is_about_key=True)
@@ -64,6 +69,11 @@ def explain_error(error: Exception) -> Failure:
 
 def _find_call(error: BaseException) -> grpc.Call | None:
     return next((each for each in _list_causes(error) if isinstance(each, grpc.Call)), None)
+
+
+def _find_failed_command(error: BaseException) -> CalledProcessError | None:
+    causes = _list_causes(error)
+    return next((each for each in causes if isinstance(each, CalledProcessError)), None)
 
 
 def _is_about_login(error: BaseException) -> bool:

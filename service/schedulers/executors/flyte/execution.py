@@ -18,11 +18,11 @@ from service.schedulers.executors.flyte.api import (
 # With this begins why Asktell has ended an execution; whoever looks later knows it by that.
 _OURS = "Asktell: "
 _CAUSES: Mapping[str, str] = {
-    StopCause.PRUNED: "the pruner has given it up.",
-    StopCause.CANCELLED: "a person cancelled it in Asktell.",
-    StopCause.OVER: "its trial has ended.",
+    StopCause.PRUNED: f"{_OURS}the pruner has given it up.",
+    StopCause.CANCELLED: f"{_OURS}a person cancelled it in Asktell.",
+    StopCause.OVER: f"{_OURS}its trial has ended.",
 }
-_UNWANTED = "it is not wanted any more."
+UNWANTED = f"{_OURS}it is not wanted any more."
 OVERDUE = f"{_OURS}it ran longer than its timeout_seconds."
 
 # Of nodes of a workflow that ran too long; Flyte's own phase for that is hardly ever seen.
@@ -39,6 +39,7 @@ class FlyteExecution:
     """What is known of an attempt, all of it from Flyte: another worker comes to know the same.
 
     Attributes:
+        is_alone: No earlier attempt of its trial runs.
         is_found: Flyte has been asked, or given it.
         view: The last look; None before the first one, or if there was no such execution.
         looks_without_outputs: How often it had succeeded and its outputs could not be read.
@@ -49,12 +50,13 @@ class FlyteExecution:
 
     launch: Launch
     place: Place
+    is_alone: bool = False
     is_found: bool = False
     view: ExecutionView | None = None
     looks_in_vain: int = 0
     looks_without_outputs: int = 0
     is_stop_wanted: bool = False
-    stop_cause: str = f"{_OURS}{_UNWANTED}"
+    stop_cause: str = UNWANTED
     trouble: str | None = None
     ending: Ending | None = None
 
@@ -74,7 +76,7 @@ class FlyteExecution:
     def want_stop(self, reason: str | None) -> None:
         """Notes that it is to end, or never to start, and why in a word."""
         self.is_stop_wanted = True
-        self.stop_cause = f"{_OURS}{_CAUSES.get(reason or '', _UNWANTED)}"
+        self.stop_cause = _CAUSES.get(reason or "", UNWANTED)
 
     def take_in(self, view: ExecutionView | None) -> None:
         """Notes what was seen; of what has ended all that there is, its values too."""
@@ -155,7 +157,8 @@ def _judge_abort(view: ExecutionView) -> Ending:
     if cause == OVERDUE:
         return Ending(EndingKind.TIMED_OUT)
     if cause.startswith(_OURS):
-        return Ending(EndingKind.FAILED, message=f"It was ended. {cause}")
+        kind = EndingKind.PREEMPTED if cause == UNWANTED else EndingKind.FAILED
+        return Ending(kind, message=f"It was ended. {cause}")
     by = f" by {who}" if who else ""
     why = f": {cause}" if cause else "."
     return Ending(EndingKind.CANCELLED, message=f"It was aborted in Flyte{by}{why}")

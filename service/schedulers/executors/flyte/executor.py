@@ -7,9 +7,11 @@ a worker that was killed, finds what there is.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from service.domain.attempts import build_attempt_id, parse_attempt_id
 from service.domain.flyte import build_execution_name
 from service.schedulers.executors.base import (
     ErrorKind,
@@ -21,9 +23,13 @@ from service.schedulers.executors.base import (
     SweepRefused,
     Watch,
 )
-from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemRefused,
+    SystemSilent,
+)
 from service.schedulers.executors.flyte.api import OVER, FlyteApi, NewExecution, Place
-from service.schedulers.executors.flyte.execution import FlyteExecution
+from service.schedulers.executors.flyte.execution import UNWANTED, FlyteExecution
 from service.schedulers.executors.flyte.new_execution import build_execution
 from service.schedulers.executors.looking import BackgroundLooks
 
@@ -79,9 +85,11 @@ class FlyteExecutor:
     async def launch(self, launch: Launch) -> str:
         execution = self._find(launch)
         if not execution.is_stop_wanted:
-            self._console = self._console or await self._api.find_console_url()
             new = build_execution(launch, self._settings.url_for_jobs)
-            await self._check(execution, new)
+            with _launching_nothing_yet():
+                self._console = self._console or await self._api.find_console_url()
+                await self._check(execution, new)
+                await self._end_earlier_attempts(execution)
             problem = await self._api.launch(execution.place, launch.attempt_id, new)
             if problem is not None:
                 raise LaunchRefused(problem)
@@ -151,6 +159,18 @@ class FlyteExecutor:
             raise SweepRefused(" ".join(problems))
         self._fitting.add(shape)
 
+    async def _end_earlier_attempts(self, execution: FlyteExecution) -> None:
+        """One may run that was given up while nobody could be told: nobody follows it."""
+        if execution.is_alone:
+            return
+        earlier = _list_earlier_attempts(execution.launch.attempt_id)[-_MOST_AT_ONCE:]
+        entity = execution.place.entity
+        views = await self._api.find(entity.project, entity.domain, earlier) if earlier else {}
+        for attempt_id, view in views.items():
+            if view.phase not in OVER:
+                await self._api.terminate(execution.place, attempt_id, UNWANTED)
+        execution.is_alone = True
+
     def _is_expected(self, attempt_id: str) -> bool:
         known = self._executions.get(attempt_id)
         return known is None or known.is_expected
@@ -195,6 +215,24 @@ class FlyteExecutor:
             return
         with self._looks.noting_trouble([execution]):
             await self._api.terminate(execution.place, execution.launch.attempt_id, cause)
+
+
+@contextmanager
+def _launching_nothing_yet() -> Iterator[None]:
+    """A call that is not answered here leaves no doubt whether the attempt was launched."""
+    try:
+        yield
+    except SystemSilent as error:
+        raise SystemAway(str(error)) from error
+
+
+def _list_earlier_attempts(attempt_id: str) -> list[str]:
+    """Of the same trial, the latest last."""
+    parsed = parse_attempt_id(attempt_id)
+    if parsed is None:
+        return []
+    sweep_id, number, attempt = parsed
+    return [build_attempt_id(sweep_id, number, each) for each in range(1, attempt)]
 
 
 def _group(

@@ -1,18 +1,20 @@
 """Parameters as inputs of Flyte, by the types of its interfaces, and outputs as numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
 from itertools import chain
-from typing import Any, get_type_hints
+from typing import Any
 
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
-from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.literals import Literal, LiteralCollection, LiteralMap, Scalar, Union
 from flytekit.models.types import LiteralType, SimpleType
 from flytekit.types.pickle.pickle import FlytePickleTransformer
 
+from service.schedulers.executors.flyte.fields import UnfitField, fit_fields
+
 _NUMBERS = (SimpleType.FLOAT, SimpleType.INTEGER)
 _PICKLED = FlytePickleTransformer.PYTHON_PICKLE_FORMAT
+_PLAIN = LiteralType(simple=SimpleType.STRUCT)
 _MAX_SHOWN = 80
 
 
@@ -40,9 +42,9 @@ def build_literal(name: str, value: Any, wanted: LiteralType) -> Literal:
         return _convert(_fit(value, wanted), wanted)
     except Exception as error:
         # flytekit's transformers raise whatever they come across.
-        raise Unfit(
-            f"The input {name!r} is of type {describe_type(wanted)}; {_show(value)} is not."
-        ) from error
+        words = f"The input {name!r} is of type {describe_type(wanted)}; {_show(value)} is not."
+        cause = f" {error}" if isinstance(error, UnfitField) else ""
+        raise Unfit(f"{words}{cause}") from error
 
 
 def read_number(literal: Literal | None) -> float | None:
@@ -75,10 +77,12 @@ def describe_type(kind: LiteralType) -> str:
         return f"dict[str, {describe_type(kind.map_value_type)}]"
     if kind.union_type is not None:
         return " | ".join(describe_type(each) for each in kind.union_type.variants)
-    if kind.enum_type is not None:
-        return " | ".join(map(repr, kind.enum_type.values))
     if kind.simple == SimpleType.NONE:
         return "None"
+    if named := _list_named_values(kind):
+        return " | ".join(map(repr, named))
+    if _is_dataclass(kind) and "title" in kind.metadata:
+        return str(kind.metadata["title"])
     try:
         found = TypeEngine.guess_python_type(kind)
     except ValueError:
@@ -87,6 +91,33 @@ def describe_type(kind: LiteralType) -> str:
 
 
 def _convert(value: Any, wanted: LiteralType) -> Literal:
+    match value:
+        case dict() if _is_dataclass(wanted):
+            # flytekit takes a dictionary for one only if it has all fields, and no lists in them.
+            return _convert_by_flytekit(fit_fields(value, wanted.metadata), _PLAIN)
+        case list() if wanted.collection_type is not None:
+            some = [_convert(each, wanted.collection_type) for each in value]
+            return Literal(collection=LiteralCollection(some))
+        case dict() if wanted.map_value_type is not None:
+            named = {key: _convert(each, wanted.map_value_type) for key, each in value.items()}
+            return Literal(map=LiteralMap(named))
+        case dict() if wanted.union_type is not None:
+            return _convert_any(value, wanted.union_type.variants)
+        case _:
+            return _convert_by_flytekit(value, wanted)
+
+
+def _convert_any(value: Any, variants: Sequence[LiteralType]) -> Literal:
+    chosen = next((each for each in variants if _takes(value, each)), None)
+    if chosen is None:
+        raise ValueError("None of the types takes it.")
+    return Literal(scalar=Scalar(union=Union(_convert(value, chosen), chosen)))
+
+
+def _convert_by_flytekit(value: Any, wanted: LiteralType) -> Literal:
+    named = _list_named_values(wanted)
+    if named and value not in named:
+        raise ValueError("It is none of the named values.")
     if not _is_elsewhere(value, wanted):
         raise ValueError("Nothing takes it, or flytekit would put it where only this machine is.")
     context = FlyteContextManager.current_context()
@@ -125,8 +156,6 @@ def _fit(value: Any, wanted: LiteralType) -> Any:
             return [_fit(each, wanted.collection_type) for each in value]
         case dict() if wanted.map_value_type is not None:
             return {key: _fit(each, wanted.map_value_type) for key, each in value.items()}
-        case dict() if wanted.simple == SimpleType.STRUCT:
-            return _fit_fields(value, TypeEngine.guess_python_type(wanted))
         case int() if wanted.simple == SimpleType.FLOAT and not isinstance(value, bool):
             return float(value)
         case float() if wanted.simple == SimpleType.INTEGER and value.is_integer():
@@ -135,13 +164,17 @@ def _fit(value: Any, wanted: LiteralType) -> Any:
             return value
 
 
-def _fit_fields(value: dict[str, Any], wanted: type) -> dict[str, Any]:
-    """Of a dataclass; of a plain dictionary nothing is known."""
-    if not is_dataclass(wanted):
-        return value
-    hints = get_type_hints(wanted)
-    types = {name: TypeEngine.to_literal_type(hints[name]) for name in hints if name in value}
-    return value | {name: _fit(value[name], each) for name, each in types.items()}
+def _is_dataclass(wanted: LiteralType) -> bool:
+    """Of a plain dictionary nothing is known."""
+    return wanted.simple == SimpleType.STRUCT and bool(wanted.metadata)
+
+
+def _list_named_values(wanted: LiteralType) -> Sequence[Any]:
+    """Those of an enumeration or of `typing.Literal`; empty for any other type."""
+    if wanted.enum_type is not None:
+        return tuple(wanted.enum_type.values)
+    notes = {} if wanted.annotation is None else wanted.annotation.annotations
+    return notes.get("literal_values") or ()
 
 
 def _fit_any(value: Any, variants: Sequence[LiteralType]) -> Any:

@@ -142,8 +142,13 @@ def read_execution(
     name: str,
     metrics: Sequence[str],
     outputs: Mapping[str, str],
+    outputs_seconds: float,
 ) -> dict[str, Any] | None:
-    """All that Flyte tells of one execution, values of metrics too; None: there is no such one."""
+    """All that Flyte tells of one execution, values of metrics too; None: there is no such one.
+
+    Args:
+        outputs_seconds: How long outputs may take that Flyte does not send itself.
+    """
     where = EntityName.parse(entity)
     identifier = WorkflowExecutionIdentifier(where.project, where.domain, name)
     try:
@@ -156,7 +161,8 @@ def read_execution(
         interface = flyte.interfaces.find(EntityKind(kind), where)
         chosen = choose_outputs(interface, metrics, outputs)
         try:
-            view["values"] = read_numbers(fetch_outputs(flyte.client, identifier), chosen)
+            found = fetch_outputs(flyte.client, identifier, seconds=outputs_seconds)
+            view["values"] = read_numbers(found, chosen)
         except OutputsAway as problem:
             view["outputs_problem"] = str(problem)
     return view

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from service.schedulers.executors.connection.system import OutsideSystem, choose_environment
 
@@ -33,13 +32,3 @@ def describe_flyte(worker: Mapping[str, str]) -> OutsideSystem:
         secrets=(worker.get(_SECRET) or worker.get(named, ""),),
         folder_variable=FOLDER,
     )
-
-
-def has_settings(worker: Mapping[str, str]) -> bool:
-    """Whether a worker's environment says where Flyte is, or flytekit finds a file that may."""
-    folder = Path(worker.get("HOME") or Path.home(), ".flyte")
-    # As flytekit's `get_config_file` looks for them.
-    files = [Path("flytekit.config"), folder / "config", folder / "config.yaml"]
-    if named := worker.get("FLYTECTL_CONFIG"):
-        files.append(Path(named))
-    return bool(worker.get(_ENDPOINT)) or any(file.exists() for file in files)
