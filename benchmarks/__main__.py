@@ -1,8 +1,8 @@
 """All benchmarks one after another, with their defaults: `python -m benchmarks`."""
 
-from benchmarks import attempts, cycles, growth, listing
+from benchmarks import attempts, beside, cycles, growth, listing
 
 if __name__ == "__main__":
-    for benchmark in (cycles, growth, listing, attempts):
+    for benchmark in (cycles, growth, listing, attempts, beside):
         print(f"\n## {benchmark.__name__}\n")
         benchmark.main()

@@ -1,0 +1,59 @@
+"""Feed: what a study has accepted since its replica was last brought up to date."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.storage.journal import Mutation
+
+# Beyond that, reading the study anew is no more work, and it needs no memory meanwhile.
+_MOST_JOURNALS = 20_000
+
+
+@dataclass(slots=True)
+class _Journals:
+    """Everything accepted after revision `since`, with the revision that each led to."""
+
+    since: int
+    entries: deque[tuple[int, Sequence[Mutation]]] = field(default_factory=deque)
+
+
+class Feed:
+    """Journals for one replica, kept only while there is one.
+
+    The event loop opens it and adds to it; one thread at a time takes from it.
+    """
+
+    def __init__(self) -> None:
+        self._journals: _Journals | None = None
+
+    def open(self, revision: int) -> None:
+        """Keeps what is accepted after `revision`, the study's present one; idempotent."""
+        if self._journals is None:
+            self._journals = _Journals(since=revision)
+
+    def close(self) -> None:
+        """Keeps nothing any more; any thread."""
+        self._journals = None
+
+    def note(self, revision: int, journal: Sequence[Mutation]) -> None:
+        """Adds what led the study to `revision`."""
+        kept = self._journals
+        if kept is None or not journal:
+            return
+        kept.entries.append((revision, journal))
+        if len(kept.entries) > _MOST_JOURNALS:
+            self.close()
+
+    def take(self, *, after: int, until: int) -> list[Mutation] | None:
+        """Removes and returns what led from one revision to another; None if it was not kept."""
+        kept = self._journals
+        if kept is None or not kept.since <= after <= until:
+            return None
+        taken: list[Mutation] = []
+        while kept.entries and kept.entries[0][0] <= until:
+            revision, journal = kept.entries.popleft()
+            if revision > after:
+                taken.extend(journal)
+        kept.since = until
+        return taken
