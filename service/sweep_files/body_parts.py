@@ -12,6 +12,15 @@ KEYS_OF_PARTS = {
     "retry": ("max_attempts", "on", "mode"),
     "sampler": ("type", "args"),
     "pruner": ("type", "args"),
+    "python": (
+        "source",
+        "objective",
+        "search_space",
+        "optimizer",
+        "sampler",
+        "pruner",
+        "study",
+    ),
 }
 
 

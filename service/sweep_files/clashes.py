@@ -45,17 +45,23 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], names: list[str | Non
         )
     match draft.executor:
         case "wandb" | "wandb-launch":
-            _check_runs(draft, launch, names)
+            _check_value(draft, launch, names)
+            _check_labels(draft)
+        case "wandb-agent":
+            _check_value(draft, launch, names)
         case "flyte":
             _check_outputs(draft, launch, names)
             _check_inputs(draft, launch)
 
 
-def _check_runs(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
+def _check_value(draft: Draft, launch: Mapping[str, Any], names: list[str | None]) -> None:
     if launch.get("value") == "best" and len(names) > 1:
         draft.refuse_part(
             "launch.value", "best is of a single objective; several have no best step."
         )
+
+
+def _check_labels(draft: Draft) -> None:
     space = draft.content.get("space")
     for name in space if isinstance(space, dict) else ():
         if name.partition(".")[0] == _OF_RUNS:

@@ -43,6 +43,13 @@ class Draft:
         """Adds something to know about a part of the file."""
         self.problems.note(self.source.find_line(path), message)
 
+    def find(self, path: Path) -> Any:
+        """Returns a part of the file, which is there."""
+        content = self.source.content
+        for key in path:
+            content = content[key]
+        return content
+
     def put(self, target: Path, content: Any, source: Path) -> None:
         """Sets a part of the body from a part of the file."""
         *groups, last = target
@@ -58,10 +65,7 @@ class Draft:
 
     def take_over(self, target: Path, source: Path) -> None:
         """Sets a part of the body to a part of the file with all that is in it."""
-        content = self.source.content
-        for key in source:
-            content = content[key]
-        self.put(target, content, source)
+        self.put(target, self.find(source), source)
         for path in self.source.list_under(source):
             self.link((*target, *path[len(source) :]), path)
 

@@ -12,6 +12,7 @@ from service.sweep_files.draft import Draft, suggest
 PROCESS = "process"
 WANDB = "wandb"
 WANDB_QUEUE = "wandb-launch"
+WANDB_AGENT = "wandb-agent"
 FLYTE = "flyte"
 _OF_ALL = ("executor", "queue")
 _OF_PROGRAMS = ("program", "command", "directory", "timeout_seconds", "stop_seconds")
@@ -48,6 +49,16 @@ KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
         "sweep",
         "timeout_seconds",
     ),
+    WANDB_AGENT: (
+        *_OF_ALL,
+        "program",
+        "command",
+        "project",
+        "entity",
+        "step_metric",
+        "value",
+        "timeout_seconds",
+    ),
     FLYTE: (
         *_OF_ALL,
         *EntityKind,
@@ -76,14 +87,19 @@ def list_owners(key: str) -> list[str]:
 
 
 def find_executor(
-    draft: Draft, launch: Mapping[str, Any], path: Path, wanted: str | None
+    draft: Draft,
+    launch: Mapping[str, Any],
+    path: Path,
+    wanted: str | None,
+    usual: str = PROCESS,
 ) -> str | None:
     """Returns the executor that a part of the file names, or None if there is a problem with it.
 
     Args:
         wanted: What somebody asked for; the file may leave it open, and must not say otherwise.
+        usual: Where nobody says anything.
     """
-    named = launch.get("executor", wanted or PROCESS)
+    named = launch.get("executor", wanted or usual)
     if not isinstance(named, str) or named not in KEYS_OF_EXECUTORS:
         hint = suggest(str(named), tuple(KEYS_OF_EXECUTORS))
         refuse_executor(draft, launch, path, f"There is no executor {describe(named)}.{hint}")
@@ -116,6 +132,15 @@ def refuse_foreign_keys(draft: Draft, launch: Mapping[str, Any], path: Path, exe
         elif executor not in owners:
             draft.refuse((*path, key), f"This needs `executor: {' or '.join(owners)}`.")
     draft.refuse_unknown(path, unknown, known)
+
+
+def refuse_both_resources(draft: Draft, launch: Mapping[str, Any]) -> None:
+    """Adds a problem if `launch` says twice what agents of W&B Launch are to use."""
+    if launch.get("resource_args") and launch.get("template_variables"):
+        draft.refuse(
+            ("launch", "template_variables"),
+            "Give `resource_args` or `template_variables`; W&B takes one.",
+        )
 
 
 def check_program(draft: Draft, launch: Mapping[str, Any], path: Path) -> None:

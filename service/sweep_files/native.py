@@ -10,6 +10,7 @@ from service.sweep_files.draft import Draft
 from service.sweep_files.launches import (
     check_program,
     find_executor,
+    refuse_both_resources,
     refuse_foreign_keys,
 )
 from service.sweep_files.sweep_file import Defaults
@@ -19,6 +20,7 @@ KEYS = (
     "direction",
     "objectives",
     "space",
+    "python",
     "sampler",
     "pruner",
     "seed",
@@ -41,6 +43,7 @@ def read_native(draft: Draft, defaults: Defaults) -> None:
         if key in content:
             take_over_part(draft, key)
     _check_objectives(draft, content)
+    _check_python(draft, content.get("python"))
     launch = content.get("launch")
     if not isinstance(launch, dict):
         draft.refuse(("launch",), "A sweep needs `launch`, such as `launch: {program: train.py}`.")
@@ -59,6 +62,14 @@ def _check_objectives(draft: Draft, content: Mapping[str, Any]) -> None:
     elif len(given) > 1:
         draft.refuse(
             ("objectives",), "Give `direction` for one objective or `objectives`, not both."
+        )
+
+
+def _check_python(draft: Draft, python: Any) -> None:
+    source = python.get("source") if isinstance(python, dict) else None
+    if isinstance(source, str) and source.endswith(".py") and "\n" not in source:
+        draft.refuse(
+            ("python", "source"), "This is the Python text itself, which begins with `source: |`."
         )
 
 
@@ -82,11 +93,7 @@ def _check_launch(draft: Draft, launch: Mapping[str, Any], defaults: Defaults) -
 def _check_job(draft: Draft, launch: Mapping[str, Any]) -> None:
     if (launch.get("job") is None) == (launch.get("image") is None):
         draft.refuse((*_LAUNCH, "job"), "Give `job` or `image`, one of them.")
-    if launch.get("resource_args") and launch.get("template_variables"):
-        draft.refuse(
-            (*_LAUNCH, "template_variables"),
-            "Give `resource_args` or `template_variables`; W&B takes one.",
-        )
+    refuse_both_resources(draft, launch)
 
 
 def _check_entity(draft: Draft, launch: Mapping[str, Any]) -> None:

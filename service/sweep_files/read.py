@@ -10,24 +10,37 @@ from service.sweep_files.native import read_native
 from service.sweep_files.problems import Problems
 from service.sweep_files.sweep_file import Defaults, Dialect, SweepFile
 from service.sweep_files.wandb import read_wandb
+from service.sweep_files.wandb_schedulers import ReadSource
 
 _NOTHING = Defaults()
 _TEXTS = frozenset(
-    {"name", "description", "program", "project", "entity", "apiVersion", "kind", "queue"}
+    {
+        "name",
+        "description",
+        "program",
+        "project",
+        "entity",
+        "apiVersion",
+        "kind",
+        "queue",
+        "job",
+        "image_uri",
+    }
 )
 _PARTS_WITH_TEXTS = (("launch",), ("wandb",))
 _TEXTS_OF_LAUNCH = frozenset(
     {"group", "job_type", "job", "image", "launch_queue", "launch_queue_project", "resource"}
 )
 _LISTS_OF_TEXTS = frozenset({"command", "tags", "entry_point"})
-# W&B's files have some of them too; `method` is in every one of those.
-_NATIVE_KEYS = frozenset({"space", "objectives", "direction", "launch"})
+# W&B's files have some of them too, and always one of the others.
+_NATIVE_KEYS = frozenset({"space", "objectives", "direction", "launch", "python"})
+_WANDB_KEYS = frozenset({"method", "parameters", "scheduler"})
 
 
 def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
     """Reads the text of a sweep file, YAML or JSON, in W&B's form or in ours.
 
-    A file with the key `method` is W&B's.
+    A file with the key `method`, `parameters` or `scheduler` is W&B's.
 
     Raises:
         InvalidSweepFile: With all problems at once; fields are dotted paths into the file, and
@@ -38,8 +51,14 @@ def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
     return file
 
 
-def draft_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
+def draft_sweep_file(
+    text: str, defaults: Defaults = _NOTHING, read_source: ReadSource | None = None
+) -> SweepFile:
     """Reads as much of a sweep file as can be read; its problems say what is wrong with the rest.
+
+    Args:
+        read_source: Gives the text of a Python file that the sweep file names, by the path that is
+            written there. Without it such files are refused.
 
     Raises:
         InvalidSweepFile: It is no YAML, or there is more wrong with it than anybody would read.
@@ -51,7 +70,7 @@ def draft_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
     if not isinstance(document.content, dict):
         draft.refuse((), "A sweep file is a mapping, such as `method: random`.")
     elif dialect is Dialect.WANDB:
-        read_wandb(draft, defaults)
+        read_wandb(draft, defaults, read_source)
     else:
         read_native(draft, defaults)
     refuse_clashes(draft)
@@ -79,7 +98,7 @@ def _keeps_text(path: Path) -> bool:
 
 def _find_dialect(document: Document) -> Dialect:
     keys: Any = document.content if isinstance(document.content, dict) else {}
-    if "method" not in keys and keys.keys() & _NATIVE_KEYS and "parameters" not in keys:
+    if keys.keys() & _NATIVE_KEYS and not keys.keys() & _WANDB_KEYS:
         return Dialect.NATIVE
     return Dialect.WANDB
 

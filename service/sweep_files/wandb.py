@@ -1,6 +1,7 @@
-"""W&B's plain dialect: what `wandb sweep` takes, and what of ours may stand beside it.
+"""W&B's dialects: what its sweep commands take, and what of ours may stand beside it.
 
-The rules are those of the JSON schema and the checks in the `sweeps` package 0.3.0.
+The rules are those of the JSON schema and the checks in the `sweeps` package 0.3.0, and for what
+only `wandb launch-sweep` takes those of wandb 0.31.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,11 @@ from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
 from service.sweep_files.sweep_file import Defaults
 from service.sweep_files.wandb_launches import KEYS_OF_LAUNCH, read_launch
+from service.sweep_files.wandb_methods import KEYS_OF_CUSTOM, read_components, read_method
+from service.sweep_files.wandb_metrics import read_metrics
 from service.sweep_files.wandb_parameters import read_parameters
+from service.sweep_files.wandb_schedulers import ReadSource, Scheduler, read_scheduler
 
-_SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler", "bayes": "TPESampler"}
-_METHODS = (*_SAMPLERS, "custom")
-_GOALS = ("minimize", "maximize")
-_METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
 _BAND_KEYS = ("min_iter", "max_iter", "s")
 _HYPERBAND_KEYS = ("type", *_BAND_KEYS, "eta", "strict")
 
@@ -28,7 +28,6 @@ _WITHOUT_EFFECT = {
 }
 # Ours, which W&B does not know.
 _OF_STUDY = ("seed", "parallelism", "retry", "lease_seconds")
-_OF_CUSTOM = ("sampler", "pruner")
 _KEYS = (
     "method",
     "parameters",
@@ -41,25 +40,47 @@ _KEYS = (
     *_WITHOUT_EFFECT,
     "budget",
     *_OF_STUDY,
-    *_OF_CUSTOM,
+    *KEYS_OF_CUSTOM,
+    "scheduler",
     *KEYS_OF_LAUNCH,
 )
 
 
-def read_wandb(draft: Draft, defaults: Defaults) -> None:
-    """Translates a sweep of W&B's; what it means and we cannot do is a problem."""
+def read_wandb(draft: Draft, defaults: Defaults, read_source: ReadSource | None) -> None:
+    """Translates a sweep of W&B's; what it means and we cannot do is a problem.
+
+    Args:
+        read_source: Gives the text of Python files that the file names; None if nothing can.
+    """
     sweep = draft.source.content
     draft.refuse_unknown((), sweep, _KEYS)
     _read_names(draft, sweep)
-    _read_method(draft, sweep)
-    _read_metrics(draft, sweep)
-    is_grid = sweep.get("method") == "grid"
-    space = read_parameters(draft, sweep.get("parameters"), is_grid=is_grid)
+    scheduler = read_scheduler(draft, sweep, read_source)
+    method = read_method(draft, sweep, scheduler)
+    name = None if method is None else method.name
+    read_metrics(draft, sweep, scheduler, name)
+    is_grid = name == "grid"
+    space = _read_space(draft, sweep, scheduler, is_grid=is_grid)
+    if method is not None:
+        read_components(draft, sweep, scheduler, method)
     _read_early_terminate(draft, sweep)
     _read_settings(draft, sweep)
     if is_grid and space is not None:
         _settle_grid(draft, space)
-    read_launch(draft, sweep, defaults)
+    read_launch(draft, sweep, scheduler, defaults)
+
+
+def _read_space(
+    draft: Draft, sweep: Mapping[str, Any], scheduler: Scheduler, *, is_grid: bool
+) -> SearchSpace | None:
+    if not scheduler.declares_space:
+        return read_parameters(draft, sweep.get("parameters"), is_grid=is_grid)
+    if "parameters" in sweep:
+        draft.note(
+            ("parameters",),
+            "As in W&B, the Python file declares the parameters, so this has no effect.",
+        )
+    return None
 
 
 def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
@@ -75,83 +96,12 @@ def _read_names(draft: Draft, sweep: Mapping[str, Any]) -> None:
             draft.note((key,), note)
 
 
-def _read_method(draft: Draft, sweep: Mapping[str, Any]) -> None:
-    method = sweep.get("method")
-    draft.link(("sampler",), ("method",))
-    if method not in _METHODS:
-        given = "" if "method" not in sweep else f", not {describe(method)}"
-        draft.refuse(("method",), f"This must be one of {', '.join(_METHODS)}{given}.")
-        return
-    if method != "custom":
-        draft.put(("sampler",), {"type": _SAMPLERS[method]}, ("method",))
-    for key in _list_given(sweep, _OF_CUSTOM):
-        if method == "custom":
-            take_over_part(draft, key)
-        else:
-            draft.refuse((key,), f"This needs `method: custom`; {method} stands for a sampler.")
-    if method == "bayes":
-        draft.note(("method",), "The method bayes is Optuna's TPESampler here, not a GP.")
-
-
 def _settle_grid(draft: Draft, space: SearchSpace) -> None:
     """A grid without anything to vary has one point, which GridSampler does not know."""
     if all(found.single() for found in space.distributions.values()):
         draft.put(("sampler",), {"type": "RandomSampler"}, ("method",))
         draft.put(("budget", "max_trials"), 1, ("method",))
         draft.note(("parameters",), "There is nothing to vary, so the sweep has a single trial.")
-
-
-def _read_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
-    draft.link(("objectives",), ("metrics",) if "metrics" in sweep else ("metric",))
-    if "metric" in sweep and "metrics" in sweep:
-        draft.refuse(("metrics",), "Give `metric` for one objective or `metrics`, not both.")
-    elif "metrics" in sweep:
-        _read_several_metrics(draft, sweep)
-    elif "metric" not in sweep:
-        draft.refuse(
-            ("metric",),
-            "Name the metric by which trials are judged: `metric: {name: loss, goal: minimize}`.",
-        )
-    elif objective := _read_metric(draft, sweep["metric"], ("metric",)):
-        draft.put(("objectives",), [objective], ("metric",))
-        draft.link(("objectives", 0, "name"), ("metric", "name"))
-        if "target" in sweep["metric"]:
-            draft.put(("budget", "target"), sweep["metric"]["target"], ("metric", "target"))
-
-
-def _read_several_metrics(draft: Draft, sweep: Mapping[str, Any]) -> None:
-    metrics = sweep["metrics"]
-    if sweep.get("method") in (*_SAMPLERS,):
-        draft.refuse(("metrics",), "Several metrics need `method: custom`.")
-    if not isinstance(metrics, list) or len(metrics) < 2:
-        draft.refuse(("metrics",), "This is a list of two metrics or more.")
-        return
-    for index, metric in enumerate(metrics):
-        if isinstance(metric, dict) and "target" in metric:
-            draft.refuse(("metrics", index, "target"), "Only a single metric has a target.")
-    found = [_read_metric(draft, each, ("metrics", index)) for index, each in enumerate(metrics)]
-    draft.put(("objectives",), found, ("metrics",))
-    for index in range(len(metrics)):
-        draft.link(("objectives", index), ("metrics", index))
-        draft.link(("objectives", index, "name"), ("metrics", index, "name"))
-
-
-def _read_metric(draft: Draft, metric: Any, path: Path) -> dict[str, Any] | None:
-    if not isinstance(metric, dict):
-        draft.refuse(path, "A metric is written {name: loss, goal: minimize}.")
-        return None
-    draft.refuse_unknown(path, metric, _METRIC_KEYS)
-    name, goal = metric.get("name"), metric.get("goal", "minimize")
-    if not isinstance(name, str) or not name:
-        draft.refuse((*path, "name"), "A metric needs a name, which is text.")
-    if goal not in _GOALS:
-        draft.refuse((*path, "goal"), f"This must be minimize or maximize, not {describe(goal)}.")
-    if "target" in metric and (problem := find_number_problem(metric["target"])):
-        draft.refuse((*path, "target"), problem)
-    for key in ("impute", "impute_while_running"):
-        if key in metric:
-            draft.note((*path, key), "Failed trials are FAIL here, so this has no effect.")
-    return {"name": name, "direction": goal}
 
 
 def _read_early_terminate(draft: Draft, sweep: Mapping[str, Any]) -> None:
@@ -164,9 +114,9 @@ def _read_early_terminate(draft: Draft, sweep: Mapping[str, Any]) -> None:
         draft.refuse((*path, "type"), "This must be `type: hyperband`.")
         return
     draft.refuse_unknown(path, found, _HYPERBAND_KEYS)
-    if "pruner" in sweep:
+    if "pruner" in draft.content:
         draft.refuse(path, "Give `early_terminate` or `pruner`, not both.")
-    if "metrics" in sweep:
+    if len(draft.content.get("objectives", ())) > 1:
         draft.refuse(path, "A sweep with several metrics cannot end trials early.")
     args = _read_bands(draft, found, path)
     args |= {"eta": found.get("eta", 3), "strict": found.get("strict", True)}

@@ -108,19 +108,22 @@ def test_q_uniform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameter", "key", "distribution"),
+    ("parameter", "middle"),
     [
-        ("{values: [a, b], probabilities: [0.1, 0.9]}", "x", "categorical_w_probabilities"),
-        ("{distribution: normal, mu: 0, sigma: 1}", "x.distribution", "normal"),
-        ("{distribution: beta, a: 1, b: 2}", "x.distribution", "beta"),
+        ("{distribution: normal, mu: 3, sigma: 0.5}", 3.0),
+        ("{distribution: beta, a: 1, b: 2}", 0.293),
+        ("{distribution: q_log_normal, mu: 2, sigma: 0.1, q: 1}", 7),
     ],
 )
-def test_laws_that_are_not_known_are_not_taken_for_others(
-    parameter: str, key: str, distribution: str
-) -> None:
-    assert refuse(f"{WANDB}parameters: {{x: {parameter}}}") == {
-        f"parameters.{key}": f"line 4: The distribution {distribution} is not supported yet."
-    }
+def test_laws(parameter: str, middle: float) -> None:
+    assert median(draw_x(parameter)) == pytest.approx(middle, abs=0.15)
+
+
+def test_probabilities() -> None:
+    values = draw_x("{values: [a, b], probabilities: [0.1, 0.9]}")
+
+    assert values.count("a") == pytest.approx(0.1 * N_DRAWS, abs=20)
+    assert {*values} == {"a", "b"}
 
 
 def test_nested_parameters() -> None:

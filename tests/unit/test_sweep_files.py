@@ -84,7 +84,10 @@ def test_everything_at_once() -> None:
     assert file.document == {
         "name": "2026-01",
         "user_attrs": {"description": "on"},
-        "sampler": {"type": "TPESampler"},
+        "sampler": {
+            "type": "ImputingSampler",
+            "args": {"base_sampler": {"type": "TPESampler"}, "failed": "latest"},
+        },
         "objectives": [{"name": "accuracy", "direction": "maximize"}],
         "budget": {"target": 0.99, "max_failures": 3, "max_trials": 20},
         "space": {"n": {"type": "categorical", "choices": [1, 2]}},
@@ -117,7 +120,7 @@ def test_everything_at_once() -> None:
         },
     }
     assert [note.partition(":")[0] for note in file.notes] == [
-        f"line {n}" for n in (2, 3, 4, 7, 8, 9, 10)
+        f"line {n}" for n in (2, 3, 4, 7, 8, 9)
     ]
     CreateSweepBody.model_validate(file.document)
 
@@ -187,6 +190,36 @@ def test_hyperband_takes_what_wandb_takes(
             {"type": "float", "low": 1, "high": 10, "quantum": 1.0},
         ),
         (
+            {"min": 1, "max": 10, "q": 2, "distribution": "q_log_uniform_values"},
+            {"type": "float", "low": 1, "high": 10, "log": True, "quantum": 2},
+        ),
+        (
+            {"min": -2, "max": 1, "distribution": "q_log_uniform"},
+            {"type": "float", "low": math.exp(-2), "high": math.e, "log": True, "quantum": 1.0},
+        ),
+        ({"distribution": "normal", "mu": 1}, {"type": "normal", "mu": 1}),
+        ({"distribution": "q_normal"}, {"type": "normal", "quantum": 1.0}),
+        (
+            {"distribution": "log_normal", "mu": 1, "sigma": 2},
+            {"type": "log_normal", "mu": 1, "sigma": 2},
+        ),
+        (
+            {"distribution": "q_log_normal", "q": 2},
+            {"type": "log_normal", "quantum": 2},
+        ),
+        ({"distribution": "beta", "b": 5}, {"type": "beta", "b": 5}),
+        ({"distribution": "q_beta", "q": 0.1}, {"type": "beta", "quantum": 0.1}),
+        (
+            {"values": ["a", 2], "probabilities": [0.1, 0.9]},
+            {"type": "categorical", "choices": ["a", 2], "probabilities": [0.1, 0.9]},
+        ),
+        (
+            {"values": [[1], {"b": {}}, 1, True]},
+            {"type": "categorical", "choices": [[1], {"b": {}}, 1, True]},
+        ),
+        ({"value": {}}, {"type": "categorical", "choices": [{}]}),
+        ({"value": {"a.b": [{}]}}, {"type": "categorical", "choices": [{"a.b": [{}]}]}),
+        (
             {"parameters": {"a": {"value": 1}, "b": {"parameters": {"c": {"min": 1, "max": 2}}}}},
             {"a": {"value": 1}, "b": {"c": {"type": "int", "low": 1, "high": 2}}},
         ),
@@ -212,6 +245,13 @@ def test_a_grid_visits_what_wandb_visits(parameter: str, entry: Any) -> None:
 
     assert file.document["space"] == {"x": entry}
     assert file.document["sampler"] == {"type": "GridSampler"}
+
+
+def test_a_grid_visits_equal_values_once() -> None:
+    file = read_parameters("  x: {values: [1, a, 1.0, true, [2], [2.0]]}\n", method="grid")
+
+    assert file.document["space"]["x"]["choices"] == [1, "a", True, [2]]
+    assert file.notes == ("line 5: The grid visits values that are equal once, as in W&B.",)
 
 
 def test_a_grid_of_one_point_has_one_trial() -> None:
@@ -419,8 +459,13 @@ def test_a_number_without_a_dot_is_noted() -> None:
 def test_values_outside_the_range_are_noted() -> None:
     inside = read_parameters("  x: {distribution: q_uniform, min: 0, max: 10, q: 5}\n")
     outside = read_parameters("  x: {distribution: q_uniform, min: 1, max: 10, q: 5}\n")
+    log = read_parameters("  x: {distribution: q_log_uniform_values, min: 1, max: 9.2, q: 0.3}\n")
 
     assert inside.notes == ()
+    assert log.notes == (
+        "line 5: Values go from 0.8999999999999999 to 9.299999999999999: multiples of q, the "
+        "nearest ones, as in W&B.",
+    )
     assert outside.notes == (
         "line 5: Values go from 0 to 10: multiples of q, the nearest ones, as in W&B.",
     )
@@ -432,6 +477,15 @@ def test_exponents_are_noted() -> None:
     assert file.notes == (
         "line 5: The bounds are exponents of e here, as in W&B, so values go from 1 to 1.01; "
         "log_uniform_values takes the bounds themselves.",
+    )
+
+
+def test_exponents_with_a_quantum_are_noted() -> None:
+    file = read_parameters("  x: {distribution: q_log_uniform, min: -9, max: 1.5, q: 2}\n")
+
+    assert file.notes == (
+        "line 5: The bounds are exponents of e here, as in W&B, so values go from 0 to 4; "
+        "q_log_uniform_values takes the bounds themselves.",
     )
 
 

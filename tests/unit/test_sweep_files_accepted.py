@@ -23,7 +23,7 @@ SCALARS = (
 )
 CONSTANTS = st.recursive(
     SCALARS | st.lists(SCALARS, max_size=3),
-    lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=3),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=3) | st.lists(inner, max_size=2),
     max_leaves=4,
 )
 
@@ -43,15 +43,32 @@ def ranges(draw: st.DrawFn, names: tuple[str, ...]) -> dict[str, Any]:
     return {"distribution": kind, "min": low, "max": high} | quantum
 
 
+@st.composite
+def laws(draw: st.DrawFn, names: tuple[str, ...]) -> dict[str, Any]:
+    kind = draw(st.sampled_from(names))
+    optional = set(DISTRIBUTIONS[kind].optional)
+    numbers = {"mu": st.floats(-5, 5), "sigma": st.floats(0.1, 5), "q": st.sampled_from([1, 0.25])}
+    numbers |= {"a": st.floats(0.1, 9), "b": st.integers(1, 9)}
+    own = {key: each for key, each in numbers.items() if key in optional}
+    return {"distribution": kind} | draw(st.fixed_dictionaries({}, optional=own))
+
+
 FINITE = (
     st.builds(lambda value: {"value": value}, CONSTANTS)
-    | st.lists(st.integers(0, 20), min_size=1, max_size=4, unique=True).map(
-        lambda values: {"values": values}
-    )
+    | st.lists(CONSTANTS, min_size=1, max_size=4).map(lambda values: {"values": values})
     | ranges(("int_uniform", "q_uniform"))
 )
-ENDLESS = ranges(
-    ("uniform", "log_uniform_values", "inv_log_uniform_values", "log_uniform", "inv_log_uniform")
+ENDLESS = (
+    ranges(
+        (
+            *("uniform", "log_uniform_values", "inv_log_uniform_values", "log_uniform"),
+            *("inv_log_uniform", "q_log_uniform_values", "q_log_uniform"),
+        )
+    )
+    | st.lists(CONSTANTS, min_size=1, max_size=4).map(
+        lambda values: {"values": values, "probabilities": [1 / len(values)] * len(values)}
+    )
+    | laws(("normal", "q_normal", "log_normal", "q_log_normal", "beta", "q_beta"))
 )
 
 
@@ -118,6 +135,7 @@ KEYS = st.sampled_from(
         *("method", "metric", "metrics", "parameters", "early_terminate", "run_cap", "budget"),
         *("program", "command", "kind", "pruner", "space", "launch"),
         *("distribution", "value", "values", "min", "max", "q", "log", "step"),
+        *("probabilities", "mu", "sigma", "a", "b"),
         *("name", "goal", "target", "type", "min_iter", "max_iter", "s", "eta"),
     ]
 )
