@@ -23,10 +23,10 @@ demo: $(INSTALLED)  ## run the sweep of examples/digits, print the leaderboard
 serve: $(INSTALLED)  ## start the service on the data that `make demo` left in DATA_DIR
 	@$(BIN)/asktell serve --data-dir "$(DATA_DIR)" $(ARGS)
 
-# Most tests wait for processes: two at a time take little more than half as long. Tests of one
+# Most tests wait for processes, so four at a time suit two cores. Tests of one
 # file stay together, because they share what they start.
 test: $(INSTALLED)  ## run the whole test suite; ARGS="-k name" runs a part of it
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 4 --dist loadfile $(ARGS)
 
 chaos: $(INSTALLED)  ## kill worker, server and Postgres twenty times at each step of an attempt
 	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py \

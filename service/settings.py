@@ -25,12 +25,10 @@ PACKAGES: Mapping[str, str | None] = {
     "process": None,
     "wandb": "wandb",
     "wandb-launch": "wandb",
+    "wandb-agent": "wandb",
     "flyte": "flytekit",
 }
 """All ways to launch trials, and the package that each one needs."""
-
-_FLYTE_VARIABLES = ("FLYTE_PLATFORM_URL", "FLYTECTL_CONFIG")
-_FLYTE_FILES = (".flyte/config.yaml", ".flyte/config")
 
 
 def list_available_executors() -> tuple[str, ...]:
@@ -43,19 +41,23 @@ def list_available_executors() -> tuple[str, ...]:
 def list_default_executors() -> tuple[str, ...]:
     """The available ones; of Flyte only where there are settings that say where it is."""
     available = list_available_executors()
-    return tuple(name for name in available if name != "flyte" or _is_flyte_known())
+    return tuple(name for name in available if name != "flyte" or has_flyte_settings())
+
+
+def has_flyte_settings() -> bool:
+    """Whether the environment says where Flyte is, or flytekit finds a file that may."""
+    folder = Path.home() / ".flyte"
+    # As flytekit's `get_config_file` looks for them.
+    files = [Path("flytekit.config"), folder / "config", folder / "config.yaml"]
+    if named := os.environ.get("FLYTECTL_CONFIG"):
+        files.append(Path(named))
+    return bool(os.environ.get("FLYTE_PLATFORM_URL")) or any(file.exists() for file in files)
 
 
 def _is_installed(package: str) -> bool:
     # A folder `wandb`, as its runs leave everywhere, is a package without an origin.
     spec = find_spec(package)
     return spec is not None and spec.origin is not None
-
-
-def _is_flyte_known() -> bool:
-    if any(os.environ.get(name) for name in _FLYTE_VARIABLES):
-        return True
-    return any((Path.home() / name).is_file() for name in _FLYTE_FILES)
 
 
 class Settings(BaseSettings):
@@ -94,6 +96,19 @@ class Settings(BaseSettings):
         ge=0,
         description="How many trials of sweeps the worker inside the server runs at a time; as "
         "many as there are cores by default, 0 for no such worker.",
+    )
+    user_code: Literal["off", "contained", "uncontained"] | None = Field(
+        default=None,
+        description="Whether studies may be made of Python that their users send: contained in a "
+        "sandbox, or also where the kernel cannot keep it from files and the network. By default "
+        "contained where the server runs its own Postgres, else off.",
+    )
+    sampler_processes: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="How many studies may have a process for a heavy sampler (GPSampler) at a "
+        "time; the one that was not used for the longest time ends for another.",
     )
     body_limit_bytes: int = Field(
         default=4 * 1024 * 1024, ge=1024, description="Largest accepted request body."

@@ -25,6 +25,7 @@ from service.domain.studies import (
     StudySummary,
 )
 from service.domain.trials import AskedTrial, AttemptPhase, Decision, TrialState, TrialView
+from service.domain.user_code import Role, UserCode
 from service.storage.reads import StoredStudy
 from service.storage.specs import settings_to_document
 
@@ -103,10 +104,18 @@ class RetryAnswer(Answer):
     mode: RetryMode
 
 
+class PythonAnswer(Answer):
+    """The user's Python of a study."""
+
+    sha256: str
+    functions: dict[Role, str] = Field(description="The names of those that count, by purpose")
+
+
 class StudyDetailAnswer(StudyAnswer):
     """A study with everything that decides what it suggests and prunes, and how long it goes on."""
 
     space: dict[str, Any] | None
+    python: PythonAnswer | None = Field(description="Its text is at /studies/{study}/python")
     sampler: ComponentAnswer
     pruner: ComponentAnswer | None
     seed: int
@@ -262,12 +271,17 @@ def to_study_detail(study: StoredStudy) -> dict[str, Any]:
     return {
         **to_study(study.summary),
         "space": spec.space,
+        "python": None if spec.user_code is None else _to_python(spec.user_code),
         "sampler": {"type": spec.sampler.type, "args": spec.sampler.args},
         "pruner": None if pruner is None else {"type": pruner.type, "args": pruner.args},
         "seed": spec.seed,
         **settings_to_document(study.settings),
         "user_attrs": study.user_attrs,
     }
+
+
+def _to_python(code: UserCode) -> dict[str, Any]:
+    return {"sha256": code.digest, "functions": code.functions}
 
 
 def to_asked_trials(trials: Iterable[AskedTrial]) -> dict[str, Any]:

@@ -96,8 +96,8 @@ _Value = Annotated[
 ]
 
 
-class ProgramLaunchBody(ExecutorBody):
-    """A program that workers start as a process. Give `program`, or a `command` without it."""
+class CommandBody(ExecutorBody):
+    """A program and how it is called. Give `program`, or a `command` without it."""
 
     program: _Program | None = Field(
         default=None, description="What the macro ${program} of the command stands for"
@@ -107,6 +107,17 @@ class ProgramLaunchBody(ExecutorBody):
         description="Program and arguments, with the macros of W&B's sweeps; null: "
         '["${env}", "${interpreter}", "${program}", "${args}"]',
     )
+
+    @model_validator(mode="after")
+    def _check_program(self) -> Self:
+        if problem := find_program_problem(self.command, self.program):
+            raise PydanticCustomError("program", "{problem}", {"problem": problem})
+        return self
+
+
+class ProgramLaunchBody(CommandBody):
+    """A program that workers start as a process."""
+
     directory: Directory | None = Field(
         default=None,
         description="Absolute, on the worker's machine, to work in; null: the worker's workdir",
@@ -117,12 +128,6 @@ class ProgramLaunchBody(ExecutorBody):
     stop_seconds: Annotated[FiniteNumber, Field(ge=0, le=_MAX_STOP_SECONDS)] = Field(
         default=15, description="How long a program has to end after it was asked to"
     )
-
-    @model_validator(mode="after")
-    def _check_program(self) -> Self:
-        if problem := find_program_problem(self.command, self.program):
-            raise PydanticCustomError("program", "{problem}", {"problem": problem})
-        return self
 
 
 class ProcessLaunchBody(ProgramLaunchBody):
@@ -204,6 +209,30 @@ class WandbQueueLaunchBody(ExecutorBody):
         return self
 
 
+class WandbAgentLaunchBody(CommandBody):
+    """A program that people's own `wandb agent` processes run, as W&B's sweeps have it."""
+
+    executor: Literal["wandb-agent"]
+    project: _WandbName | None = Field(
+        default=None, description="null: the worker's WANDB_PROJECT, or uncategorized"
+    )
+    entity: _WandbName | None = Field(
+        default=None, description="null: the worker's WANDB_ENTITY, or that of its key"
+    )
+    step_metric: _MetricName | None = Field(
+        default=None, description="The metric that is the step; null: W&B's own step"
+    )
+    value: _Value = "last"
+    timeout_seconds: Seconds | None = Field(
+        default=None, description="A run that takes longer is stopped and has failed; null: none"
+    )
+
+    def to_launch(self) -> LaunchSpec:
+        launch = super().to_launch()
+        # Agents take runs of a sweep, and of nothing else.
+        return replace(launch, arguments={**launch.arguments, "sweep": True})
+
+
 def _find_executor(launch: Any) -> Any:
     """A launch that does not say is a process."""
     if isinstance(launch, dict):
@@ -215,10 +244,11 @@ LaunchBody = Annotated[
     Annotated[ProcessLaunchBody, Tag("process")]
     | Annotated[WandbLaunchBody, Tag("wandb")]
     | Annotated[WandbQueueLaunchBody, Tag("wandb-launch")]
+    | Annotated[WandbAgentLaunchBody, Tag("wandb-agent")]
     | Annotated[FlyteLaunchBody, Tag("flyte")],
     Discriminator(
         _find_executor,
         custom_error_type="executor",
-        custom_error_message="executor must be process, wandb, wandb-launch or flyte",
+        custom_error_message="executor must be process, wandb, wandb-launch, wandb-agent or flyte",
     ),
 ]

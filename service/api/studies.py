@@ -1,6 +1,7 @@
 """`/studies`: make, list, show, change, pause, stop and delete studies."""
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from service.api.answers import (
     JsonAnswer,
@@ -32,6 +33,7 @@ from service.api.openapi import (
 )
 from service.api.strict import StrictRoute
 from service.api.study_bodies import ChangeStudyBody, CreateStudyBody
+from service.domain.errors import StudyNotFound
 from service.domain.studies import StudyState
 from service.engine import states
 from service.engine.configure import configure
@@ -102,6 +104,20 @@ async def show_study(request: Request, study: StudyDependency) -> Response:
     """Show a study with its search space, sampler, pruner and settings."""
     etag = compute_etag(("study",), (study.summary,))
     return build_not_modified(request, etag) or build_tagged_answer(to_study_detail(study), etag)
+
+
+@router.get(
+    "/{study}/python",
+    response_class=PlainTextResponse,
+    responses=describe_problems(404),
+)
+async def show_python(study: StudyDependency) -> Response:
+    """Show the Python that the study was made of; 404 if there is none."""
+    code = study.spec.user_code
+    if code is None:
+        raise StudyNotFound(f"Study {study.summary.name!r} was made without Python.")
+    # Never a page: it is a user's text.
+    return PlainTextResponse(code.source, headers={"X-Content-Type-Options": "nosniff"})
 
 
 @router.patch(

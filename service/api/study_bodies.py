@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, StrictInt, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.api.bodies import Body, ComponentBody
@@ -14,7 +14,7 @@ from service.api.fields import (
     Seconds,
     Text,
 )
-from service.domain.limits import MAX_NAME_LENGTH
+from service.domain.limits import MAX_NAME_LENGTH, MAX_SOURCE_LENGTH
 from service.domain.studies import (
     DEFAULT_LEASE_SECONDS,
     AttemptEnd,
@@ -26,7 +26,17 @@ from service.domain.studies import (
     RetryPolicy,
     StudySettings,
 )
+from service.domain.user_code import Role, UserCode
 from service.engine.create import NewStudy
+
+
+def _check_identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise PydanticCustomError("function", "must be the name of a function in the source")
+    return name
+
+
+_FunctionName = Annotated[Text, AfterValidator(_check_identifier)] | None
 
 _RETRY = RetryPolicy()
 _NO_RETRY = RetryPolicy(max_attempts=1, on=frozenset())
@@ -84,6 +94,28 @@ class RetryBody(Body):
         return RetryPolicy(max_attempts=self.max_attempts, on=self.on, mode=self.mode)
 
 
+class PythonBody(Body):
+    """Python that declares the parameters of each trial, or gives sampler and pruner.
+
+    Functions that are not named here count if they have the name of their key, except that
+    `search_space` and `optimizer` count only when they are named.
+    """
+
+    source: Annotated[Text, Field(min_length=1, max_length=MAX_SOURCE_LENGTH)] = Field(
+        description="The text itself; the server opens no file and no address"
+    )
+    objective: _FunctionName = None
+    search_space: _FunctionName = None
+    optimizer: _FunctionName = None
+    sampler: _FunctionName = None
+    pruner: _FunctionName = None
+    study: _FunctionName = None
+
+    def to_user_code(self) -> UserCode:
+        names = self.model_dump(exclude={"source"}, exclude_none=True)
+        return UserCode(self.source, {Role(role): name for role, name in names.items()})
+
+
 class CreateStudyBody(Body):
     """A study to make. Give `direction` for one objective or `objectives` for several."""
 
@@ -112,6 +144,9 @@ class CreateStudyBody(Body):
     objectives: Annotated[list[ObjectiveBody], Field(min_length=1)] | None = None
     space: JsonObject | None = Field(
         default=None, description="Parameters by name; left out, each trial declares its own."
+    )
+    python: PythonBody | None = Field(
+        default=None, description="In place of space, sampler and pruner, or of some of them"
     )
     sampler: ComponentBody | None = None
     pruner: ComponentBody | None = None
@@ -144,6 +179,7 @@ class CreateStudyBody(Body):
             seed=self.seed,
             settings=self._find_settings(),
             user_attrs=self.user_attrs,
+            user_code=self.python.to_user_code() if self.python else None,
             if_exists=self.if_exists,
             idempotency_key=idempotency_key,
         )

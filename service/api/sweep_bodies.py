@@ -8,7 +8,12 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from service.api.fields import Count, Seconds
 from service.api.flyte_launch_body import FlyteLaunchBody
-from service.api.launch_bodies import LaunchBody, WandbLaunchBody, WandbQueueLaunchBody
+from service.api.launch_bodies import (
+    LaunchBody,
+    WandbAgentLaunchBody,
+    WandbLaunchBody,
+    WandbQueueLaunchBody,
+)
 from service.api.study_bodies import BudgetBody, CreateStudyBody
 from service.domain.sweeps import SWEEP_SETTINGS
 from service.engine.create import NewStudy
@@ -62,13 +67,21 @@ class CreateSweepBody(CreateStudyBody):
         return self
 
     @model_validator(mode="after")
-    def _check_wandb(self) -> Self:
-        if not isinstance(self.launch, WandbLaunchBody | WandbQueueLaunchBody):
+    def _check_value(self) -> Self:
+        if not isinstance(
+            self.launch, WandbLaunchBody | WandbQueueLaunchBody | WandbAgentLaunchBody
+        ):
             return self
         if self.launch.value == "best" and len(self._to_objectives()) > 1:
             raise PydanticCustomError(
                 "value", "launch.value best is of a single objective; several have no best step"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if not isinstance(self.launch, WandbLaunchBody | WandbQueueLaunchBody):
+            return self
         if "asktell" in {name.partition(".")[0] for name in self.space or {}}:
             raise PydanticCustomError(
                 "parameter",

@@ -83,7 +83,7 @@ async def _check_file_queries(
         str | None, Query(description="Of the program, for a sweep file that gives none")
     ] = None,
     executor: Annotated[
-        Literal["process", "wandb", "wandb-launch"] | None,
+        Literal["process", "wandb", "wandb-launch", "wandb-agent"] | None,
         Query(description="How trials are launched, for a sweep file that does not say"),
     ] = None,
     project: Annotated[

@@ -30,13 +30,14 @@ from service.cli.listening import build_url, find_own_hosts, open_listener
 from service.cli.options import load_worker_settings
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine, read_clock
+from service.sandbox import Sandbox
 from service.settings import Settings, WorkerSettings
 from service.storage.database import Database
 from service.web.dashboard import DashboardProcess
 from service.web.dashboard_proxy import DashboardProxy
 from service.web.routes import build_web_routes
 
-EngineOpener = Callable[[Database], AbstractAsyncContextManager[Engine]]
+EngineOpener = Callable[..., AbstractAsyncContextManager[Engine]]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Training jobs think for minutes between calls; reconnecting for each would cost more.
@@ -64,6 +65,7 @@ def run_server(
         worker_settings = load_worker_settings()
         listener = stack.enter_context(open_listener(settings.host, settings.port))
         database = stack.enter_context(open_migrated_database(settings, migrate=migrate))
+        sandbox = stack.enter_context(Sandbox()) if _runs_user_code(settings) else None
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(
                 _serve(
@@ -72,7 +74,12 @@ def run_server(
                     token=token,
                     listener=listener,
                     database=database,
-                    engine=open_engine(database),
+                    engine=open_engine(
+                        database,
+                        sandbox=sandbox,
+                        may_be_uncontained=settings.user_code == "uncontained",
+                        sampler_processes=settings.sampler_processes,
+                    ),
                 )
             )
         _leave_on_stop_signals()
@@ -100,7 +107,7 @@ async def _serve(
         server = _Server(
             _configure(app, settings),
             on_ready=lambda: _announce(settings, url, links),
-            on_leaving=opened.offers.close,
+            on_leaving=opened.leave,
             worker=worker,
         )
         with publish_address(settings.data_dir, url):
@@ -116,6 +123,12 @@ async def _open_dashboard(
         return
     async with DashboardProxy(DashboardProcess(database.sqlalchemy_url)) as dashboard:
         yield dashboard
+
+
+def _runs_user_code(settings: Settings) -> bool:
+    if settings.user_code is None:
+        return settings.database_url is None
+    return settings.user_code != "off"
 
 
 def _get_token(settings: Settings) -> str:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from service.cli.failures import CannotStart
 from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
@@ -20,13 +22,24 @@ from service.schedulers.executors.process.executor import (
 )
 from service.schedulers.orphans import end_orphans
 from service.schedulers.workdir import Workdir
-from service.settings import PACKAGES, WorkerSettings, list_available_executors
+from service.settings import (
+    PACKAGES,
+    WorkerSettings,
+    has_flyte_settings,
+    list_available_executors,
+)
 
 if TYPE_CHECKING:
     from service.schedulers.executors.connection.connection import SystemConnection
     from service.schedulers.executors.connection.system import OutsideSystem
 
-_MIRRORED = ("wandb", "wandb-launch")
+_MIRRORED = ("wandb", "wandb-launch", "wandb-agent")
+_NO_SETTINGS = (
+    "There are no settings of Flyte. Set FLYTE_PLATFORM_URL, or let FLYTECTL_CONFIG name a "
+    "configuration file that exists."
+)
+
+_log = structlog.get_logger(__name__)
 
 _FOLDERS_OF_ATTEMPTS = {"process": ATTEMPTS, "wandb": ATTEMPTS_OF_RUNS}
 """Below the workdir, by the executors whose attempts are processes of this machine."""
@@ -107,6 +120,8 @@ class _Making:
                 return self._make_wandb()
             case "wandb-launch":
                 return self._make_wandb_launch()
+            case "wandb-agent":
+                return self._make_wandb_agent()
             case "flyte":
                 return self._make_flyte()
             case _:
@@ -167,22 +182,33 @@ class _Making:
 
     def _make_wandb_launch(self) -> Executor:
         from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
-        from service.schedulers.executors.wandb.queue.launch_executor import (
-            LaunchSettings,
-            WandbLaunchExecutor,
-        )
+        from service.schedulers.executors.wandb.queue.launch_executor import WandbLaunchExecutor
         from service.schedulers.executors.wandb.runs.run_api import WandbApi
+        from service.schedulers.executors.wandb.runs.run_settings import RunSettings
 
         connection = self._connect_to_wandb()
         return WandbLaunchExecutor(
-            WandbApi(connection), LaunchQueueApi(connection), LaunchSettings(os.environ)
+            WandbApi(connection), LaunchQueueApi(connection), RunSettings(os.environ)
+        )
+
+    def _make_wandb_agent(self) -> Executor:
+        from service.schedulers.executors.wandb.agents.agent_api import AgentApi
+        from service.schedulers.executors.wandb.agents.agent_executor import WandbAgentExecutor
+        from service.schedulers.executors.wandb.runs.run_api import WandbApi
+        from service.schedulers.executors.wandb.runs.run_settings import RunSettings
+
+        connection = self._connect_to_wandb()
+        return WandbAgentExecutor(
+            WandbApi(connection), AgentApi(connection), RunSettings(os.environ)
         )
 
     def _make_flyte(self) -> Executor:
         from service.schedulers.executors.flyte.api import FlyteApi
         from service.schedulers.executors.flyte.executor import FlyteExecutor, FlyteSettings
-        from service.schedulers.executors.flyte.system import describe_flyte
+        from service.schedulers.executors.flyte.system import DEFAULT_ENDPOINT, describe_flyte
 
+        if not has_flyte_settings():
+            _log.warning("flyte.not_configured", endpoint=DEFAULT_ENDPOINT, reason=_NO_SETTINGS)
         connection = self._connect(describe_flyte(os.environ))
         return FlyteExecutor(
             FlyteApi(connection), FlyteSettings(url_for_jobs=self._settings.url_for_jobs)

@@ -6,12 +6,14 @@
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
     │                   ClaimLost · AttemptSuperseded · TokenExists · ClientGone
+    │                   CodeFailed
     ├── TooMany         ParallelismReached
     ├── Invalid         InvalidName · InvalidSpace · InvalidParams · InvalidSampler
     │                   SamplerUnavailable · InvalidPruner · InvalidReport
     │                   InvalidValues · InvalidSettings · InvalidSweepFile
-    │                   IdempotencyKeyReused
+    │                   InvalidCode · CodeDisabled · InvalidPlot · IdempotencyKeyReused
     ├── Unavailable     DatabaseUnavailable · StudyOwnedElsewhere · StudyReloading
+    │                   CodeUnavailable · ProcessUnavailable
     └── WriteFailed
 
 Each class has a stable `code` that clients may switch on; the message is a sentence that says
@@ -130,6 +132,12 @@ class ClientGone(Conflict):
     code = "client-gone"
 
 
+class CodeFailed(Conflict):
+    """The user's Python declared the parameters of no trial."""
+
+    code = "python-failed"
+
+
 class TooMany(AsktellError):
     """Nothing is wrong with the request; try again once others are done."""
 
@@ -168,6 +176,24 @@ class SamplerUnavailable(Invalid):
 
 class InvalidPruner(Invalid):
     code = "invalid-pruner"
+
+
+class InvalidCode(Invalid):
+    """The user's Python cannot be what the study is made of."""
+
+    code = "invalid-python"
+
+
+class CodeDisabled(Invalid):
+    """This server runs no Python of its users."""
+
+    code = "python-disabled"
+
+
+class InvalidPlot(Invalid):
+    """The study or its trials have nothing of that kind to show."""
+
+    code = "invalid-plot"
 
 
 class InvalidReport(Invalid):
@@ -209,6 +235,19 @@ class StudyOwnedElsewhere(Unavailable):
 
 class StudyReloading(Unavailable):
     code = "study-reloading"
+
+
+class CodeUnavailable(Unavailable):
+    """No process for the user's Python could be started, or it was killed from outside."""
+
+    code = "python-unavailable"
+
+
+class ProcessUnavailable(Unavailable):
+    """The process beside the server that computes for the study failed twice, or is ending."""
+
+    code = "process-unavailable"
+    retry_after_seconds = 5
 
 
 class WriteFailed(AsktellError):

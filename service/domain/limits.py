@@ -5,3 +5,6 @@ MAX_NAME_LENGTH = 512
 
 MAX_STEP = 2**31 - 1
 """Of a report."""
+
+MAX_SOURCE_LENGTH = 256 * 1024
+"""Of Python that a user sends, in characters."""

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from service.domain.user_code import UserCode
+
 
 class Direction(StrEnum):
     """Which way an objective improves; the words are Optuna's."""
@@ -151,8 +153,10 @@ class StudySpec:
 
     Attributes:
         space: The declared search space as the client wrote it (native JSON), or None when each
-            trial declares its parameters itself (define by run).
+            trial declares its parameters itself (define by run), or `user_code` does.
         seed: Base of every random draw of the study, 0 ≤ seed < 2**32.
+        user_code: Python of the user's that declares the parameters of each trial, or from which
+            sampler and pruner were taken.
     """
 
     name: str
@@ -162,6 +166,7 @@ class StudySpec:
     pruner: Component | None
     seed: int
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    user_code: UserCode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ take long; it runs on a draft of its own while reports and tells go on, one at a
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 import optuna
@@ -22,9 +22,11 @@ from service.domain.trials import AttemptPhase, TrialState
 from service.engine.attempts import Attempts
 from service.engine.committer import Committer, Ownership
 from service.engine.control import Control, Standing, find_deadline, find_stop_reason
-from service.engine.mirror import Mirror
+from service.engine.declaring import RunCode
+from service.engine.draft import Draft
 from service.engine.offers import Offers
 from service.engine.open_launches import OpenLaunches
+from service.engine.replica.copies import Copies, Look
 from service.engine.replies import Replies
 from service.engine.restoring import RestoredStudy
 from service.engine.sampling import Sampling
@@ -37,11 +39,8 @@ from service.samplers import EXHAUSTED_ATTR, build_sampler
 from service.search_space import parse_space
 from service.storage.journal import (
     ANY_NUMBER,
-    Launch,
-    StoredReply,
     StudyProgress,
     StudyWrite,
-    Suggestion,
     TrialRecord,
 )
 
@@ -51,38 +50,6 @@ PRUNER_ATTR = "asktell:pruner"
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Draft:
-    """One operation's view of its study: reads see the study, writes stay here until accepted.
-
-    Attributes:
-        study: Stock Optuna on the draft's mirror.
-        records: Changed trial records, by trial number.
-        launches: Changed attempts of workers, by trial number and attempt.
-        control: The changed control; None leaves the study's.
-    """
-
-    mirror: Mirror
-    study: optuna.Study
-    records: dict[int, TrialRecord] = field(default_factory=dict)
-    launches: dict[tuple[int, int], Launch] = field(default_factory=dict)
-    suggestions: list[Suggestion] = field(default_factory=list)
-    replies: list[StoredReply] = field(default_factory=list)
-    control: Control | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether accepting it would change nothing."""
-        changes = (
-            self.mirror.journal,
-            self.records,
-            self.launches,
-            self.suggestions,
-            self.replies,
-        )
-        return self.control is None and not any(changes)
-
-
 class Actor:
     """The one place where a study changes. Belongs to the event loop.
 
@@ -90,10 +57,13 @@ class Actor:
         drawing: Held while trials are created or parameters suggested, and by whoever decides
             whether there will be more.
         sampling: Where that runs.
-        sampler: Draws by seed, trial and purpose; one draw of the study at a time.
+        sampler: Draws by seed, trial and purpose; one draw of the study at a time. One that is
+            too heavy for this process draws in a replica, see `begin_drawing`.
         clock: Gives the current time, aware.
         sweep: None if trials are only handed to clients.
         launches: Attempts that workers are at.
+        run_code: Has the user's code declare the parameters of a trial; None if there is none that
+            does.
         used_at: When somebody last had to do with the study, in seconds of the loop's clock.
     """
 
@@ -107,6 +77,8 @@ class Actor:
         sampling: Sampling,
         clock: Callable[[], datetime],
         offers: Offers,
+        copies: Copies,
+        run_code: RunCode | None = None,
     ) -> None:
         loaded = restored.loaded
         self.study_id = loaded.study_id
@@ -116,6 +88,7 @@ class Actor:
         self.sampling = sampling
         self.clock = clock
         self.sweep = loaded.sweep
+        self.run_code = run_code
         self.launches = OpenLaunches(loaded.launches)
         self.replies = Replies(loaded.replies)
         self.ownership = ownership
@@ -124,6 +97,8 @@ class Actor:
         self._committer = committer
         self._trial_ids = trial_ids
         self._offers = offers
+        self._copies = copies
+        ownership.call_at_end(copies.close)
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
         self.used_at = asyncio.get_running_loop().time()
@@ -152,6 +127,11 @@ class Actor:
     @property
     def count_trials(self) -> int:
         return self._mirror.counts.total
+
+    @property
+    def revision(self) -> int:
+        """Counts the changes of the study, those on their way to the database included."""
+        return self._revision
 
     @property
     def is_idle(self) -> bool:
@@ -273,6 +253,19 @@ class Actor:
         study = optuna.Study(self.spec.name, mirror, sampler=self.sampler, pruner=self._pruner)
         return Draft(mirror, study)
 
+    def begin_drawing(self) -> Draft:
+        """Starts an operation in which the sampler draws, in a thread that may wait."""
+        draft = self.begin()
+        if self._copies.draws:
+            draft.study.sampler = self._copies.open_sampler(
+                self._mirror, self._revision, local=self.sampler
+            )
+        return draft
+
+    def look(self) -> Look:
+        """Returns a way to have something computed from the study as it is now."""
+        return self._copies.look(self._mirror, self._revision)
+
     def accept(self, draft: Draft) -> asyncio.Future[None]:
         """Takes a draft over; the future ends once it is committed.
 
@@ -294,7 +287,9 @@ class Actor:
         self._adopt_resolved_pruner()
         if self._offer != offered:
             self._announce_change()
-        return self._submit(self._build_write(draft))
+        write = self._build_write(draft)
+        self._copies.note(self._revision, write.mutations)
+        return self._submit(write)
 
     def confirm(self) -> asyncio.Future[None]:
         """Ends once everything accepted so far is committed."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.draft import Draft
 from service.engine.replies import KeyedRequest, keyed_request
 
 Adder = Callable[[Draft, int], int]

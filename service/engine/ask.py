@@ -1,6 +1,7 @@
 """Ask: hand out trials, new ones with their declared parameters chosen, or lost ones again."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,11 +9,19 @@ from functools import partial
 from typing import Any, Literal
 
 from service.domain.attempts import AttemptState
-from service.domain.errors import ClientGone, InvalidSpace, ParallelismReached, StudyPaused
+from service.domain.errors import (
+    ClientGone,
+    CodeFailed,
+    InvalidSpace,
+    ParallelismReached,
+    StudyPaused,
+)
 from service.domain.studies import RetryMode
 from service.domain.trials import AskedTrial, AttemptPhase, TrialState
 from service.domain.workers import Worker
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.declaring import CONFIG_ATTR, declare_trial
+from service.engine.draft import Draft
 from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_drawing
 from service.engine.ending import end_trial
 from service.engine.expire import give_up_overdue
@@ -24,7 +33,11 @@ from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.room import HandOut, plan_hand_out
 from service.samplers import EXHAUSTED_ATTR, check_suggestible
 from service.search_space import SearchSpace, nest, parse_space
+from service.search_space.variants import find_declared_name
 from service.storage.journal import Suggestion, TrialRecord
+
+# Of users' code: who asks for many trials gets fewer, rather than keep its thread for minutes.
+_LONGEST_BATCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
 
     Raises:
         StudyPaused: Somebody paused the study.
+        CodeFailed: The user's code declared the parameters of no trial; those are FAIL.
         StudyFinished: The study hands out no more trials.
         ParallelismReached: As many attempts are live as the study allows.
         InvalidParams: A fixed parameter does not fit the declared space.
@@ -99,6 +113,17 @@ def show_params(space: SearchSpace | None, params: Mapping[str, Any]) -> dict[st
     return nest({**space.constants, **space.resolve(params)})
 
 
+def show_kept_params(actor: Actor, space: SearchSpace | None, number: int) -> dict[str, Any]:
+    """Returns the parameters of a trial that was drawn before, likewise."""
+    trial = actor.get_trial(number)
+    if CONFIG_ATTR in trial.system_attrs:
+        return nest(trial.system_attrs[CONFIG_ATTR])
+    params = trial.params
+    if actor.run_code is not None:
+        params = {find_declared_name(name): value for name, value in params.items()}
+    return show_params(space, params)
+
+
 def _keyed(command: Ask, key: str, now: datetime) -> KeyedRequest:
     body = {
         "count": command.count,
@@ -118,15 +143,16 @@ def _check(actor: Actor, command: Ask) -> _Wanted:
 
 
 def _parse_own_space(actor: Actor, document: Mapping[str, Any]) -> SearchSpace:
-    if actor.space is not None:
+    if actor.space is not None or actor.run_code is not None:
         raise InvalidSpace(
             f"Study {actor.spec.name!r} declares its search space; leave distributions out."
         )
     space = parse_space(document)
-    if space.quanta:
-        name = next(iter(space.quanta))
+    if space.readings:
+        name, reading = next(iter(space.readings.items()))
         raise InvalidSpace(
-            f'"{name}" has a quantum, which only the space of a study may have; use a step.'
+            f'"{name}" is {reading.describe()}, which only the space of a study may have; use a '
+            "plain range, with a step if need be, or choices that are scalars and differ."
         )
     check_suggestible(actor.spec.sampler, space.distributions)
     return space
@@ -169,7 +195,7 @@ async def _hand_out(
         with actor.granting(len(plan.retries) + plan.n_new):
             await actor.reserve_trials(plan.n_new)
             seqs = actor.draw_seqs(plan.n_new)
-            draft = actor.begin()
+            draft = actor.begin_drawing()
             drawn = await _draw(actor, draft, wanted, plan)
             asked = _grant_retries(actor, draft, wanted, plan.retries)
             asked += _grant_drawn(actor, draft, wanted, list(zip(drawn, seqs, strict=False)))
@@ -178,7 +204,15 @@ async def _hand_out(
                 draft.replies.append(request.reply(answer))
         committed = actor.accept(draft)
     await committed
+    if actor.run_code is not None and not answer:
+        _refuse_failed(drawn)
     return answer
+
+
+def _refuse_failed(drawn: Sequence[DrawnTrial]) -> None:
+    for trial in drawn:
+        if trial.problem is not None:
+            raise CodeFailed(f"Trial {trial.number} is FAIL. {trial.problem}")
 
 
 async def _draw(actor: Actor, draft: Draft, wanted: _Wanted, plan: HandOut) -> Sequence[DrawnTrial]:
@@ -191,12 +225,27 @@ async def _draw(actor: Actor, draft: Draft, wanted: _Wanted, plan: HandOut) -> S
 def _draw_all(actor: Actor, draft: Draft, wanted: _Wanted, count: int) -> list[DrawnTrial]:
     if wanted.command.distributions is not None and wanted.space is not None:
         check_kinds(draft.mirror, wanted.space)
-    drawn: list[DrawnTrial] = []
+    clock, drawn = time.monotonic, list[DrawnTrial]()
+    until = clock() + _LONGEST_BATCH_SECONDS
     while len(drawn) < count and not draft.mirror.system_attrs.get(EXHAUSTED_ATTR):
-        trial = draw_trial(draft.study, draft.mirror, space=wanted.space, fixed=wanted.fixed)
+        trial = _draw_one(actor, draft, wanted)
         finish_drawing(draft.study, draft.mirror, actor.sampler, trial.number)
         drawn.append(trial)
+        if actor.run_code is not None and (trial.problem is not None or clock() >= until):
+            break
     return drawn
+
+
+def _draw_one(actor: Actor, draft: Draft, wanted: _Wanted) -> DrawnTrial:
+    if actor.run_code is None:
+        return draw_trial(draft.study, draft.mirror, space=wanted.space, fixed=wanted.fixed)
+    return declare_trial(
+        draft.study,
+        draft.mirror,
+        run_code=actor.run_code,
+        sampler=actor.spec.sampler,
+        fixed=wanted.fixed,
+    )
 
 
 def _grant_retries(
@@ -217,7 +266,8 @@ def _grant_retry(actor: Actor, draft: Draft, wanted: _Wanted, record: TrialRecor
     if actor.control.settings.retry.mode is RetryMode.RESTART:
         draft.mirror.restart_trial(trial._trial_id)
         record = replace(record, decision_step=None, should_prune=False)
-    return _grant(actor, draft, wanted, record, trial.params)
+    shown = show_kept_params(actor, wanted.space, record.number)
+    return _grant(actor, draft, wanted, record, shown)
 
 
 def _grant_drawn(
@@ -227,10 +277,11 @@ def _grant_drawn(
     for trial, seq in drawn:
         enqueued = actor.attempts.find(trial.number)
         record = replace(enqueued or _new_record(trial.number), ask_seq=seq)
-        if wanted.command.distributions is not None:
+        if wanted.command.distributions is not None or actor.run_code is not None:
             _record_own_params(actor, draft, trial.number, seq)
         if trial.problem is None:
-            asked.append(_grant(actor, draft, wanted, record, trial.params))
+            shown = show_params(wanted.space, trial.params)
+            asked.append(_grant(actor, draft, wanted, record, shown))
         else:
             record = replace(record, attempt=1)
             end_trial(actor, draft, record, state=TrialState.FAIL, reason=trial.problem)
@@ -238,7 +289,7 @@ def _grant_drawn(
 
 
 def _record_own_params(actor: Actor, draft: Draft, number: int, seq: int) -> None:
-    """Notes what an ask's own space added to a trial, as if its code had declared it."""
+    """Notes what an ask's own space, or the study's code, added to a trial."""
     trial_id = draft.mirror.get_trial_id_from_study_id_trial_number(actor.study_id, number)
     names = tuple(draft.mirror.get_trial(trial_id).params)
     if names:
@@ -254,7 +305,7 @@ def _grant(
     draft: Draft,
     wanted: _Wanted,
     record: TrialRecord,
-    params: Mapping[str, Any],
+    shown: Mapping[str, Any],
 ) -> AskedTrial:
     command = wanted.command
     lease_seconds = (
@@ -267,7 +318,6 @@ def _grant(
     )
     if command.worker is not None:
         open_launch(actor, draft, record, command.worker)
-    shown = show_params(wanted.space, params)
     return AskedTrial(record.number, record.attempt, shown, record.lease_expires_at)
 
 

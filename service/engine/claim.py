@@ -9,7 +9,7 @@ from service.domain.sweeps import LaunchSpec, Sweep
 from service.domain.trials import AskedTrial
 from service.domain.workers import Worker
 from service.engine.actor import Actor
-from service.engine.ask import Ask, ask, show_params
+from service.engine.ask import Ask, ask, show_kept_params
 from service.engine.launches import pass_on
 from service.engine.leases import renew
 from service.engine.refusals import confirms_refusals
@@ -83,7 +83,7 @@ async def reclaim(actor: Actor, worker: Worker, owners: Mapping[int, str]) -> li
 
 def _read_asked(actor: Actor, launch: Launch) -> AskedTrial:
     record = actor.get_record(launch.number)
-    params = show_params(actor.space, actor.get_trial(launch.number).params)
+    params = show_kept_params(actor, actor.space, launch.number)
     return AskedTrial(launch.number, launch.attempt, params, record.lease_expires_at)
 
 

@@ -75,11 +75,18 @@ class Ownership:
         self.study_id = study_id
         self.error: AsktellError | None = None
         self.ended = asyncio.Event()
+        self._farewells: list[Callable[[], None]] = []
+
+    def call_at_end(self, farewell: Callable[[], None]) -> None:
+        """Has something done when it ends; it must be quick."""
+        self._farewells.append(farewell)
 
     def end(self, error: AsktellError) -> None:
         """Ends it; the first reason stays. Whoever still holds it gets `error`."""
         self.error = self.error or error
         self.ended.set()
+        while self._farewells:
+            self._farewells.pop()()
 
 
 @dataclass(slots=True)

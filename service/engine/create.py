@@ -9,12 +9,21 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from service.domain.errors import IdempotencyKeyReused, Invalid, InvalidName, StudyExists
+from service.domain.errors import (
+    FieldError,
+    IdempotencyKeyReused,
+    Invalid,
+    InvalidCode,
+    InvalidName,
+    StudyExists,
+)
 from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component, IfExists, Objective, StudySettings, StudySpec
 from service.domain.sweeps import SWEEP_SETTINGS, LaunchSpec, Sweep
+from service.domain.user_code import UserCode
 from service.engine.engine import Engine
 from service.engine.settings import check_settings
+from service.engine.user_code import CodeParts
 from service.pruners import resolve_pruner
 from service.samplers import default_sampler, resolve_sampler
 from service.search_space import SearchSpace, parse_space
@@ -31,6 +40,7 @@ class NewStudy:
     """A study as a client wants it; what is None gets a default that is stored with it.
 
     Attributes:
+        user_code: Python that declares the parameters of each trial, or gives sampler and pruner.
         launch: How workers launch its trials, which makes it a sweep; None: clients ask for them.
     """
 
@@ -42,6 +52,7 @@ class NewStudy:
     seed: int | None = None
     settings: StudySettings | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    user_code: UserCode | None = None
     launch: LaunchSpec | None = None
     if_exists: IfExists = IfExists.FAIL
     idempotency_key: str | None = None
@@ -64,7 +75,7 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
         IdempotencyKeyReused: The key came with another body before.
         DatabaseUnavailable: The outcome is unknown; repeat with `IfExists.LOAD`.
     """
-    spec, settings = settle_study(new)
+    spec, settings = settle_study(new, await _read_code(engine, new))
     key = _build_key(new, engine.clock())
     study_id = await engine.studies.insert(spec, settings, key, sweep=_build_sweep(new.launch))
     engine.offers.announce()
@@ -81,16 +92,45 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
     return CreatedStudy(stored, created=False)
 
 
-def settle_study(new: NewStudy) -> tuple[StudySpec, StudySettings]:
+def settle_study(new: NewStudy, code: CodeParts | None = None) -> tuple[StudySpec, StudySettings]:
     """Returns what would be stored of a new study: checked, with its defaults written down.
+
+    Args:
+        code: What there is in the study's Python, if it has some.
 
     Raises:
         Invalid: Something in it can never work; its subclasses say what.
     """
-    spec = _build_spec(new)
+    spec = _build_spec(new if code is None else _fill_in(new, code))
     settings = new.settings or (StudySettings() if new.launch is None else SWEEP_SETTINGS)
     check_settings(settings, n_objectives=len(spec.objectives), is_sweep=new.launch is not None)
     return spec, settings
+
+
+async def _read_code(engine: Engine, new: NewStudy) -> CodeParts | None:
+    if new.user_code is None:
+        return None
+    return await engine.code_runner.read(new.user_code, new.name, new.objectives)
+
+
+def _fill_in(new: NewStudy, parts: CodeParts) -> NewStudy:
+    """Adds to a new study what its Python says of it."""
+    code = parts.code
+    for name, is_twice in (
+        ("space", new.space is not None and code.declares_parameters),
+        ("sampler", new.sampler is not None and parts.sampler is not None),
+        ("pruner", new.pruner is not None and parts.pruner is not None),
+    ):
+        if is_twice:
+            message = f"The Python of this study has its {name}, too: leave one out."
+            raise InvalidCode(message, errors=[FieldError(name, message)])
+    return replace(
+        new,
+        user_code=code,
+        sampler=new.sampler or parts.sampler,
+        pruner=new.pruner or parts.pruner,
+        seed=parts.seed if new.seed is None else new.seed,
+    )
 
 
 def choose_seed(seed: int | None) -> int:
@@ -147,6 +187,7 @@ def _build_spec(new: NewStudy) -> StudySpec:
         pruner=_build_pruner_component(new.pruner, n_objectives),
         seed=choose_seed(new.seed),
         user_attrs=new.user_attrs,
+        user_code=new.user_code,
     )
 
 
@@ -214,5 +255,5 @@ async def _check_same_launch(engine: Engine, stored: StoredStudy, new: NewStudy)
 
 
 def _first_difference(wanted: StudySpec, stored: StudySpec) -> str:
-    names = ("objectives", "space", "sampler", "pruner", "seed", "user_attrs")
+    names = ("objectives", "space", "sampler", "pruner", "seed", "user_attrs", "user_code")
     return next(name for name in names if getattr(wanted, name) != getattr(stored, name))

@@ -9,7 +9,14 @@ from itertools import islice
 import structlog
 
 from service.domain.attempts import find_run_attempt
-from service.domain.errors import AsktellError, ClientGone, Invalid, NotFound, Unavailable
+from service.domain.errors import (
+    AsktellError,
+    ClientGone,
+    Invalid,
+    NotFound,
+    Unavailable,
+    WriteFailed,
+)
 from service.domain.workers import Worker, compute_away_since
 from service.engine.claim import ClaimedAttempt, claim, reclaim
 from service.engine.engine import Engine
@@ -167,7 +174,12 @@ async def _claim_of(engine: Engine, study: str, worker: Worker, count: int) -> l
         return await claim(await engine.get_actor(study), worker, count)
     except Invalid as error:
         _log.warning("sweep.refused", study=study, code=error.code, reason=error.message)
+    except WriteFailed as error:
+        _log.error("sweep.broken", study=study, code=error.code, reason=error.message)
     except AsktellError as error:
         # It has changed since it was listed, or another server has it.
         _log.debug("sweep.passed_over", study=study, code=error.code)
+    except Exception:
+        # What is wrong with one sweep must not keep the others of its queue waiting.
+        _log.exception("sweep.broken", study=study)
     return []

@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 from service.domain.errors import InvalidParams
 from service.engine.mirror import Mirror
 from service.samplers import PerCallSampler
-from service.search_space import SearchSpace, check_fixed_values, resolve_value
+from service.search_space import SearchSpace, check_fixed_values
 
 FIXED_ATTR = "fixed_params"
 """Trial system attribute in which Optuna looks for values that were enqueued."""
@@ -31,7 +31,7 @@ class DrawnTrial:
     """A trial that runs now.
 
     Attributes:
-        params: The declared ones, by flattened name, resolved.
+        params: The declared ones, by flattened name, as they were drawn.
         problem: Why an enqueued trial cannot be run; None if it can.
     """
 
@@ -66,7 +66,7 @@ def draw_trial(
     Raises:
         InvalidParams: A fixed value does not fit, or the sampler cannot suggest a parameter.
     """
-    trial = _create_fixed(study, mirror, fixed) if fixed else study.ask()
+    trial = start_trial(study, mirror, fixed)
     if space is None:
         return DrawnTrial(trial.number, {})
     enqueued = {} if fixed else mirror.get_trial(trial._trial_id).system_attrs.get(FIXED_ATTR, {})
@@ -78,6 +78,11 @@ def draw_trial(
             raise
         # Enqueued before anybody knew the space; refusing the ask would refuse every other too.
         return DrawnTrial(trial.number, {}, problem=error.message)
+
+
+def start_trial(study: optuna.Study, mirror: Mirror, fixed: Mapping[str, Any]) -> optuna.Trial:
+    """Starts an enqueued trial, or with `fixed` parameters or without any enqueued a new one."""
+    return _create_fixed(study, mirror, fixed) if fixed else study.ask()
 
 
 def finish_drawing(
@@ -131,9 +136,11 @@ def _create_fixed(study: optuna.Study, mirror: Mirror, fixed: Mapping[str, Any])
 
 
 def _suggest_declared(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    drawn: dict[str, Any] = {}
     chosen: dict[str, Any] = {}
     for parameter in space.parameters:
         if space.is_active(parameter, chosen):
-            drawn = suggest_value(trial, parameter.name, parameter.distribution)
-            chosen[parameter.name] = resolve_value(drawn, parameter.quantum)
-    return chosen
+            value = suggest_value(trial, parameter.name, parameter.distribution)
+            drawn[parameter.name] = value
+            chosen[parameter.name] = parameter.resolve(value)
+    return drawn

@@ -9,8 +9,9 @@ from optuna.trial import TrialState as OptunaState
 from service.domain.attempts import AttemptState
 from service.domain.studies import DEFAULT_LEASE_SECONDS, AttemptEnd
 from service.domain.trials import AttemptPhase, Outcome, TrialState
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
 from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.draft import Draft
 from service.engine.launches import close_launch
 from service.engine.leases import compute_expiry
 from service.storage.journal import TrialRecord

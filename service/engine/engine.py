@@ -18,11 +18,15 @@ from service.domain.errors import (
 )
 from service.engine.actor import Actor
 from service.engine.committer import Committer, Ownership, Probe, no_probe
+from service.engine.insights import Insights
 from service.engine.offers import Offers
 from service.engine.reaper import reap
+from service.engine.replica.copies import Copies, Rooms, open_rooms
 from service.engine.restoring import RestoredStudy, restore_study
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
+from service.engine.user_code import CodeRunner
+from service.sandbox import Sandbox
 from service.storage.adoption import PlainStudies
 from service.storage.attempts import AttemptTable
 from service.storage.database import Database
@@ -42,6 +46,8 @@ _POOL_WAIT_SECONDS = 3.0
 _POOL_RECONNECT_SECONDS = 2.0
 _FIRST_CONNECTION_SECONDS = 2.0
 _IDLE_SECONDS = 300.0
+# They wait for other processes.
+_CODE_THREADS = 4
 # At about 20 kB each.
 _MAX_TRIALS_IN_MEMORY = 100_000
 
@@ -65,6 +71,8 @@ class Engine:
         mirrors: Sweeps that outside systems have for the runs of ours.
         offers: Tells that there may be more of it; closed, nobody waits for trials any more.
         tokens: Those that administrators made.
+        code_runner: Runs users' Python.
+        insights: Importances and plots.
         clock: Gives the current time, aware.
     """
 
@@ -75,6 +83,8 @@ class Engine:
         pool: AsyncConnectionPool[Any],
         committer: Committer,
         sampling_threads: Executor,
+        code_runner: CodeRunner,
+        rooms: Rooms,
         clock: Callable[[], datetime],
         max_trials_in_memory: int,
     ) -> None:
@@ -93,6 +103,9 @@ class Engine:
         self._pool = pool
         self._committer = committer
         self._sampling_threads = sampling_threads
+        self.code_runner = code_runner
+        self.insights = Insights(rooms.insights.threads)
+        self._rooms = rooms
         self._max_trials_in_memory = max_trials_in_memory
         self._actors: dict[str, Actor] = {}
         self._opening: dict[str, asyncio.Task[Actor]] = {}
@@ -140,6 +153,12 @@ class Engine:
             del self._studies_by_sweep[sweep_id]
             raise SweepNotFound(f"Sweep {sweep_id!r} was deleted.")
         return actor
+
+    def leave(self) -> None:
+        """Has nobody wait any more, because the server is about to end."""
+        self.offers.close()
+        self._rooms.refuse()
+        self.code_runner.close()
 
     def list_actors(self) -> list[Actor]:
         """The studies that are held in memory, and that this process may write."""
@@ -243,19 +262,30 @@ class Engine:
         if name in self._removing:
             raise _being_removed(name)
 
+    def _build_sampling(self, copies: Copies, *, runs_code: bool) -> Sampling:
+        if copies.draws:
+            return Sampling(self._rooms.sampling.threads, is_waiting=True)
+        threads = self.code_runner.threads if runs_code else self._sampling_threads
+        return Sampling(threads, is_waiting=runs_code)
+
     async def _load(self, name: str, ownership: Ownership) -> Actor:
         trial_ids = TrialIds(self._pool)
         restored = await asyncio.to_thread(self._restore, ownership.study_id, trial_ids)
         if restored is None:
             raise _not_found(name)
+        spec = restored.loaded.spec
+        run_code = self.code_runner.bind(spec)
+        copies = self._rooms.open_copies(ownership.study_id, spec)
         return Actor(
             restored,
             ownership=ownership,
             committer=self._committer,
             trial_ids=trial_ids,
-            sampling=Sampling(self._sampling_threads),
+            sampling=self._build_sampling(copies, runs_code=run_code is not None),
             clock=self.clock,
             offers=self.offers,
+            copies=copies,
+            run_code=run_code,
         )
 
 
@@ -266,6 +296,9 @@ async def open_engine(
     clock: Callable[[], datetime] = read_clock,
     reap_every_seconds: float | None = 1.0,
     max_trials_in_memory: int = _MAX_TRIALS_IN_MEMORY,
+    sandbox: Sandbox | None = None,
+    may_be_uncontained: bool = False,
+    sampler_processes: int = 4,
     probe: Probe = no_probe,
     committer_type: type[Committer] = Committer,
 ) -> AsyncIterator[Engine]:
@@ -277,6 +310,9 @@ async def open_engine(
         reap_every_seconds: How often overdue attempts are looked for; None: never, `expire` is
             called by somebody else.
         max_trials_in_memory: Of all studies that are held at a time; those in use may exceed it.
+        sandbox: For users' Python; None: none is run.
+        may_be_uncontained: See `CodeRunner`.
+        sampler_processes: How many heavy samplers may have a process at a time.
         probe: Called at the points of a commit, for tests that kill the process there.
         committer_type: For tests that show what a committer with a mistake would do.
     """
@@ -292,13 +328,21 @@ async def open_engine(
     )
     committer = committer_type(database, probe=probe)
     # One thread: samplers are bound by the interpreter lock, more would only take turns.
-    with ThreadPoolExecutor(1, thread_name_prefix="sampling") as sampling_threads:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="sampling") as sampling_threads,
+        ThreadPoolExecutor(_CODE_THREADS, thread_name_prefix="user-code") as code_threads,
+        open_rooms(sampler_processes) as rooms,
+    ):
         async with pool:
             engine = Engine(
                 database,
                 pool=pool,
                 committer=committer,
                 sampling_threads=sampling_threads,
+                code_runner=CodeRunner(
+                    sandbox, code_threads, may_be_uncontained=may_be_uncontained
+                ),
+                rooms=rooms,
                 clock=clock,
                 max_trials_in_memory=max_trials_in_memory,
             )

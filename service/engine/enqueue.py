@@ -8,8 +8,9 @@ from typing import Any
 from optuna.trial import TrialState, create_trial
 
 from service.domain.trials import AttemptPhase
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
 from service.engine.adding import add_trials
+from service.engine.draft import Draft
 from service.engine.drawing import FIXED_ATTR
 from service.engine.fixing import check_fixed
 from service.engine.refusals import confirms_refusals

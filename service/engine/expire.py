@@ -10,7 +10,8 @@ import structlog
 from service.domain.attempts import AttemptState
 from service.domain.studies import AttemptEnd
 from service.domain.trials import AttemptPhase, TrialState
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.draft import Draft
 from service.engine.ending import end_trial, queue_lost
 from service.engine.leases import compute_expiry
 from service.metrics import count_expired_lease

@@ -14,9 +14,10 @@ from optuna.trial import TrialState as OptunaState
 from service.domain.errors import FieldError, Invalid, InvalidParams, InvalidReport
 from service.domain.limits import MAX_STEP
 from service.domain.trials import AttemptPhase, TrialState
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
 from service.engine.adding import add_trials
 from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.draft import Draft
 from service.engine.refusals import confirms_refusals
 from service.engine.results import check_result
 from service.search_space import (

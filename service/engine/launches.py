@@ -8,7 +8,8 @@ import structlog
 
 from service.domain.attempts import AttemptState, Observation, StopCause
 from service.domain.workers import Worker
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.draft import Draft
 from service.storage.journal import Launch, TrialRecord
 
 _log = structlog.get_logger(__name__)

@@ -283,6 +283,10 @@ class Mirror(BaseStorage):
         known = self._distributions.get(param_name, distribution)
         check_distribution_compatibility(known, distribution)
 
+    def find_distribution(self, param_name: str) -> BaseDistribution | None:
+        """Returns one that the parameter has had; None if there was none yet."""
+        return self._distributions.get(param_name)
+
     # One way in for every change
 
     def _record(self, mutation: Mutation) -> None:

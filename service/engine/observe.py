@@ -19,7 +19,8 @@ from service.domain.attempts import (
 from service.domain.errors import AttemptNotFound, AttemptSuperseded, ClaimLost
 from service.domain.studies import AttemptEnd, StopReason
 from service.domain.trials import AttemptPhase, Outcome, TrialState
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.draft import Draft
 from service.engine.ending import end_attempt, end_trial
 from service.engine.heartbeat import beat
 from service.engine.launches import advance_launch
@@ -32,6 +33,7 @@ from service.storage.journal import Launch, TrialRecord
 _ADVICE = {
     "wandb": "log it with wandb.log",
     "wandb-launch": "log it with wandb.log",
+    "wandb-agent": "log it with wandb.log",
     "flyte": "return it from the task",
 }
 # Where the outside world has the values, and all of them: reports are for the pruner only.

@@ -1,7 +1,7 @@
 """Replay: derive every suggestion of a stored study anew, and find the first that differs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never
@@ -14,8 +14,11 @@ from service.domain.errors import StudyNotFound
 from service.engine.constraints import CONSTRAINTS_ATTR
 from service.engine.drawing import FIXED_ATTR, draw_trial, suggest_value
 from service.engine.mirror import Mirror
+from service.engine.replica.copies import Rooms, open_rooms
+from service.engine.replica.remote_sampler import RemoteSampler
 from service.engine.restoring import directions_of
 from service.samplers import RELATIVE_ATTR, build_sampler
+from service.samplers.imputing import IMPUTED_ATTR
 from service.search_space import parse_space
 from service.storage.adoption import BEFORE_ADOPTION_ATTR
 from service.storage.database import Database
@@ -74,15 +77,18 @@ def replay_study(database: Database, name: str) -> Replayed:
         recorded = load_recorded_study(database, name)
     if recorded is None:
         raise StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")
-    return _Replay(recorded).run()
+    with open_rooms(1) as rooms:
+        return _Replay(recorded, rooms).run()
 
 
 class _Replay:
-    def __init__(self, recorded: RecordedStudy) -> None:
+    def __init__(self, recorded: RecordedStudy, rooms: Rooms) -> None:
         loaded = recorded.loaded
         self._spec = loaded.spec
         self._space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
         self._sampler = build_sampler(self._spec.sampler, seed=self._spec.seed, space=self._space)
+        self._copies = rooms.open_copies(loaded.study_id, self._spec)
+        self._revision = 0
         self._stored = loaded.trials
         self._records = loaded.records
         self._events = recorded.events
@@ -118,12 +124,23 @@ class _Replay:
         stored = self._stored[number]
         is_new = self._mirror.find_trial(number) is None
         fixed = stored.system_attrs.get(FIXED_ATTR, {}) if is_new else {}
+        if IMPUTED_ATTR in stored.system_attrs:
+            self._report(stored.system_attrs[IMPUTED_ATTR])
         drawn = draw_trial(self._open_study(), self._mirror, space=self._space, fixed=fixed)
         assert drawn.number == number, "enqueued trials are asked for by number, new ones after"
         self._n_trials += 1
         names = dict.fromkeys([*drawn.params, *stored.params])
         late = self._suggested[number]
         return self._compare(number, [name for name in names if name not in late])
+
+    def _report(self, values: Mapping[str, float]) -> None:
+        """Lets running trials have reported what they counted with, and nothing else."""
+        for trial in self._mirror.get_all_trials(
+            self._mirror.study_id, deepcopy=False, states=(TrialState.RUNNING,)
+        ):
+            self._mirror.restart_trial(trial._trial_id)
+            if (value := values.get(str(trial.number))) is not None:
+                self._mirror.set_trial_intermediate_value(trial._trial_id, 0, value)
 
     def _suggest(self, number: int, names: Sequence[str]) -> Difference | None:
         stored = self._stored[number]
@@ -137,6 +154,7 @@ class _Replay:
 
     def _tell(self, number: int) -> None:
         stored = self._stored[number]
+        self._mirror.restart_trial(stored._trial_id)
         for key, value in stored.user_attrs.items():
             self._mirror.set_trial_user_attr(stored._trial_id, key, value)
         for step, value in stored.intermediate_values.items():
@@ -150,9 +168,15 @@ class _Replay:
     def _open_study(self) -> optuna.Study:
         # A new one for each event, as in the actor: it may remember trials. Samplers see nothing
         # of the pruner but which trials it ended.
-        return optuna.Study(
-            self._spec.name, self._mirror, sampler=self._sampler, pruner=NopPruner()
-        )
+        sampler = self._open_remote() if self._copies.draws else self._sampler
+        return optuna.Study(self._spec.name, self._mirror, sampler=sampler, pruner=NopPruner())
+
+    def _open_remote(self) -> RemoteSampler:
+        """Where such samplers always draw: with as many threads, so the same to the bit."""
+        accepted, self._mirror.journal = self._mirror.journal, []
+        self._revision += 1
+        self._copies.note(self._revision, accepted)
+        return self._copies.open_sampler(self._mirror, self._revision, local=self._sampler)
 
     def _create_before(self, number: int) -> None:
         """Creates trials with lower numbers that have not come up, as they were at first."""

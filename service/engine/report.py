@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from service.domain.errors import InvalidReport, TrialNotRunning
 from service.domain.limits import MAX_STEP
 from service.domain.trials import Decision
-from service.engine.actor import PRUNER_ATTR, Actor, Draft
+from service.engine.actor import PRUNER_ATTR, Actor
+from service.engine.draft import Draft
 from service.engine.heartbeat import beat
 from service.engine.leases import check_attempt, compute_promise, decision_of, renew
 from service.engine.refusals import confirms_refusals

@@ -20,18 +20,27 @@ class Sampling:
 
     Args:
         threads: For what would keep the other studies waiting.
+        is_waiting: Whether sampling waits for another process, so that its CPU time says nothing.
         clock: CPU seconds of the calling thread.
     """
 
-    def __init__(self, threads: Executor, *, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self,
+        threads: Executor,
+        *,
+        is_waiting: bool = False,
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._threads = threads
+        self._is_waiting = is_waiting
         self._clock = clock
         # The first one may import libraries.
         self._seconds_per_trial = math.inf
 
     async def run(self, work: Callable[[], _T], *, trials: int = 1) -> _T:
         """Returns what `work` returns, which samples for so many trials."""
-        if self._seconds_per_trial * trials <= _LONGEST_ON_LOOP_SECONDS:
+        is_quick = self._seconds_per_trial * trials <= _LONGEST_ON_LOOP_SECONDS
+        if is_quick and not self._is_waiting:
             return self._measure(work, trials)
         loop = asyncio.get_running_loop()
         # What a library logs there belongs to the request.

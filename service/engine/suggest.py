@@ -9,7 +9,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from service.domain.errors import FieldError, InvalidParams, TrialNotRunning
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
+from service.engine.draft import Draft
 from service.engine.drawing import FIXED_ATTR, suggest_value
 from service.engine.refusals import confirms_refusals
 from service.samplers import check_suggestible
@@ -44,7 +45,7 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
             )
         _check(trial, parsed)
         (seq,) = actor.draw_seqs(1)
-        draft = actor.begin()
+        draft = actor.begin_drawing()
         params = await actor.sampling.run(partial(_suggest_all, draft, trial._trial_id, parsed))
         chosen = tuple(name for name in parsed if name not in trial.params)
         if chosen:

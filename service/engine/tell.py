@@ -8,8 +8,9 @@ from optuna.trial import TrialState as OptunaState
 
 from service.domain.errors import AlreadyTold, TrialNotRunning
 from service.domain.trials import Outcome, TrialState, TrialView
-from service.engine.actor import Actor, Draft
+from service.engine.actor import Actor
 from service.engine.constraints import constraints_of
+from service.engine.draft import Draft
 from service.engine.ending import end_attempt
 from service.engine.leases import check_attempt, decision_of
 from service.engine.refusals import confirms_refusals

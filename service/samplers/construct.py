@@ -15,7 +15,7 @@ from service.samplers.kinds import KINDS, find_inner
 
 SamplerFactory = Callable[[], BaseSampler]
 _QUIET = ("warn_independent_sampling", "warn_asynchronous_seeding")
-_TAKES_QUIET = {"CmaEsSampler": _QUIET[:1], "QMCSampler": _QUIET}
+_TAKES_QUIET = {"CmaEsSampler": _QUIET[:1], "GPSampler": _QUIET[:1], "QMCSampler": _QUIET}
 
 
 def prepare(component: Component, *, base_seed: int) -> SamplerFactory:

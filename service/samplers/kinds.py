@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler, nsgaii
 from service.domain.arguments import Limits
 from service.domain.studies import Component
 from service.samplers.brute_force import BruteForceSampler
+from service.samplers.imputing import ImputingSampler
 
 _STARTUP = Limits(0, 1_000_000)
 _GENETIC = {"population_size": Limits(2, 100_000), "dividing_parameter": Limits(1, 50)}
@@ -31,8 +32,11 @@ class Kind:
         keeps_base_seed: Every instance needs the study's own seed, because all of them walk
             through one sequence.
         single_objective: Fails at the first suggestion for several objectives.
+        learns_values: What it draws depends on the values of trials, looked up anew each time.
         inner: The argument that is a sampler, if one is.
+        is_wrapper: What it draws is what the sampler inside draws.
         operators: Arguments that are crossovers or mutations.
+        package: What it imports when it is made and is too heavy for a server; it runs beside it.
     """
 
     constructor: type[BaseSampler]
@@ -42,24 +46,36 @@ class Kind:
     is_finite: bool = False
     keeps_base_seed: bool = False
     single_objective: bool = False
+    learns_values: bool = False
     inner: str | None = None
+    is_wrapper: bool = False
     operators: Mapping[str, type[nsgaii.BaseCrossover] | type[nsgaii.BaseMutation]] = field(
         default_factory=dict
     )
     limits: Mapping[str, Limits] = field(default_factory=dict)
+    package: str | None = None
 
 
 KINDS: Mapping[str, Kind] = {
     "RandomSampler": Kind(samplers.RandomSampler, draws_jointly=False, is_reusable=True),
     "TPESampler": Kind(
         samplers.TPESampler,
+        learns_values=True,
         limits={"n_startup_trials": _STARTUP, "n_ei_candidates": Limits(1, 10_000)},
     ),
     "CmaEsSampler": Kind(
         samplers.CmaEsSampler,
         single_objective=True,
+        learns_values=True,
         inner="independent_sampler",
         limits={"n_startup_trials": _STARTUP, "popsize": Limits(2, 10_000), "sigma0": Limits(1e-9)},
+    ),
+    "GPSampler": Kind(
+        samplers.GPSampler,
+        learns_values=True,
+        inner="independent_sampler",
+        limits={"n_startup_trials": _STARTUP},
+        package="torch",
     ),
     "QMCSampler": Kind(samplers.QMCSampler, keeps_base_seed=True, inner="independent_sampler"),
     "NSGAIISampler": Kind(samplers.NSGAIISampler, operators=_OPERATORS, limits=_GENETIC),
@@ -84,6 +100,16 @@ KINDS: Mapping[str, Kind] = {
         draws_jointly=False,
         is_reusable=True,
         inner="base_sampler",
+        is_wrapper=True,
+    ),
+    "ImputingSampler": Kind(
+        ImputingSampler,
+        draws_jointly=False,
+        has_hooks=True,
+        is_reusable=True,
+        single_objective=True,
+        inner="base_sampler",
+        is_wrapper=True,
     ),
 }
 
@@ -99,21 +125,23 @@ def draws_jointly(component: Component) -> bool:
     """Tell whether the sampler may draw several parameters at once."""
     if component.type == "TPESampler":
         return bool(component.args["multivariate"])
-    if component.type == "PartialFixedSampler":
+    kind = KINDS[component.type]
+    if kind.is_wrapper:
         return any(draws_jointly(inner) for inner in _inners(component))
-    return KINDS[component.type].draws_jointly
+    return kind.draws_jointly
 
 
 def needs_own_scan(component: Component) -> bool:
     """Tell whether `sample_relative` uses more of the history's spaces than it is passed.
 
-    TPE with `group=True` remembers the groups that it found while inferring.
+    TPE with `group=True` remembers the groups that it found while inferring; GP fails on a trial
+    that lacks a parameter.
     """
     if component.type == "TPESampler":
         return bool(component.args["group"])
-    return component.type == "PartialFixedSampler" and any(
-        needs_own_scan(inner) for inner in _inners(component)
-    )
+    if component.type == "GPSampler":
+        return True
+    return KINDS[component.type].is_wrapper and any(map(needs_own_scan, _inners(component)))
 
 
 def has_hooks(component: Component) -> bool:
@@ -129,6 +157,11 @@ def is_finite(component: Component) -> bool:
 def is_reusable(component: Component) -> bool:
     """Tell whether one object may serve all calls, if it is seeded before each."""
     return all(kind.is_reusable for kind in _list_kinds(component))
+
+
+def needs_process(component: Component) -> bool:
+    """Tell whether the sampler must not run in the server."""
+    return any(kind.package is not None for kind in _list_kinds(component))
 
 
 def find_grid(component: Component) -> Mapping[str, Sequence[Any]] | None:

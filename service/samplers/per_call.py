@@ -137,13 +137,14 @@ class PerCallSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        if not self._has_hooks or self._is_outside_grid(trial):
+        # The others only look for a function of the user's.
+        if not self._is_finite or self._is_outside_grid(trial):
             return
         try:
             (self._kept or self._make()).after_trial(study, trial, state, values)
         except RuntimeError as error:
             # Study.stop() refuses to be called outside Study.optimize().
-            if not self._is_finite or "Study.stop" not in str(error):
+            if "Study.stop" not in str(error):
                 raise
             _record_exhausted(study)
 

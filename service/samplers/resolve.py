@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution
@@ -21,11 +22,11 @@ from service.domain.studies import Component
 from service.samplers.argument_values import list_value_problems
 from service.samplers.construct import build_operator, construct_once
 from service.samplers.grids import list_values
-from service.samplers.kinds import KINDS, Kind, find_inner
+from service.samplers.kinds import KINDS, Kind, find_inner, is_finite, needs_process
 from service.samplers.suggestible import (
     list_endless,
-    list_quantised,
     list_undeclared,
+    list_unnameable,
     list_unsuggestible,
 )
 from service.search_space import SearchSpace
@@ -81,7 +82,7 @@ def resolve_sampler(
     resolved = _resolve(component, _Context(space, n_objectives))
     if space is not None:
         errors = list_undeclared(resolved, space, "sampler")
-        errors += list_quantised(resolved, space, "sampler")
+        errors += list_unnameable(resolved, space, "sampler")
         errors += list_unsuggestible(resolved, _list_open(space), "sampler")
         if errors:
             _refuse(errors)
@@ -94,6 +95,9 @@ def _resolve(component: Component, context: _Context) -> Component:
     _check_args(component, kind, context)
     component = replace(component, args=_resolve_nested(component, kind, context))
     _check_nesting(component, context)
+    if needs_process(component):
+        # Its constructor checks nothing that was not checked here, and imports what it needs.
+        return component
     try:
         construct_once(component)
     except (ValueError, TypeError) as error:
@@ -102,13 +106,16 @@ def _resolve(component: Component, context: _Context) -> Component:
 
 
 def _find_kind(name: str, context: _Context) -> Kind:
-    if name == "GPSampler":
-        message = "GPSampler needs PyTorch, which this server does not have; use TPESampler."
-        raise SamplerUnavailable(message, errors=[FieldError(f"{context.path}.type", message)])
     kind = KINDS.get(name)
     if kind is None:
         nearest, known = did_you_mean(name, KINDS), ", ".join(KINDS)
         context.refuse("type", f'There is no sampler "{name:.80}".{nearest} Use one of {known}.')
+    if kind.package is not None and find_spec(kind.package) is None:
+        message = (
+            f"{name} needs {kind.package}, which this server does not have. Install "
+            f"asktell-server[gp] there, or use TPESampler."
+        )
+        raise SamplerUnavailable(message, errors=[FieldError(f"{context.path}.type", message)])
     if kind.single_objective and context.n_objectives > 1:
         context.refuse("type", f"{name} handles one objective only; use TPESampler.")
     return kind
@@ -189,6 +196,15 @@ def _check_nesting(component: Component, context: _Context) -> None:
             "args.base_sampler",
             "BruteForceSampler does not know what is fixed; declare a constant instead.",
         )
+    if component.type == "GPSampler" and inner and is_finite(inner):
+        context.refuse(
+            "args.independent_sampler",
+            f"{inner.type} would draw a few parameters of a point alone; use RandomSampler.",
+        )
+    if component.type == "ImputingSampler" and inner and not KINDS[inner.type].learns_values:
+        learners = ", ".join(name for name, kind in KINDS.items() if kind.learns_values)
+        message = f"This must be one of {learners}, not {inner.type}."
+        context.refuse("args.base_sampler", message)
 
 
 def _parse_nested(document: Any, path: str) -> Component:

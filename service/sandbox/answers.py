@@ -1,12 +1,14 @@
 """What a child says, checked completely before anything is made of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component
 from service.sandbox.errors import FileFailed
 from service.sandbox.files import CustomPart, Description, SearchSpaceRun, UserFile
+from service.search_space import describe, list_json_problems
 from service.search_space.scalars import find_text_problem
 
 _MAX_DEPTH = 16
@@ -20,14 +22,13 @@ def read_run(message: Mapping[str, Any], params: Mapping[str, Any], output: str)
     Raises:
         FileFailed: The message is not what the sandbox's own code sends.
     """
-    config = message.get("config")
-    constraints = _read_mapping(message.get("constraints"))
+    constraints = _read_named(message.get("constraints"), "Constraint")
     if not all(_is_number(value) for value in constraints.values()):
         _refuse()
     return SearchSpaceRun(
         params=dict(params),
-        config=None if config is None else _read_mapping(config),
-        user_attrs=_read_mapping(message.get("user_attrs")),
+        config=_read_config(message.get("config")),
+        user_attrs=_read_named(message.get("user_attrs"), "User attribute"),
         constraints={key: float(value) for key, value in constraints.items()},
         output=make_printable(output),
     )
@@ -49,7 +50,6 @@ def read_description(message: Mapping[str, Any], file: UserFile, output: str) ->
         pruner=_read_part(message.get("pruner")),
         directions=_read_directions(message.get("directions")),
         metric_names=_read_texts(message.get("metric_names", [])),
-        study_name=_read_optional_text(message.get("study_name")),
         enqueued=tuple(map(_read_mapping, _read_list(message.get("enqueued", [])))),
         has_terminator=message.get("has_terminator") is True,
         notes=_read_texts(message.get("notes", [])),
@@ -106,6 +106,44 @@ def _list_names(file: UserFile) -> set[str]:
     return names | {name for name in (file.search_space, file.optimizer) if name}
 
 
+def _read_named(value: Any, what: str) -> dict[str, Any]:
+    found = _read_mapping(value)
+    for name, each in found.items():
+        if not 1 <= len(name) <= MAX_NAME_LENGTH:
+            raise FileFailed(
+                f"{what} {describe(name)}: its name has {len(name)} characters; 1 to "
+                f"{MAX_NAME_LENGTH} can be kept."
+            )
+        _check_kept(f"{what} {name}", each)
+    return found
+
+
+def _read_config(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    config = _read_mapping(value)
+    _check_kept("What it returned", config)
+    seen: set[str] = set()
+    for name in _list_flat_names(config, ""):
+        if name in seen:
+            raise FileFailed(f"It returned two values for {describe(name)}; leave one out.")
+        seen.add(name)
+    return config
+
+
+def _check_kept(where: str, value: Any) -> None:
+    for path, problem in list_json_problems(value, where):
+        raise FileFailed(f"{path}: {problem}")
+
+
+def _list_flat_names(group: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in group.items():
+        if isinstance(value, Mapping) and value:
+            yield from _list_flat_names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
 def _read_part(document: Any) -> Component | CustomPart | None:
     if document is None:
         return None
@@ -148,10 +186,6 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         _refuse()
     return value
-
-
-def _read_optional_text(value: Any) -> str | None:
-    return None if value is None else make_printable(_read_text(value))
 
 
 def _is_number(value: Any) -> bool:

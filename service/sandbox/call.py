@@ -1,6 +1,7 @@
 """One call: the conversation with a child, and every bound on it that the server enforces."""
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -26,7 +27,7 @@ class Call:
     """A child that runs, until `end`.
 
     Raises ZygoteGone when made, if there is no zygote any more. Time counts while this waits for
-    the child, not while the caller works between messages.
+    the child; what the caller does between messages counts in the total only.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Call:
         self._limits = limits
         self._clock = clock
         self._seconds_left = _START_SECONDS
+        self._ends_at = math.inf
         self._unread = bytearray()
+        self._received = 0
         self._printed = 0
         self._output = b""
         self._is_ending = False
@@ -63,6 +66,8 @@ class Call:
         except FileFailed as error:
             raise SandboxUnavailable(f"A process for user files failed: {error}") from error
         self._seconds_left = self._limits.seconds
+        self._ends_at = self._clock() + self._limits.total_seconds
+        self._received = 0
         return ready
 
     @property
@@ -78,7 +83,7 @@ class Call:
             FileFailed: The child does not read, or is gone.
         """
         started_at = self._clock()
-        self._ends.channel.settimeout(max(self._seconds_left, 0.001))
+        self._ends.channel.settimeout(max(self._find_seconds_left(), 0.001))
         try:
             self._ends.channel.sendall(json.dumps(message).encode() + b"\n")
         except TimeoutError:
@@ -94,6 +99,8 @@ class Call:
             FileFailed: There is none: the child is late, gone, or past a limit.
             ZygoteGone: The zygote was killed, and the child with it.
         """
+        if self._find_seconds_left() <= 0:
+            self._fail_late()
         # Only what is new is searched: a child may send its bytes one by one.
         end = self._unread.find(b"\n")
         while end < 0:
@@ -116,6 +123,7 @@ class Call:
             with suppress(OSError):
                 self._ends.status.shutdown(socket.SHUT_WR)
             self._seconds_left = _KILL_SECONDS
+            self._ends_at = math.inf
             self._ending = self._read_ending()
         while self._take_output():
             pass
@@ -126,7 +134,11 @@ class Call:
 
     def _receive_more(self) -> bytes:
         self._wait_for(self._ends.channel)
-        return _receive(self._ends.channel) or self._fail_ended()
+        part = _receive(self._ends.channel) or self._fail_ended()
+        self._received += len(part)
+        if self._received > (most := self._limits.total_message_bytes):
+            raise FileFailed(f"It gave more than {most} bytes in all.")
+        return part
 
     def _check_length(self, length: int) -> None:
         if length > self._limits.message_bytes:
@@ -138,16 +150,20 @@ class Call:
         try:
             while True:
                 started_at = self._clock()
-                ready = [found for found, _ in self._selector.select(max(self._seconds_left, 0))]
+                left = max(self._find_seconds_left(), 0)
+                ready = [found for found, _ in self._selector.select(left)]
                 self._seconds_left -= self._clock() - started_at
                 if key in ready:
                     return
                 if ready:
                     self._take_output()
-                if self._seconds_left <= 0:
+                if self._find_seconds_left() <= 0:
                     self._fail_late()
         finally:
             self._selector.unregister(wanted)
+
+    def _find_seconds_left(self) -> float:
+        return min(self._seconds_left, self._ends_at - self._clock())
 
     def _take_output(self) -> bool:
         """Take what there is; tell whether there was anything."""
@@ -178,6 +194,9 @@ class Call:
         if self._is_ending:
             self._zygote.close()  # It hangs; without it the kernel ends the child.
             raise SandboxUnavailable("A process did not end; the next call starts all anew.")
+        if self._seconds_left > 0:
+            total = f"{self._limits.total_seconds:g} seconds"
+            raise FileFailed(f"It took more than {total}, with its suggestions.")
         raise FileFailed(f"It did not answer within {self._limits.seconds:g} seconds.")
 
     def _fail_ended(self) -> NoReturn:

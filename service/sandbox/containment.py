@@ -33,6 +33,7 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
 }
 _CUT_NETWORK = ("network", "calls")
+_KEEP_FILES = ("own files", "landlock")
 
 
 def describe_ways(facts: Mapping[str, str]) -> list[str]:
@@ -44,6 +45,11 @@ def describe_ways(facts: Mapping[str, str]) -> list[str]:
 def cuts_network(facts: Mapping[str, str]) -> bool:
     """Tell whether at least one way keeps user files from the network."""
     return any(not facts[way] for way in _CUT_NETWORK)
+
+
+def contains_files(facts: Mapping[str, str]) -> bool:
+    """Tell whether at least one way keeps user files from what else there is to read."""
+    return any(not facts[way] for way in _KEEP_FILES)
 
 
 def _describe_way(way: str, problem: str) -> str:

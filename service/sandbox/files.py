@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 from service.domain.studies import Component
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UserFile:
     """Python source text that defines a search space, a sampler, a pruner or a study.
 
@@ -35,11 +33,6 @@ class UserFile:
     sampler: str = "sampler"
     pruner: str = "pruner"
     study: str = "study"
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the text, in hex."""
-        return sha256(self.source.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +111,6 @@ class Description:
             arguments are Optuna's; nobody has checked yet whether the service takes them.
         directions: Of the study; None without one.
         metric_names: Of the study; empty if it has none.
-        study_name: Of the study; None if there is no study or Optuna made the name up.
         enqueued: Fixed values of the trials that the study has waiting.
         has_terminator: The optimizer returned a terminator.
         notes: Sentences about what the file says and nobody follows.
@@ -131,7 +123,6 @@ class Description:
     pruner: Component | CustomPart | None = None
     directions: tuple[str, ...] | None = None
     metric_names: tuple[str, ...] = ()
-    study_name: str | None = None
     enqueued: tuple[Mapping[str, Any], ...] = ()
     has_terminator: bool = False
     notes: tuple[str, ...] = ()

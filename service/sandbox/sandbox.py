@@ -1,6 +1,5 @@
 """Runs user files, each call in a process of its own that is cut off from everything."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from service.sandbox.errors import FileFailed, SandboxUnavailable, SuggestRefuse
 from service.sandbox.files import Description, SearchSpaceRun, StudyFacts, SweepFacts, UserFile
 from service.sandbox.limits import SandboxLimits
 from service.sandbox.zygote_process import Facts, ZygoteProcess, start_zygote
-from service.search_space import parse_distribution
+from service.search_space import describe, find_number_problem, is_same_json, parse_distribution
 
 _SHOWN_PROBLEMS = 3
 
@@ -34,8 +33,8 @@ Suggest = Callable[[str, Mapping[str, Any]], Any]
 `{"type": "float", "low": 0.0, "high": 1.0, "log": false, "step": null}`, give a value.
 
 The document has passed `service.search_space.parse_distribution`. For a categorical one the value
-is one of its choices. May raise SuggestRefused; whatever else it raises ends the file and comes
-out of `run_objective` as it is.
+is one of its choices, where true is not 1; else a number. Another fails the file. May raise
+SuggestRefused; whatever else it raises ends the file and comes out of `run_objective` as it is.
 """
 
 
@@ -68,7 +67,7 @@ class Sandbox:
         """
         with self._open_call(file) as call:
             call.send(_write_request("run", file, number=number, study=study))
-            last, params = _answer_suggestions(call, suggest, self._limits.messages)
+            last, params = _answer_suggestions(call, suggest, self._limits)
             call.end()
             _check_op(last, "ran")
             return read_run(last, params, call.output)
@@ -83,7 +82,7 @@ class Sandbox:
         """
         with self._open_call(file) as call:
             call.send(_write_request("describe", file, sweep=sweep))
-            last, _ = _answer_suggestions(call, _suggest_middle, self._limits.messages)
+            last, _ = _answer_suggestions(call, _suggest_middle, self._limits)
             call.end()
             _check_op(last, "described")
             return read_description(last, file, call.output)
@@ -92,12 +91,30 @@ class Sandbox:
     def cuts_network(self) -> bool:
         """Whether user files are kept from the network here; starts a process the first time.
 
+        Raises:
+            SandboxUnavailable: No process could be started.
+        """
+        return containment.cuts_network(self._find_facts())
+
+    @property
+    def contains_files(self) -> bool:
+        """Whether user files can read nothing here but Python's own folders.
+
+        Raises:
+            SandboxUnavailable: No process could be started.
+        """
+        return containment.contains_files(self._find_facts())
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether user files are kept from the network and from files here.
+
         Where this is false, user files must not run unless an administrator allows it.
 
         Raises:
             SandboxUnavailable: No process could be started.
         """
-        return containment.cuts_network(self._find_facts())
+        return self.cuts_network and self.contains_files
 
     def describe_containment(self) -> list[str]:
         """Return one sentence for each way of containment that is, or is not, in force here.
@@ -217,19 +234,28 @@ def _write_request(
 
 
 def _answer_suggestions(
-    call: Call, suggest: Suggest, most: int
+    call: Call, suggest: Suggest, limits: SandboxLimits
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Answer every suggestion; return the first other message, and the values by name."""
     params: dict[str, Any] = {}
     message = call.receive()
-    for _ in range(most):
+    for _ in range(limits.messages):
         if message.get("op") != "suggest":
             return message, params
+        _check_choices(message, limits.choices)
         call.send(_answer(message, suggest, params))
         message = call.receive()
     if message.get("op") == "suggest":
-        raise FileFailed(f"It suggested more than {most} times.")
+        raise FileFailed(f"It suggested more than {limits.messages} times.")
     return message, params
+
+
+def _check_choices(message: Mapping[str, Any], most: int) -> None:
+    match message:
+        case {"name": name, "distribution": {"choices": list(choices)}} if len(choices) > most:
+            raise FileFailed(
+                f"{describe(name)} has {len(choices)} choices; a parameter may have {most}."
+            )
 
 
 def _answer(message: Mapping[str, Any], suggest: Suggest, params: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +265,9 @@ def _answer(message: Mapping[str, Any], suggest: Suggest, params: dict[str, Any]
     except SuggestRefused as error:
         return {"refused": str(error)}
     if document["type"] == "categorical":
-        return {"index": _find_choice(document["choices"], value)}
+        return {"index": _find_choice(name, document["choices"], value)}
+    if problem := find_number_problem(value):
+        raise FileFailed(f"{describe(name)} cannot have the value that was chosen. {problem}")
     return {"value": value}
 
 
@@ -267,12 +295,14 @@ def _read_attributes(distribution: BaseDistribution) -> dict[str, Any]:
     return {key: list(each) if key == "choices" else each for key, each in attributes.items()}
 
 
-def _find_choice(choices: list[Any], value: Any) -> int:
-    written = json.dumps(value, sort_keys=True)
+def _find_choice(name: str, choices: list[Any], value: Any) -> int:
     for index, choice in enumerate(choices):
-        if json.dumps(choice, sort_keys=True) == written:
+        if is_same_json(choice, value):
             return index
-    raise ValueError(f"suggest returned {written}, which is none of the choices")
+    raise FileFailed(
+        f"{describe(name)} cannot have the value that was chosen: {describe(value)} is none of "
+        "its choices."
+    )
 
 
 def _suggest_middle(_name: str, document: Mapping[str, Any]) -> Any:

@@ -15,12 +15,16 @@ from service.sandbox.limits import SandboxLimits
 
 Facts = Mapping[str, str]
 
+# As -I, but the environment below counts: sets of strings have the same order in every process.
+_FLAGS = ("-s", "-P", "-B", "-X", "utf8")
+_ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 # The package is the server's own, wherever it lies and whatever else is installed. Threads that a
 # library starts when it is imported would keep the zygote from forking safely.
 _START = """
 import importlib.util, os, sys
 for library in ("OPENBLAS", "OMP", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
+del os.environ["PYTHONHASHSEED"]
 spec = importlib.util.spec_from_file_location("service", sys.argv[1])
 sys.modules["service"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["service"])
@@ -121,17 +125,17 @@ class ZygoteProcess:
 
 
 def start_zygote() -> ZygoteProcess:
-    """Start a zygote, with no environment and nothing inherited, and wait until it is ready.
+    """Start a zygote, which inherits nothing, and wait until it is ready.
 
     Raises:
         SandboxUnavailable: It did not start.
     """
     control, inside = socket.socketpair()
-    arguments = ["-I", "-B", "-X", "utf8", "-c", _START, _PACKAGE, str(inside.fileno())]
+    arguments = [*_FLAGS, "-c", _START, _PACKAGE, str(inside.fileno())]
     with inside:
         process = subprocess.Popen(  # noqa: S603 (nothing of a user's is in it)
             [sys.executable, *arguments],
-            env={},
+            env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,10 +1,13 @@
 """A whole study at one moment, page by page: what an export writes down."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from psycopg.rows import DictRow
+
 from service.domain.trials import TrialView
+from service.search_space.variants import find_declared_name
 from service.storage.reads import Reads, StoredStudy
 
 _PAGE_SIZE = 100
@@ -16,6 +19,9 @@ LIST_COLUMNS = """
 WITH own AS (SELECT trial_id FROM asktell.trials WHERE study_id = %(study_id)s)
 SELECT ARRAY(SELECT DISTINCT param_name COLLATE "C" FROM public.trial_params
              JOIN own USING (trial_id) ORDER BY 1) AS params,
+       ARRAY(SELECT DISTINCT json_object_keys(value_json::json) COLLATE "C"
+             FROM public.trial_system_attributes JOIN own USING (trial_id)
+             WHERE key = 'asktell:config' ORDER BY 1) AS configs,
        ARRAY(SELECT DISTINCT key COLLATE "C" FROM public.trial_user_attributes
              JOIN own USING (trial_id) ORDER BY 1) AS user_attrs,
        ARRAY(SELECT DISTINCT substr(key, length('constraints:') + 1) COLLATE "C"
@@ -55,10 +61,16 @@ class Export:
         # A name may be in use both ways; it is one column all the same.
         constraints = dict.fromkeys([*listed, *row["named_constraints"]])
         return TrialColumns(
-            params=tuple(row["params"]),
+            params=tuple(self._name_params(row)),
             user_attrs=tuple(row["user_attrs"]),
             constraints=tuple(constraints),
         )
+
+    def _name_params(self, row: DictRow) -> Iterable[str]:
+        kept: list[str] = row["params"]
+        if self.study.spec.user_code is None:
+            return kept
+        return dict.fromkeys([*map(find_declared_name, kept), *row["configs"]])
 
     async def list_pages(
         self, *, fields: Collection[str] | None = None

@@ -25,7 +25,8 @@ from service.domain.studies import (
     TrialCounts,
 )
 from service.domain.trials import AttemptPhase, Decision, TrialState, TrialView
-from service.search_space import resolve_params
+from service.search_space import Reading, parse_readings, resolve_params
+from service.search_space.variants import find_declared_name
 from service.storage.driver_errors import unavailable_when_lost
 from service.storage.encoding import decode_distribution, decode_float, decode_time
 from service.storage.results import LIST_RESULTS, Result, build_constraints, build_results
@@ -78,8 +79,14 @@ SELECT own.number, trial.state::text AS state, trial.datetime_start, trial.datet
                             ORDER BY param_id)
             FROM public.trial_params WHERE trial_id = own.trial_id) END AS params,
        CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
-           (SELECT spec -> 'quanta' FROM asktell.studies
-            WHERE study_id = %(study_id)s) END AS quanta,
+           (SELECT spec -> 'readings' FROM asktell.studies
+            WHERE study_id = %(study_id)s) END AS readings,
+       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
+           (SELECT (spec -> 'user_code') IS NOT NULL FROM asktell.studies
+            WHERE study_id = %(study_id)s) END AS has_user_code,
+       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
+           (SELECT value_json::json FROM public.trial_system_attributes
+            WHERE trial_id = own.trial_id AND key = 'asktell:config') END AS config,
        CASE WHEN 'values' = ANY (%(fields)s::text[]) THEN
            (SELECT json_agg(json_build_array(value_type::text, value) ORDER BY objective)
             FROM public.trial_values WHERE trial_id = own.trial_id) END AS objective_values,
@@ -267,8 +274,19 @@ class Reads:
 
 async def _build_trials(rows: Sequence[DictRow]) -> list[TrialView]:
     if sum(len(row["points"] or b"") for row in rows) < _QUICKLY_BUILT_BYTES:
-        return [_build_trial(_parse(row)) for row in rows]
-    return await asyncio.to_thread(lambda: [_build_trial(_parse(row)) for row in rows])
+        return _build_page(rows)
+    return await asyncio.to_thread(_build_page, rows)
+
+
+def _build_page(rows: Sequence[DictRow]) -> list[TrialView]:
+    readings = _build_readings(rows)
+    return [_build_trial(_parse({**row, "readings": readings})) for row in rows]
+
+
+def _build_readings(rows: Sequence[DictRow]) -> dict[str, Reading]:
+    """What all rows have in common, for they are of one study."""
+    document = rows[0]["readings"] if rows else None
+    return {} if document is None else parse_readings(json.loads(document))
 
 
 def _keep(text: str | bytes) -> bytes:
@@ -337,11 +355,15 @@ def _build_trial(row: DictRow) -> TrialView:
 
 
 def _build_params(row: DictRow) -> dict[str, Any]:
+    if row["config"] is not None:
+        return dict(row["config"])
     stored = {
         name: decode_distribution(text).to_external_repr(float(value))
         for name, value, text in row["params"] or ()
     }
-    return resolve_params(stored, row["quanta"] or {})
+    if row["has_user_code"]:
+        stored = {find_declared_name(name): value for name, value in stored.items()}
+    return resolve_params(stored, row["readings"])
 
 
 def _build_attrs(rows: list[tuple[str, str]] | None) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from service.domain.studies import (
     StudySettings,
     StudySpec,
 )
-from service.search_space import find_quanta
+from service.domain.user_code import Role, UserCode
+from service.search_space import find_read_entries
 
 
 def spec_to_document(spec: StudySpec) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def spec_to_document(spec: StudySpec) -> dict[str, Any]:
 
     Whoever serialises it must refuse NaN and infinities, which Postgres does not store as JSON.
     """
-    quanta = find_quanta(spec.space or {})
+    readings = find_read_entries(spec.space or {})
     return {
         "name": spec.name,
         "objectives": [_objective_to_document(objective) for objective in spec.objectives],
@@ -32,8 +33,9 @@ def spec_to_document(spec: StudySpec) -> dict[str, Any]:
         "pruner": None if spec.pruner is None else _component_to_document(spec.pruner),
         "seed": spec.seed,
         "user_attrs": spec.user_attrs,
+        **({"user_code": _code_to_document(spec.user_code)} if spec.user_code else {}),
         # What whoever reads a trial needs of the space.
-        **({"quanta": quanta} if quanta else {}),
+        **({"readings": readings} if readings else {}),
     }
 
 
@@ -52,7 +54,20 @@ def spec_from_document(document: Mapping[str, Any]) -> StudySpec:
         pruner=None if pruner is None else _component_from_document(pruner),
         seed=document["seed"],
         user_attrs=document["user_attrs"],
+        user_code=_code_from_document(document.get("user_code")),
     )
+
+
+def _code_to_document(code: UserCode) -> dict[str, Any]:
+    functions = {role.value: name for role, name in code.functions.items()}
+    return {"source": code.source, "functions": functions}
+
+
+def _code_from_document(document: Mapping[str, Any] | None) -> UserCode | None:
+    if document is None:
+        return None
+    functions = {Role(role): name for role, name in document["functions"].items()}
+    return UserCode(document["source"], functions)
 
 
 def settings_to_document(settings: StudySettings) -> dict[str, Any]:

@@ -20,6 +20,8 @@ TUTORIAL = Path(__file__).parents[2] / "docs" / "sweeps.md"
 SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml", "wandb/sweep.yaml")
 # Run in test_flyte_sweeps.py.
 FLYTE_FILES = ("flyte/sweep.yaml",)
+# Read in tests/unit/test_sweep_files_schedulers.py; its job and its queue are in W&B.
+QUEUE_FILES = ("wandb_launch/sweep.yaml",)
 PROGRAMS = ("digits_optimize/train.py",)
 DEADLINE_SECONDS = 120
 
@@ -113,7 +115,7 @@ def machine(shared_open_folder: Path, prepared_data: Path) -> Iterator[Machine]:
 
 def test_there_are_no_other_examples() -> None:
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.yaml")}
-    assert found == {*SWEEP_FILES, *FLYTE_FILES}
+    assert found == {*SWEEP_FILES, *FLYTE_FILES, *QUEUE_FILES}
     run_by_sweeps = {str(Path(file).with_name("train.py")) for file in SWEEP_FILES}
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/train.py")}
     assert found == run_by_sweeps | set(PROGRAMS)

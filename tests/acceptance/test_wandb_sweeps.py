@@ -36,6 +36,22 @@ FOUR_TRIALS: dict[str, Any] = {
     "budget": {"max_trials": 4},
 }
 PRUNED = 2
+# As `wandb launch-sweep` takes it, but for what is Asktell's in the end.
+LAUNCH_SWEEP = f"""job: acme/{PROJECT}/train:latest
+project: {PROJECT}
+metric: {{name: loss}}
+run_cap: 1
+scheduler:
+  job: wandb/sweep-jobs/job-optuna-sweep-scheduler:latest
+  num_workers: 2
+  settings: {{sampler: {{type: RandomSampler}}, pruner: {{type: NopPruner}}}}
+parameters:
+  lr: {{min: 0.0, max: 0.5}}
+  opt: {{parameters: {{name: {{values: [adam, sgd]}}}}}}
+launch: {{queue: gpus}}
+queue: shared
+lease_seconds: 3600
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +70,9 @@ def left_in_queue(world: WandbWorld) -> str:
     """
     world.backend.plant_job("train", project=PROJECT)
     world.backend.plant_queue("gpus")
-    job = f"acme/{PROJECT}/train:latest"
-    launch = {"executor": "wandb-launch", "job": job, "launch_queue": "gpus", "project": PROJECT}
-    world.create("launched", {**launch, "queue": "shared"}, lease_seconds=3600)
+    file = world.folder / "launched.yaml"
+    file.write_text(LAUNCH_SWEEP)
+    world.run_cli("sweep", "run", str(file), "--name", "launched", "--detach")
     world.start_worker("bob", queue="shared")
     world.wait_until(lambda: len(world.backend.items) == 1)
     world.kill_worker("bob")

@@ -11,6 +11,7 @@ from service.api.app import build_app
 from service.api.gate import GateRules
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine
+from service.sandbox import Sandbox
 from service.storage.database import Database
 
 TOKEN = "a-token-for-tests-0123456789"
@@ -47,10 +48,20 @@ def rules() -> GateRules:
     )
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox | None:
+    """For users' Python; modules of tests that run some have one of their own."""
+    return None
+
+
 @pytest.fixture
-async def engine(database: Database, clock: SettableClock) -> AsyncIterator[Engine]:
+async def engine(
+    database: Database, clock: SettableClock, sandbox: Sandbox | None
+) -> AsyncIterator[Engine]:
     """An engine whose leases run out only when a test says so."""
-    async with open_engine(database, clock=clock, reap_every_seconds=None) as engine:
+    async with open_engine(
+        database, clock=clock, reap_every_seconds=None, sandbox=sandbox, may_be_uncontained=True
+    ) as engine:
         yield engine
 
 

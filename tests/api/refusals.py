@@ -58,7 +58,7 @@ def list_bad_spaces() -> list[dict[str, Any]]:
         {"x": {"type": "complex", "low": 0, "high": 1}},
         {"x": {"type": "float", "low": 0, "high": 1, "setp": 0.1}},
         {"x": {"type": "categorical", "choices": []}},
-        {"x": {"type": "categorical", "choices": [1, True]}},
+        {"x": {"type": "categorical", "choices": [1, 2], "probabilities": [1]}},
         {"x": X | {"when": {"y": [1]}}},
         loop,
         {LONG: X},

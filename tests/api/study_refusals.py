@@ -42,8 +42,11 @@ def _list_creations() -> Iterator[Refusal]:
         ({"sampler": {"type": "NoSampler"}}, "invalid-sampler", ""),
         ({"sampler": {"type": "TPESampler", "args": {"n_start": 1}}}, "invalid-sampler", ""),
         ({"sampler": {"type": "GridSampler"}}, "invalid-sampler", ""),
-        ({"sampler": {"type": "GPSampler"}}, "sampler-unavailable", ""),
         ({"pruner": {"type": "NoPruner"}}, "invalid-pruner", ""),
+        ({"python": {"source": "x = 1"}}, "python-disabled", "ASKTELL_USER_CODE"),
+        ({"python": {"source": ""}}, "invalid-request", "python.source"),
+        ({"python": {"source": "x = 1", "sampler": "a b"}}, "invalid-request", "python.sampler"),
+        ({"python": "x = 1"}, "invalid-request", "python"),
         ({"pruner": {"type": "PercentilePruner"}}, "invalid-pruner", ""),
         ({"name": "open"}, "study-exists", "if_exists"),
         ({"name": "open", "seed": 8, "if_exists": "load"}, "study-exists", "different"),
@@ -114,7 +117,6 @@ def _list_handovers() -> Iterator[Refusal]:
     yield Refusal("POST /studies/odd/adopt", {}, 409, "study-not-adoptable")
     for change, code in (
         ({"sampler": {"type": "NoSampler"}}, "invalid-sampler"),
-        ({"sampler": {"type": "GPSampler"}}, "sampler-unavailable"),
         ({"pruner": {"type": "NoPruner"}}, "invalid-pruner"),
         ({"seed": -1}, "invalid-request"),
         ({"space": {}}, "invalid-request"),

@@ -4,19 +4,26 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from starlette.types import ASGIApp
 
+from service.sandbox import Sandbox
 from service.storage.database import Database
 from tests.api.conftest import TOKEN
 from tests.api.served import serve_app
 from tests.plain_optuna import open_rdb_storage
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ WRITING_METHODS = ("post", "patch", "put", "delete")
 
 # What no write can be answered, or not on purpose.
 NOT_FROM_WRITES = {
+    "invalid-plot": "plots are only read",
     "no-best-trial": "only GET …/best looks for the best trial",
     "login-link-refused": "links are used by GET",
     "write-failed": "validation knows every row that the database would refuse",
@@ -37,7 +38,12 @@ NOT_FROM_WRITES = {
     "schema-mismatch": "a server with the wrong schema does not start",
 }
 # Those need a database, or a server, in a state of its own: see the tests at the end.
-NOT_FROM_REQUESTS = {"database-unavailable", "study-owned-elsewhere", "study-reloading"}
+NOT_FROM_REQUESTS = {
+    *("database-unavailable", "study-owned-elsewhere", "study-reloading"),
+    *("process-unavailable", "sampler-unavailable"),
+    # With users' Python allowed: see tests.api.test_python_studies.
+    *("invalid-python", "python-failed", "python-unavailable"),
+}
 
 Operation = tuple[str, str]
 Writes = dict[Operation, dict[str, Any]]

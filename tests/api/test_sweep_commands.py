@@ -344,7 +344,7 @@ async def test_options_that_contradict_the_file_are_refused(run: Run, file: Path
         result = await run(command, file, "--project", "numbers", "--mode", "offline")
         assert result.exit_code == 2
         assert result.stderr.splitlines() == [
-            "asktell: --project is for --executor wandb or wandb-launch.",
+            "asktell: --project is for --executor wandb or wandb-launch or wandb-agent.",
             "asktell: --mode is for --executor wandb.",
         ]
         result = await run(command, file, "--executor", "wandb", "--project", "a b")

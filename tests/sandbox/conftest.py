@@ -9,14 +9,21 @@ import pytest
 from service.sandbox import Sandbox, SandboxLimits
 
 LIMITS = SandboxLimits(
-    seconds=60, cpu_seconds=1, output_bytes=10_000, messages=50, message_bytes=50_000
+    seconds=60,
+    total_seconds=120,
+    cpu_seconds=1,
+    output_bytes=10_000,
+    messages=50,
+    message_bytes=50_000,
+    total_message_bytes=200_000,
+    choices=100,
 )
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(LIMITS) as opened:
-        assert opened.cuts_network
+        assert opened.is_contained
         yield opened
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from service.sandbox import Sandbox, SandboxUnavailable, UserFile
-from service.sandbox.containment import cuts_network, describe_ways
+from service.sandbox.containment import contains_files, cuts_network, describe_ways
 from service.sandbox.inside.syscalls import find_syscalls
 from tests.sandbox.conftest import LIMITS, list_sandbox_processes
 
@@ -69,6 +69,23 @@ def test_network_is_cut_by_either_of_two_ways() -> None:
         "no new processes.",
         "Not in force: a user file sees the network's interfaces (Operation not permitted).",
     ]
+
+
+def test_files_are_kept_by_either_of_two_ways_and_not_by_the_filter() -> None:
+    none_works = dict.fromkeys(WAYS, "Operation not permitted")
+    assert not contains_files(none_works | {"network": "", "calls": ""})
+    assert contains_files(none_works | {"own files": ""})
+    assert contains_files(none_works | {"landlock": ""})
+
+
+@pytest.mark.parametrize("gone", [{"network", "calls"}, {"own files", "landlock"}])
+def test_contained_means_from_the_network_and_from_files(gone: set[str]) -> None:
+    with Sandbox(LIMITS) as opened:
+        all_work = dict.fromkeys(WAYS, "")
+        opened._facts = all_work
+        assert opened.is_contained
+        opened._facts = all_work | dict.fromkeys(gone, "Operation not permitted")
+        assert not opened.is_contained
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these")

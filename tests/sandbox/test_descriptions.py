@@ -97,7 +97,7 @@ def test_study_comes_before_sampler_and_pruner(sandbox: Sandbox) -> None:
 def sampler(): raise ValueError
 def study():
     made = optuna.create_study(
-        study_name="mine", directions=["minimize", "maximize"],
+        directions=["minimize", "maximize"],
         sampler=optuna.samplers.QMCSampler(scramble=True),
     )
     made.set_metric_names(["loss", "size"])
@@ -109,7 +109,7 @@ def study():
     assert found.sampler == Component("QMCSampler", {"scramble": True})
     assert found.pruner == Component("MedianPruner", {})
     assert found.directions == ("minimize", "maximize")
-    assert (found.study_name, found.metric_names) == ("mine", ("loss", "size"))
+    assert found.metric_names == ("loss", "size")
     assert found.enqueued == ({"x": 1},)
     assert found.notes == (
         "1 trials of the study are not taken over.",
@@ -130,7 +130,7 @@ def make(sweep):
     assert found.functions == ("make",)
     assert found.has_terminator
     assert not found.has_search_space
-    assert (found.directions, found.study_name) == (("maximize",), None)
+    assert found.directions == ("maximize",)
     assert found.sampler == Component("TPESampler", {})
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def hasty() -> Iterator[Sandbox]:
     """A sandbox that waits for half a second."""
     limits = SandboxLimits(seconds=0.5, cpu_seconds=30, output_bytes=LIMITS.output_bytes)
     with Sandbox(limits) as opened:
-        assert opened.cuts_network
+        assert opened.is_contained
         yield opened
 
 
@@ -63,6 +64,18 @@ def hasty() -> Iterator[Sandbox]:
             "trial.suggest_float('x' * 100000, 0, 1)",
             "It gave more than 50000 bytes at once",
             id="long-name",
+        ),
+        pytest.param(
+            "while True:\n"
+            "    try: trial.suggest_float('x' * 40000, 0, 1)\n"
+            "    except ValueError: pass",
+            "It gave more than 200000 bytes in all",
+            id="many-bytes",
+        ),
+        pytest.param(
+            "trial.suggest_categorical('x', list(range(101)))",
+            '"x" has 101 choices; a parameter may have 100',
+            id="choices",
         ),
         pytest.param("trial.set_user_attr('x', 'y' * 50001)", "more than 50000 bytes", id="attr"),
         pytest.param(
@@ -127,6 +140,23 @@ def test_a_file_that_never_answers_is_ended(hasty: Sandbox, lines: str) -> None:
     assert list_sandbox_processes() == before
 
 
+def test_the_time_of_suggestions_counts_in_the_total() -> None:
+    asked: list[str] = []
+
+    def wait(name: str, _document: Mapping[str, Any]) -> Any:
+        asked.append(name)
+        threading.Event().wait(0.2)
+        return 0.5
+
+    source = "def objective(t):\n    for n in range(40): t.suggest_float(f'x{n}', 0, 1)"
+    with (
+        Sandbox(SandboxLimits(seconds=60, total_seconds=0.1)) as hurried,
+        pytest.raises(FileFailed, match=r"It took more than 0\.1 seconds, with its suggestions"),
+    ):
+        hurried.run_objective(UserFile(source), 0, wait)
+    assert asked in ([], ["x0"])
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -175,6 +205,20 @@ assert os.getuid() != 0"""
     run(sandbox, lines)
 
 
+def test_python_is_as_isolated_as_with_its_own_switch(sandbox: Sandbox) -> None:
+    run(
+        sandbox,
+        """assert sys.flags.no_user_site and sys.flags.safe_path
+assert '' not in sys.path and '/' not in sys.path and os.getcwd() not in sys.path""",
+    )
+
+
+def test_sets_have_the_same_order_in_every_sandbox(sandbox: Sandbox) -> None:
+    lines = "print(list({f'choice {number}' for number in range(40)}))"
+    with Sandbox(LIMITS) as other:
+        assert run(sandbox, lines).output == run(other, lines).output
+
+
 def test_one_file_sees_nothing_of_the_one_before(sandbox: Sandbox) -> None:
     run(sandbox, "import math\nmath.pi = 3\nsys.modules['planted'] = math")
     run(sandbox, "import math\nassert math.pi > 3.1 and 'planted' not in sys.modules")
@@ -198,6 +242,12 @@ def objective(trial):
     with pytest.raises(FileFailed, match="number that is not finite"):
         sandbox.run_objective(UserFile(source), 0, lambda *args: asked.append(args))
     assert asked == []
+
+
+def test_a_forged_constraint_is_checked(sandbox: Sandbox) -> None:
+    forged = '{"op": "ran", "constraints": {"a": 1%s}, "user_attrs": {}}\n' % ("0" * 400)
+    with pytest.raises(FileFailed, match="Constraint a: Integers must lie between"):
+        run(sandbox, f"os.write(3, {forged.encode()!r})\ntime.sleep(60)")
 
 
 def test_a_forged_suggestion_that_leaves_things_out_is_completed(sandbox: Sandbox) -> None:

@@ -176,6 +176,11 @@ def test_named_search_space_returns_the_values_of_the_run(sandbox: Sandbox) -> N
         ("trial.set_user_attr('x', {1})", "User attribute x: a set cannot be kept"),
         ("trial.set_user_attr('x', '\\0')", "text that cannot be kept"),
         ("trial.set_user_attr('x', float('nan'))", "User attribute x: nan cannot be kept"),
+        ("trial.set_user_attr('x', [10**400])", r"User attribute x\.0: Integers must lie"),
+        ("trial.set_user_attr('', 1)", 'User attribute "": its name has 0 characters; 1 to 512'),
+        ("trial.set_constraint('k' * 600, 1)", 'Constraint "k+": its name has 600 characters'),
+        ("trial.set_user_attr('\\0', 1)", "text that cannot be kept"),
+        ("trial.set_user_attr(chr(0xD800), 1)", "text that cannot be kept"),
         ("raise SystemExit(3)", "Line 2: SystemExit: 3"),
         ("print('on my way')\n1 / 0", "ZeroDivisionError: division by zero It had printed: on my"),
         ("raise ValueError('\\0' + chr(0xD800))", r"ValueError: \\x00\\ud800"),
@@ -197,6 +202,20 @@ def test_failure_names_the_line_and_what_was_raised(
         (
             UserFile("objective = 1"),
             r"objective is a int; write a function: def objective\(trial\)",
+        ),
+        (
+            UserFile("def objective(trial): yield trial.suggest_float('x', 0, 1)"),
+            r"objective is a generator, as it has a yield; write a plain function: def obj",
+        ),
+        (UserFile("async def objective(trial): pass"), "objective is an async function; write"),
+        (UserFile("async def objective(trial): yield"), "objective is an async function; write"),
+        (
+            UserFile("def f(trial): return {'a': {'b': 1}, 'a.b': 2}", search_space="f"),
+            r'It returned two values for "a\.b"; leave one out',
+        ),
+        (
+            UserFile("def f(trial): return {'a': {'b': 10**400}}", search_space="f"),
+            r"What it returned\.a\.b: Integers must lie between",
         ),
         (UserFile("def objective(): pass"), r"cannot be called as objective\(trial\)"),
         (UserFile("def f(trial): pass", search_space="f"), "returned a NoneType; it has to return"),
@@ -227,6 +246,26 @@ def test_what_else_a_suggestion_raises_comes_out_as_it_is(sandbox: Sandbox) -> N
     source = "def objective(trial):\n    trial.suggest_float('x', 0, 1)"
     with pytest.raises(LookupError, match="the study is gone"):
         sandbox.run_objective(UserFile(source), 0, break_down)
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "reason"),
+    [
+        ("trial.suggest_categorical('x', [True, 'a'])", 1, "1 is none of its choices"),
+        ("trial.suggest_categorical('x', [1, 'a'])", True, "true is none of its choices"),
+        ("trial.suggest_categorical('x', ['a'])", float("nan"), "nan is none of its choices"),
+        ("trial.suggest_float('x', 0, 1)", None, "This must be a number, not null"),
+    ],
+)
+def test_a_value_that_does_not_fit_fails_the_file(
+    sandbox: Sandbox, line: str, value: Any, reason: str
+) -> None:
+    with pytest.raises(FileFailed, match=f'"x" cannot have the value that was chosen.*{reason}'):
+        run(sandbox, line, Answers(x=value))
+
+
+def test_a_choice_is_found_by_what_it_is_in_json(sandbox: Sandbox) -> None:
+    run(sandbox, "print(trial.suggest_categorical('x', [1.0]))", Answers(x=1))
 
 
 def test_modules_of_python_and_its_packages_can_be_imported(sandbox: Sandbox) -> None:

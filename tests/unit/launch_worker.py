@@ -9,11 +9,9 @@ import pytest
 from service.domain.attempts import Ending
 from service.schedulers.executors.base import Launch, Sighting, Watch
 from service.schedulers.executors.wandb.queue.launch_api import LaunchQueueApi
-from service.schedulers.executors.wandb.queue.launch_executor import (
-    LaunchSettings,
-    WandbLaunchExecutor,
-)
+from service.schedulers.executors.wandb.queue.launch_executor import WandbLaunchExecutor
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.run_settings import RunSettings
 from tests.unit.launch_world import LaunchWorld, Run
 
 ARGUMENTS: dict[str, Any] = {
@@ -49,7 +47,7 @@ class Worker(WandbLaunchExecutor):
     """An executor that looks when a test says so."""
 
     def __init__(self, world: LaunchWorld, clock: Clock, *, tick_seconds: float = 0.01) -> None:
-        settings = LaunchSettings(
+        settings = RunSettings(
             environment={"WANDB_BASE_URL": "https://wandb.example.org"},
             tick_seconds=tick_seconds,
             soonest_seconds=tick_seconds / 2,

@@ -128,6 +128,11 @@ def test_what_a_person_aborted_is_cancelled(view: ExecutionView, message: str) -
     assert judge(view) == Ending(EndingKind.CANCELLED, message=message, values={})
 
 
+def test_what_a_worker_aborted_for_its_own_sake_was_preempted() -> None:
+    """Whoever takes over has only this to know it by."""
+    assert judge(abort("Asktell: it is not wanted any more.")).kind is EndingKind.PREEMPTED
+
+
 def test_what_a_worker_aborted_has_failed() -> None:
     assert judge(abort(PRUNED, "asktell-worker")) == Ending(
         EndingKind.FAILED,

@@ -1,6 +1,8 @@
 """What is stored for a sampler, and every reason to refuse one."""
 
 import math
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -282,9 +284,24 @@ def test_cma_is_refused_for_several_objectives(args: dict[str, Any]) -> None:
     assert "one objective" in refusal(type_, args, None, 2)[1]
 
 
-def test_gp_is_unavailable() -> None:
-    with pytest.raises(SamplerUnavailable, match="PyTorch"):
-        resolve_sampler(Component("GPSampler"), space=None, n_objectives=1)
+def test_gp_is_unavailable_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    fixed = {"fixed_params": {}, "base_sampler": {"type": "GPSampler"}}
+    for component in (Component("GPSampler"), Component("PartialFixedSampler", fixed)):
+        with pytest.raises(SamplerUnavailable, match=r"asktell-server\[gp\]"):
+            resolve_sampler(component, space=None, n_objectives=1)
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_gp_is_written_down_without_being_made() -> None:
+    gp = Component("GPSampler", {"deterministic_objective": True})
+    resolved = resolve_sampler(gp, space=CONDITIONAL, n_objectives=2)
+    assert resolved.args == {"n_startup_trials": 10, "deterministic_objective": True}
+    assert resolve_sampler(resolved, space=CONDITIONAL, n_objectives=2) == resolved
+    assert "torch" not in sys.modules
+    grid = {"independent_sampler": {"type": "GridSampler"}}
+    assert refusal("GPSampler", grid, SPACE)[0] == "sampler.args.independent_sampler"
+    assert refusal("GPSampler", {"n_startup_trials": -1}, SPACE)[0].endswith("n_startup_trials")
 
 
 def test_samplers_nested_without_end_are_refused() -> None:

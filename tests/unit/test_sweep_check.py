@@ -17,6 +17,10 @@ run_cap: 20
 parameters:
   lr: {min: 1e-5, max: 0.1, distribution: log_uniform_values}
   size: {min: 1, max: 100, q: 8, distribution: q_uniform}
+  noise: {distribution: normal, mu: 1}
+  rate: {distribution: q_beta, b: 3, q: 0.1}
+  net: {values: [[8], {d: 1}]}
+  kind: {values: [a, b], probabilities: [0.25, 0.75]}
   seed: {value: 3}
 """
 CONDITIONAL = """direction: minimize
@@ -47,8 +51,13 @@ def test_shows_what_a_file_of_wandbs_means(tmp_path: Path) -> None:
         "budget max_trials 20, max_failures 10",
         "lr FloatDistribution(1e-05, 0.1, log=True)",
         "size FloatDistribution(1.0, 100.0), to the nearest multiple of 8",
+        "noise normal(mu=1, sigma=1.0)",
+        "rate beta(a=1.0, b=3), to the nearest multiple of 0.1",
+        'net one of [8], {"d": 1}',
+        'kind one of "a" (0.25), "b" (0.75)',
         "seed 3",
-        "/usr/bin/env python train.py --seed=3 --lr=1e-05 --size=0",
+        "/usr/bin/env python train.py --seed=3 --kind=a --lr=1e-05 '--net=[8]' --noise=1.0 "
+        "--rate=0.2 --size=0",
         "line 1: The method bayes is Optuna's TPESampler here, not a GP.",
         "line 7: Values go from 0 to 96: multiples of q, the nearest ones, as in W&B.",
     ):
@@ -65,7 +74,7 @@ def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
     assert shown["parameters"][1] == {
         "name": "depth",
         "distribution": "IntDistribution(2, 8, step=2)",
-        "quantum": None,
+        "reading": None,
         "when": {"arch": ["mlp"]},
     }
     assert shown["example"] == {
@@ -91,7 +100,7 @@ def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
         (
             "method: bayes",
             "method: custom\nsampler: {type: GridSampler}",
-            '2: sampler: "lr" has endlessly many values',
+            '2: sampler: "kind" has endlessly many values',
         ),
         (
             "method: bayes",
@@ -120,7 +129,7 @@ budget: {patience: 0, target: 1}
 queue: ""
 stop_seconds: -1
 parameters:
-  n: {values: [1, 1]}
+  n: {values: [1, 2], probabilities: [1, 1]}
 wandb:
   mod: offline
   mode: disabled
@@ -139,7 +148,7 @@ BAD_ERRORS = """2: metric.target: This must be a number, not "low".
 10: budget.patience: This must be at least 1, not 0.
 11: queue: This must not be empty.
 12: stop_seconds: This must be at least 0, not -1.
-14: parameters.n.values.1: 1 equals choice 0, 1; choices must differ
+14: parameters.n.probabilities: Probabilities sum to 1, but these sum to 2.
 16: wandb.mod: This key is not known here. Did you mean "mode"?
 17: wandb.mode: This must be online or offline, not "disabled".
 18: wandb.value: This must be last, best or summary, not "mean".
@@ -192,9 +201,9 @@ def test_a_grid_is_not_blamed_for_parameters_that_are_wrong(tmp_path: Path) -> N
     ("options", "error"),
     [
         (["--mode", "offline"], "--mode is for --executor wandb."),
-        (["--project", "p"], "--project is for --executor wandb or wandb-launch."),
+        (["--project", "p"], "--project is for --executor wandb or wandb-launch or wandb-agent."),
         (["--executor", "wandb", "--project", "a/b"], "--project must have no spaces"),
-        (["--executor", "wandb-launch"], "--executor: Here sweeps launch programs"),
+        (["--executor", "wandb-launch"], "--executor needs `job` or `image_uri`"),
     ],
 )
 def test_blames_an_option_and_not_the_file(tmp_path: Path, options: list[str], error: str) -> None:

@@ -35,6 +35,7 @@ LAUNCHES: dict[str, dict[str, Any]] = {
     "process": {"program": "train.py"},
     "wandb": {"program": "train.py"},
     "wandb-launch": {"job": "a/b/c:latest", "launch_queue": "gpus", "project": "numbers"},
+    "wandb-agent": {"program": "train.py"},
     "flyte": {"task": "numbers/development/train@v1"},
 }
 PARTS: dict[str, dict[str, Any]] = {
@@ -53,6 +54,8 @@ INNER_OF_WANDB = {
     "metric": ("name", "goal", "target"),
     "early_terminate": ("type", "min_iter", "max_iter", "s", "eta", "strict"),
 }
+# Each look at Python takes a process: see test_sweep_python.
+OTHER_PARTS = {part: keys for part, keys in KEYS_OF_PARTS.items() if part != "python"}
 NAMED_INSTEAD = {
     "objectives": "direction",
     "launch.image": "launch.job",
@@ -66,7 +69,7 @@ def list_cases() -> Iterator[tuple[str, str, Any]]:
     """Give a name, a key and the file around it, of each key of both forms."""
     for form, file, keys in (("wandb", WANDB, KEYS_OF_WANDB), ("native", NATIVE, KEYS)):
         yield from ((f"{form} {key}", key, file) for key in keys)
-    for form, file, parts in (("wandb", WANDB, INNER_OF_WANDB), ("native", NATIVE, KEYS_OF_PARTS)):
+    for form, file, parts in (("wandb", WANDB, INNER_OF_WANDB), ("native", NATIVE, OTHER_PARTS)):
         for part, keys in parts.items():
             yield from list_inner(form, part, keys, file | {part: PARTS.get(part, {})})
     for executor, keys in KEYS_OF_EXECUTORS.items():

@@ -8,7 +8,7 @@ import structlog
 
 from service.schedulers.executors.base import StopKind
 from service.schedulers.executors.fake import FakeExecutor, FakeFailure, FakeWorld
-from service.schedulers.launches import Launches
+from service.schedulers.launch_troubles import LaunchTroubles
 from service.schedulers.log_parts import cut_between_characters
 from service.schedulers.workdir import open_workdir
 from tests.unit.worker_use import QUICK, OwnExecutor, Stage, until
@@ -117,35 +117,39 @@ class Clock:
 
 def test_pauses_double_until_a_launch_succeeds() -> None:
     clock = Clock()
-    launches = Launches(replace(QUICK, refused_pause_seconds=30, launch_seconds=100), clock=clock)
-    assert launches.get_pause() is None
+    troubles = LaunchTroubles(
+        replace(QUICK, refused_pause_seconds=30, launch_seconds=100), clock=clock
+    )
+    assert troubles.get_pause() is None
     for pause in (30, 60, 100, 100):
-        launches.note_given_up("fake", "no disk")
-        launches.note_given_up("fake", "no disk")
-        assert launches.get_pause() == pause
+        troubles.note_given_up("fake", "no disk")
+        troubles.note_given_up("fake", "no disk")
+        assert troubles.get_pause() == pause
         clock.now += pause
-        assert launches.get_pause() is None
-    launches.note_launched("fake")
-    launches.note_given_up("fake", "no disk")
-    assert launches.get_pause() == 30
+        assert troubles.get_pause() is None
+    troubles.note_launched("fake")
+    troubles.note_given_up("fake", "no disk")
+    assert troubles.get_pause() == 30
 
 
 def test_pauses_are_those_of_one_executor() -> None:
     clock = Clock()
-    launches = Launches(replace(QUICK, refused_pause_seconds=30, launch_seconds=100), clock=clock)
-    launches.note_given_up("fake", "no key")
-    assert launches.list_able(["fake", "own"]) == ["own"]
-    launches.note_launched("own")
+    troubles = LaunchTroubles(
+        replace(QUICK, refused_pause_seconds=30, launch_seconds=100), clock=clock
+    )
+    troubles.note_given_up("fake", "no key")
+    assert troubles.list_able(["fake", "own"]) == ["own"]
+    troubles.note_launched("own")
     clock.now += 10
-    launches.note_given_up("own", "no disk")
-    assert launches.list_able(["fake", "own"]) == []
-    assert launches.get_pause() == 20
+    troubles.note_given_up("own", "no disk")
+    assert troubles.list_able(["fake", "own"]) == []
+    assert troubles.get_pause() == 20
     clock.now += 20
-    assert launches.list_able(["fake", "own"]) == ["fake"]
-    assert launches.get_pause() == 10
-    launches.note_given_up("fake", "no key")
-    launches.note_launched("own")
-    assert launches.get_pause() == 60
+    assert troubles.list_able(["fake", "own"]) == ["fake"]
+    assert troubles.get_pause() == 10
+    troubles.note_given_up("fake", "no key")
+    troubles.note_launched("own")
+    assert troubles.get_pause() == 60
 
 
 async def test_what_is_not_to_run_any_more_after_a_restart_is_not_launched(stage: Stage) -> None:

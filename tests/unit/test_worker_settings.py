@@ -44,7 +44,7 @@ def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.slots == 3
     assert settings.allow_programs == ("/srv/*/train.py", "/opt/tune")
     assert settings.pass_env == ("WANDB_API_KEY",)
-    assert settings.executors == ("process", "wandb", "wandb-launch")
+    assert settings.executors == ("process", "wandb", "wandb-launch", "wandb-agent")
     assert settings.queue == "default"
 
 
@@ -111,7 +111,12 @@ async def test_a_worker_has_all_executors_that_are_installed(tmp_path: Path) -> 
         async with open_executors(WorkerSettings(), workdir) as opened:
             named = {executor.name: executor.is_shared for executor in opened.executors}
 
-    assert named == {"process": False, "wandb": False, "wandb-launch": True}
+    assert named == {
+        "process": False,
+        "wandb": False,
+        "wandb-launch": True,
+        "wandb-agent": True,
+    }
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from service.domain.attempts import EndingKind
-from service.schedulers.executors.base import Launch, StopKind
+from service.schedulers.executors.base import Launch, StopKind, Unanswered
 from service.schedulers.executors.fake import FakeExecutor, FakeFailure
 from tests.unit.worker_use import QUICK, OwnExecutor, Stage, until
 
@@ -15,6 +15,13 @@ ONE = "k3v9x2ab-0-1"
 OTHER = "k3v9x2ab-1-1"
 AWAY = FakeFailure("The outside is away.")
 REFUSED = FakeFailure("The outside refuses this worker.")
+
+
+class Silence(FakeFailure, Unanswered):
+    """An outside that was asked, and went away before it said anything."""
+
+
+SILENT = Silence("The outside did not answer.")
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -123,7 +130,10 @@ async def test_what_was_passed_on_before_its_launch_is_left_alone(stage: Stage) 
     assert stage.world.list_known() == [ONE]
 
 
-async def test_what_is_to_stop_by_now_is_not_launched_by_who_goes_on_with_it(stage: Stage) -> None:
+@pytest.mark.parametrize("is_server_away", [False, True])
+async def test_what_is_to_stop_by_now_is_not_launched_by_who_goes_on_with_it(
+    stage: Stage, is_server_away: bool
+) -> None:
     attempt = stage.server.offer(ONE)
     stage.world.broken["launch"] = AWAY
     async with stage.working(executors=build_shared(stage)) as worker:
@@ -132,11 +142,40 @@ async def test_what_is_to_stop_by_now_is_not_launched_by_who_goes_on_with_it(sta
         await stage.has_left()
     attempt.stop = "cancelled"
     del stage.world.broken["launch"]
+    if is_server_away:
+        stage.server.refuse("observe", 503)
 
+    asked = stage.server.calls["observe"]
     async with stage.working(executors=build_shared(stage)):
+        await until(lambda: not is_server_away or stage.server.calls["observe"] > asked + 3)
+        stage.server.accept("observe")
         await stage.is_over(ONE)
     assert stage.world.executions[ONE] == 0
     assert attempt.endings[0]["kind"] == "not_started"
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+async def test_what_may_have_been_launched_is_stopped_however_long_that_takes(
+    stage: Stage, is_taken_over: bool
+) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken |= {"launch": AWAY if is_taken_over else SILENT, "stop": AWAY}
+    if is_taken_over:
+        async with stage.working(executors=build_shared(stage)):
+            await until(lambda: attempt.claim == 1)
+        attempt.stop = "cancelled"
+    pace = replace(QUICK, leave_seconds=0.02)
+    async with stage.working(executors=build_shared(stage), pace=pace):
+        await until(lambda: "launching" in attempt.states)
+        attempt.stop = "cancelled"
+        told = len(attempt.told)
+        # Its lease is renewed meanwhile.
+        await until(lambda: attempt.is_over or len(attempt.told) > told + 20)
+        assert not attempt.is_over
+        stage.world.launch(Launch(ONE))
+        stage.world.broken.clear()
+        await stage.is_over(ONE)
+    assert [ending["kind"] for ending in attempt.endings] == ["exited"]
 
 
 async def test_an_outside_that_refuses_the_worker_keeps_no_sweep_from_ending(stage: Stage) -> None:

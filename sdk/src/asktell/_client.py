@@ -82,6 +82,7 @@ class Client:
         directions: Iterable[str | Enum] | None = None,
         objectives: Mapping[str, str | Enum] | None = None,
         space: Mapping[str, Any] | None = None,
+        python: str | Mapping[str, str] | None = None,
         sampler: Mapping[str, Any] | None = None,
         pruner: Mapping[str, Any] | None = None,
         seed: int | None = None,
@@ -101,6 +102,9 @@ class Client:
             objectives: Instead of both, directions by the name of the objective.
             space: The search space by name, in the API's form or in Optuna's distributions;
                 without one, trials declare parameters by `suggest_*`.
+            python: Source text with `objective(trial)`, which declares the parameters of each
+                trial on the server, or with `sampler()` or `pruner()`; or a mapping of `source`
+                and of the names of functions by what they are for.
             sampler: `{"type": …, "args": {…}}` by Optuna's class name; TPE by default.
             pruner: Likewise; none by default.
             seed: Base of every random draw, 0 ≤ seed < 2**32; the server draws one by default.
@@ -126,6 +130,7 @@ class Client:
         )
         options = {
             "space": None if space is None else _protocol.describe_space(space),
+            "python": {"source": python} if isinstance(python, str) else python,
             "sampler": sampler,
             "pruner": pruner,
             "seed": seed,

@@ -182,7 +182,7 @@ def _to_row(parameter: "Parameter") -> dict[str, Any]:
     return {
         "name": parameter.name,
         "distribution": describe_distribution(parameter.distribution),
-        "quantum": parameter.quantum,
+        "reading": None if parameter.reading is None else parameter.reading.describe(),
         "when": parameter.when,
     }
 
@@ -201,7 +201,7 @@ def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str
             *_describe_launch(preview.launch),
         ]
     )
-    yield "parameters"
+    yield _head_parameters(preview)
     yield from _align([_describe_parameter(_to_row(each)) for each in preview.space.parameters])
     if preview.space.constants:
         yield "constants"
@@ -215,6 +215,12 @@ def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str
     if read.notes:
         yield "notes"
         yield from (f"  {note}" for note in read.notes)
+
+
+def _head_parameters(preview: "Preview") -> str:
+    if preview.sampled_trials is None:
+        return "parameters"
+    return f"parameters that the Python declared in {preview.sampled_trials} trials"
 
 
 def _describe_launch(launch: "LaunchSpec") -> Iterator[tuple[str, str]]:
@@ -256,9 +262,7 @@ def _describe_limits(limits: Mapping[str, Any]) -> str:
 
 
 def _describe_parameter(row: Mapping[str, Any]) -> tuple[str, str]:
-    text = row["distribution"]
-    if row["quantum"] is not None:
-        text += f", to the nearest multiple of {row['quantum']}"
+    text = row["reading"] or row["distribution"]
     conditions = [f"{name} in {json.dumps(values)}" for name, values in row["when"].items()]
     if conditions:
         text += f", when {' and '.join(conditions)}"

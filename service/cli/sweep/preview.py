@@ -13,6 +13,7 @@ from optuna.distributions import (
 from pydantic import ValidationError
 
 from service.api.sweep_bodies import CreateSweepBody
+from service.cli.sweep.code_preview import N_SAMPLES, read_new_code, sample_trials
 from service.domain.errors import FieldError, Invalid, InvalidName, InvalidSpace
 from service.domain.studies import StudySettings, StudySpec
 from service.domain.sweeps import LaunchSpec
@@ -20,7 +21,8 @@ from service.engine.create import settle_study
 from service.samplers.grids import first_value
 from service.schedulers.executors.base import LaunchRefused
 from service.schedulers.executors.process.commands import CommandContext, build_command
-from service.search_space import SearchSpace, nest, parse_space
+from service.search_space import Parameter, SearchSpace, nest, parse_space
+from service.search_space.readings import SHARES
 from service.sweep_files import SweepFile
 
 _NO_OPTIONS: Mapping[str, str] = {}
@@ -33,6 +35,8 @@ class Preview:
     Attributes:
         params: Of an example trial, as its program would get them.
         argv: How that program would be launched; None if others do it.
+        sampled_trials: If the sweep's code declares the parameters: `space` is what so many trials
+            came upon.
     """
 
     spec: StudySpec
@@ -41,6 +45,7 @@ class Preview:
     launch: LaunchSpec
     params: Mapping[str, Any]
     argv: tuple[str, ...] | None
+    sampled_trials: int | None = None
 
 
 def build_preview(
@@ -82,20 +87,31 @@ def describe_distribution(distribution: BaseDistribution) -> str:
 
 def _build(document: Mapping[str, Any]) -> Preview:
     new = CreateSweepBody.model_validate(document).to_command(None)
-    spec, settings = settle_study(new)
+    spec, settings = settle_study(new, read_new_code(new))
     assert new.launch is not None, "the body of a sweep has one"
-    space = parse_space(spec.space or {})
-    params = _choose_params(space)
-    return Preview(spec, settings, space, new.launch, params, _build_argv(new.launch, params))
+    code = spec.user_code
+    if code is not None and code.declares_parameters:
+        sampled = sample_trials(code, spec)
+        space, params, trials = SearchSpace(sampled.parameters, {}), nest(sampled.params), N_SAMPLES
+    else:
+        space, trials = parse_space(spec.space or {}), None
+        params = _choose_params(space)
+    return Preview(
+        spec, settings, space, new.launch, params, _build_argv(new.launch, params), trials
+    )
 
 
 def _choose_params(space: SearchSpace) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     for parameter in space.parameters:
         if space.is_active(parameter, chosen):
-            value = {parameter.name: first_value(parameter.distribution)}
-            chosen |= space.resolve(value)
+            chosen[parameter.name] = parameter.resolve(_choose_drawn(parameter))
     return nest({**space.constants, **chosen})
+
+
+def _choose_drawn(parameter: Parameter) -> Any:
+    # The ends of a law are far from what it gives.
+    return 0.5 if parameter.distribution == SHARES else first_value(parameter.distribution)
 
 
 def _build_argv(launch: LaunchSpec, params: Mapping[str, Any]) -> tuple[str, ...] | None:

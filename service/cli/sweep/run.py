@@ -106,7 +106,8 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
         text = read_text(file)
         if "flyte" in text:
             _compare_outside(file, wishes)
-        if wishes == Wishes():
+        # The server opens no file, so that those which this one names are read here.
+        if wishes == Wishes() and "source" not in text:
             return client.create_sweep_file(text, directory, name)
         return _create_otherwise(client, text, wishes, name=name, directory=directory)
     except (InvalidSweepFile, asktell.InvalidError) as error:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from service.domain.limits import MAX_SOURCE_LENGTH
 
 if TYPE_CHECKING:
     from service.sweep_files import SweepFile
@@ -17,6 +20,7 @@ class ExecutorChoice(StrEnum):
     PROCESS = "process"
     WANDB = "wandb"
     WANDB_LAUNCH = "wandb-launch"
+    WANDB_AGENT = "wandb-agent"
 
 
 class ModeChoice(StrEnum):
@@ -72,6 +76,7 @@ def draft_wished(text: str, wishes: Wishes, *, name: str | None, directory: str)
 
     Args:
         name: Where neither the file nor an option has one; like the next.
+        directory: The folder of the file, which has the Python files that it names, too.
 
     Raises:
         InvalidSweepFile: The file cannot be read at all.
@@ -80,7 +85,7 @@ def draft_wished(text: str, wishes: Wishes, *, name: str | None, directory: str)
     from service.sweep_files import Defaults, draft_sweep_file, list_owners
 
     defaults = Defaults(name=name, directory=directory, executor=wishes.executor)
-    file = draft_sweep_file(text, defaults)
+    file = draft_sweep_file(text, defaults, lambda path: _read_source(Path(directory, path)))
     document = dict(file.document)
     for path, (option, value) in list_wishes(wishes).items():
         owners = list_owners(path.removeprefix("launch."))
@@ -95,6 +100,12 @@ def list_wishes(wishes: Wishes) -> dict[str, tuple[str, Any]]:
     """Options and their values, by the parts of the body that they stand for."""
     found = ((path, option, getattr(wishes, option)) for path, option in _OPTIONS.items())
     return {path: (option, value) for path, option, value in found if value is not None}
+
+
+def _read_source(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        # One character more than is taken is enough for whoever refuses it.
+        return file.read(MAX_SOURCE_LENGTH + 1)
 
 
 def _put(document: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -128,7 +128,6 @@ def _describe_study(study: optuna.Study) -> dict[str, Any]:
         "pruner": _say(study.pruner, optuna.pruners.BasePruner, "The study's pruner"),
         "directions": [direction.name.lower() for direction in study.directions],
         "metric_names": list(study.metric_names or ()),
-        "study_name": None if study.study_name.startswith("no-name-") else study.study_name,
         "enqueued": [to_plain(trial.system_attrs.get("fixed_params", {})) for trial in waiting],
         "notes": notes,
     }

@@ -43,6 +43,8 @@ def find_function(module: ModuleType, name: str, *args: str) -> Callable[..., An
     signature = f"{name}({', '.join(args)})"
     if not callable(found):
         raise WrongFile(f"{name} is a {type(found).__name__}; write a function: def {signature}.")
+    if kind := _find_odd_kind(found):
+        raise WrongFile(f"{name} is {kind}; write a plain function: def {signature}.")
     if not _takes(found, args):
         raise WrongFile(f"{name} cannot be called as {signature}.")
     return found  # type: ignore[no-any-return]
@@ -79,6 +81,13 @@ def _takes(function: Callable[..., Any], args: tuple[str, ...]) -> bool:
     except ValueError:
         return True  # Something of C that does not tell.
     return True
+
+
+def _find_odd_kind(function: Callable[..., Any]) -> str | None:
+    """Return what a function is whose body would not run when it is called, else None."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "an async function"
+    return "a generator, as it has a yield" if inspect.isgeneratorfunction(function) else None
 
 
 def _failed(kind: str | None, message: str, line: int | None) -> dict[str, Any]:

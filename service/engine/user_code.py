@@ -1,0 +1,278 @@
+"""Users' Python in the engine: what a new study takes from it, and how it declares a trial."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from service.domain.errors import (
+    CodeDisabled,
+    CodeUnavailable,
+    FieldError,
+    InvalidCode,
+    InvalidPruner,
+    SamplerUnavailable,
+)
+from service.domain.studies import Component, Objective, StudySpec
+from service.domain.user_code import Role, UserCode
+from service.engine.declaring import RunCode, end_sentence
+from service.sandbox import (
+    CustomPart,
+    Description,
+    FileFailed,
+    Sandbox,
+    SandboxUnavailable,
+    SearchSpaceRun,
+    StudyFacts,
+    Suggest,
+    SweepFacts,
+    UserFile,
+)
+from service.search_space import describe
+
+_log = structlog.get_logger(__name__)
+
+_DISABLED = (
+    "This server runs no Python of its users. Start it with ASKTELL_USER_CODE=contained, or give "
+    "space, sampler and pruner as JSON."
+)
+_NOT_CONTAINED = (
+    "This machine cannot keep users' Python from files and the network, so this server runs none. "
+    "Start it with ASKTELL_USER_CODE=uncontained to run it nevertheless."
+)
+_SAMPLERS_INSIDE = frozenset({"base_sampler", "independent_sampler"})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeParts:
+    """What there is in a study's Python.
+
+    Attributes:
+        code: With all functions that count.
+        seed: That of the sampler; the study's unless that has one of its own.
+    """
+
+    code: UserCode
+    sampler: Component | None = None
+    pruner: Component | None = None
+    seed: int | None = None
+
+
+class CodeRunner:
+    """Runs users' Python in a sandbox.
+
+    Args:
+        sandbox: None: it is not allowed here.
+        threads: Where to wait for it, for the engine too.
+        may_be_uncontained: Whether it is run where the kernel cannot keep it from files and the
+            network.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox | None, threads: Executor, *, may_be_uncontained: bool = False
+    ) -> None:
+        self._sandbox = sandbox
+        self.threads = threads
+        self._may_be_uncontained = may_be_uncontained
+        self._has_told = False
+
+    async def read(
+        self, code: UserCode, study: str, objectives: tuple[Objective, ...]
+    ) -> CodeParts:
+        """Returns what a new study of that name takes from its code.
+
+        Raises:
+            InvalidCode: It fails, or does not fit the study.
+            SamplerUnavailable, InvalidPruner: It makes one that cannot be written down.
+            CodeDisabled: The server runs none.
+            CodeUnavailable: It could not be run just now.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, self._read, code, study, objectives)
+
+    def bind(self, spec: StudySpec) -> RunCode | None:
+        """Returns what declares the parameters of the study's trials; None if nothing does."""
+        code = spec.user_code
+        if code is None or not code.declares_parameters:
+            return None
+
+        def run(number: int, suggest: Suggest) -> SearchSpaceRun:
+            return bind_code(self._open_sandbox(), code, spec)(number, suggest)
+
+        return run
+
+    def close(self) -> None:
+        """Ends what runs: whoever waits for it is told that it is not available."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+
+    def _read(self, code: UserCode, study: str, objectives: tuple[Objective, ...]) -> CodeParts:
+        return read_code(self._open_sandbox(), code, study, objectives)
+
+    def _open_sandbox(self) -> Sandbox:
+        if self._sandbox is None:
+            raise CodeDisabled(_DISABLED)
+        with _telling_unavailable():
+            may_run = self._may_be_uncontained or self._sandbox.is_contained
+            self._tell_containment(self._sandbox)
+        if not may_run:
+            raise CodeDisabled(_NOT_CONTAINED)
+        return self._sandbox
+
+    def _tell_containment(self, sandbox: Sandbox) -> None:
+        """Says once what keeps users' Python in, and what does not."""
+        if not self._has_told:
+            _log.info("python.contained", ways=sandbox.describe_containment())
+            self._has_told = True
+
+
+def read_code(
+    sandbox: Sandbox, code: UserCode, study: str, objectives: tuple[Objective, ...]
+) -> CodeParts:
+    """Returns what a new study of that name takes from its code. Blocks.
+
+    Raises:
+        InvalidCode, SamplerUnavailable, InvalidPruner, CodeUnavailable: As `CodeRunner.read`.
+    """
+    file = _build_file(code)
+    try:
+        with _telling_unavailable():
+            description = sandbox.describe(file, sweep=_describe_sweep(study, objectives))
+    except FileFailed as error:
+        raise _refuse_part(_blame(code), end_sentence(error.reason)) from error
+    return _build_parts(code, file, description, objectives)
+
+
+def bind_code(sandbox: Sandbox, code: UserCode, spec: StudySpec) -> RunCode:
+    """Returns what declares the parameters of a study's trials. Blocks."""
+    file = _build_file(code)
+    facts = StudyFacts(
+        name=spec.name,
+        directions=tuple(each.direction.value for each in spec.objectives),
+        metric_names=tuple(each.name for each in spec.objectives),
+        user_attrs=spec.user_attrs,
+    )
+
+    def run(number: int, suggest: Suggest) -> SearchSpaceRun:
+        with _telling_unavailable():
+            return sandbox.run_objective(file, number, suggest, study=facts)
+
+    return run
+
+
+@contextmanager
+def _telling_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except SandboxUnavailable as error:
+        raise CodeUnavailable(error.reason) from error
+
+
+def _build_file(code: UserCode) -> UserFile:
+    names = {role.value: name for role, name in code.functions.items()}
+    return UserFile(code.source, "The study's Python", **names)
+
+
+def _build_parts(
+    code: UserCode, file: UserFile, description: Description, objectives: tuple[Objective, ...]
+) -> CodeParts:
+    _check_study(description, objectives)
+    sampler, seed = _take_seed(_find_sampler(description.sampler))
+    return CodeParts(
+        code=UserCode(code.source, _find_functions(file, description)),
+        sampler=sampler,
+        pruner=_find_pruner(description.pruner),
+        seed=seed,
+    )
+
+
+def _describe_sweep(study: str, objectives: tuple[Objective, ...]) -> SweepFacts:
+    """What an `optimizer(sweep)` may look at: as much of W&B's sweep as there is of it here."""
+    metrics = [{"name": each.name, "goal": each.direction.value} for each in objectives]
+    told: dict[str, Any] = {"metric": metrics[0]} if len(metrics) == 1 else {"metrics": metrics}
+    return SweepFacts(name=study, config={"name": study, "method": "custom", **told})
+
+
+def _blame(code: UserCode) -> str:
+    """A part of the code that fails: a function that is named and nowhere to be found, or all."""
+    odd = (role.value for role, name in code.functions.items() if name not in code.source)
+    return next(odd, "source")
+
+
+def _refuse_source(message: str) -> InvalidCode:
+    return _refuse_part("source", message)
+
+
+def _refuse_part(part: str, message: str) -> InvalidCode:
+    return InvalidCode(message, errors=[FieldError(f"python.{part}", message)])
+
+
+def _find_functions(file: UserFile, description: Description) -> Mapping[Role, str]:
+    named = {role: getattr(file, role.value) for role in Role}
+    return {role: name for role, name in named.items() if name in description.functions}
+
+
+def _check_study(description: Description, objectives: tuple[Objective, ...]) -> None:
+    """A study that the code makes has to be the one that was asked for."""
+    directions = tuple(each.direction.value for each in objectives)
+    names = tuple(each.name for each in objectives)
+    if description.directions not in (None, directions):
+        raise _refuse_source(
+            f"The study in the Python has the directions {_list(description.directions)}, but the "
+            f"objectives here have {_list(directions)}. Make them the same."
+        )
+    if description.metric_names not in ((), names):
+        raise _refuse_source(
+            f"The study in the Python has the metrics {_list(description.metric_names)}, but the "
+            f"objectives here are {_list(names)}. Make them the same."
+        )
+    if description.enqueued:
+        raise _refuse_source(
+            "The study in the Python has trials enqueued, which are not taken over. Leave them "
+            "out, and enqueue them with POST /studies/{study}/enqueue."
+        )
+    if description.has_terminator:
+        raise _refuse_source(
+            "The optimizer in the Python returns a terminator, which is not supported. Return the "
+            "study alone; budget.patience and budget.target end a study, too."
+        )
+
+
+def _find_sampler(found: Component | CustomPart | None) -> Component | None:
+    if isinstance(found, CustomPart):
+        raise SamplerUnavailable(f"The sampler {found.type} cannot be used here: {found.reason}")
+    return found
+
+
+def _find_pruner(found: Component | CustomPart | None) -> Component | None:
+    if isinstance(found, CustomPart):
+        raise InvalidPruner(f"The pruner {found.type} cannot be used here: {found.reason}")
+    return found
+
+
+def _take_seed(sampler: Component | None) -> tuple[Component | None, int | None]:
+    """Here a study has the seed, and its sampler draws from that."""
+    if sampler is None:
+        return None, None
+    seed = sampler.args.get("seed")
+    if not (seed is None or type(seed) is int):
+        raise _refuse_source(f"The seed of a sampler is an integer here, not {describe(seed)}.")
+    return Component(sampler.type, _drop_seeds(sampler.args)), seed
+
+
+def _drop_seeds(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of samplers inside, too."""
+    kept = {name: value for name, value in args.items() if name != "seed"}
+    for name in _SAMPLERS_INSIDE & kept.keys():
+        inner = kept[name]
+        if isinstance(inner, Mapping):
+            kept[name] = {**inner, "args": _drop_seeds(inner.get("args") or {})}
+    return kept
+
+
+def _list(words: tuple[str, ...] | None) -> str:
+    return ", ".join(words or ())

@@ -1,0 +1,115 @@
+"""Trials of a space that users' code declares, three levels deep: none is outside it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from service.domain.errors import StudyFinished
+from service.domain.studies import Budget, Component, StudySettings
+from service.domain.trials import Outcome, TrialState
+from service.domain.user_code import UserCode
+from service.engine.actor import Actor
+from service.engine.ask import Ask, ask
+from service.engine.create import create_study
+from service.engine.engine import open_engine
+from service.engine.replay import replay_study
+from service.engine.tell import tell
+from service.sandbox import Sandbox
+from service.storage.database import Database
+from tests.integration.engine_use import new_study
+
+N_TRIALS = 200
+SOURCE = """
+def objective(trial):
+    model = trial.suggest_categorical("model", ["net", "forest", "line"])
+    if model == "net":
+        trial.suggest_float("rate", 1e-5, 1e-1, log=True)
+        trial.suggest_categorical("batch_size", [16, 32])
+        for layer in range(trial.suggest_int("depth", 1, 3)):
+            if trial.suggest_categorical(f"drop_{layer}", [True, False]):
+                trial.suggest_float(f"share_{layer}", 0.1, 0.5)
+    elif model == "forest":
+        trial.suggest_categorical("batch_size", [64, 128, 256])
+        trial.suggest_int("trees", 10, 100, step=10)
+"""
+SAMPLERS = {
+    "random": Component("RandomSampler"),
+    "tpe": Component("TPESampler"),
+    "tpe-univariate": Component("TPESampler", {"multivariate": False}),
+    "tpe-group": Component("TPESampler", {"group": True}),
+    "cma": Component("CmaEsSampler"),
+    "qmc": Component("QMCSampler"),
+    "nsga2": Component("NSGAIISampler"),
+    "nsga3": Component("NSGAIIISampler"),
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("sampler", "workers"), [*((name, 8) for name in SAMPLERS), ("random", 1), ("tpe-group", 1)]
+)
+async def test_no_trial_is_outside_the_space(
+    database: Database, sandbox: Sandbox, sampler: str, workers: int
+) -> None:
+    seen: dict[int, Mapping[str, Any]] = {}
+    async with managed(database, sandbox, SAMPLERS[sampler]) as actor:
+        await asyncio.gather(*(work(actor, seen) for _ in range(workers)))
+
+    assert seen.keys() == set(range(N_TRIALS))
+    assert [number for number, params in seen.items() if not is_inside(params)] == []
+    assert {params["model"] for params in seen.values()} == {"net", "forest", "line"}
+    assert (await asyncio.to_thread(replay_study, database, "s")).difference is None
+
+
+@asynccontextmanager
+async def managed(database: Database, sandbox: Sandbox, sampler: Component) -> AsyncIterator[Actor]:
+    async with open_engine(
+        database, reap_every_seconds=None, sandbox=sandbox, may_be_uncontained=True
+    ) as engine:
+        settings = StudySettings(budget=Budget(max_trials=N_TRIALS))
+        code = UserCode(SOURCE)
+        await create_study(
+            engine, new_study(space=None, sampler=sampler, user_code=code, settings=settings)
+        )
+        yield await engine.get_actor("s")
+
+
+async def work(actor: Actor, seen: dict[int, Mapping[str, Any]]) -> None:
+    while actor.trials_left:
+        try:
+            (trial,) = await ask(actor, Ask())
+        except StudyFinished:
+            return
+        seen[trial.number] = trial.params
+        await tell(actor, trial.number, Outcome(TrialState.COMPLETE, [score(trial.params)]))
+
+
+def score(params: Mapping[str, Any]) -> float:
+    return float(params.get("rate", params.get("trees", 50.0)))
+
+
+def is_inside(params: Mapping[str, Any]) -> bool:
+    """Whether the code could have declared exactly these."""
+    rest = dict(params)
+    model = rest.pop("model")
+    if model == "net":
+        depth = rest.pop("depth")
+        is_right = 1 <= depth <= 3 and 1e-5 <= rest.pop("rate") <= 1e-1
+        is_right &= rest.pop("batch_size") in (16, 32)
+        for layer in range(depth):
+            if rest.pop(f"drop_{layer}"):
+                is_right &= 0.1 <= rest.pop(f"share_{layer}") <= 0.5
+    elif model == "forest":
+        is_right = rest.pop("batch_size") in (64, 128, 256)
+        is_right &= rest.pop("trees") in range(10, 101, 10)
+    else:
+        is_right = model == "line"
+    return is_right and not rest
