@@ -84,7 +84,9 @@ SELECT own.number, trial.state::text AS state, trial.datetime_start, trial.datet
        CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
            (SELECT (spec -> 'user_code') IS NOT NULL FROM asktell.studies
             WHERE study_id = %(study_id)s) END AS has_user_code,
-       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
+       CASE WHEN 'params' = ANY (%(fields)s::text[])
+                 AND (SELECT (spec -> 'user_code') IS NOT NULL FROM asktell.studies
+                      WHERE study_id = %(study_id)s) THEN
            (SELECT value_json::json FROM public.trial_system_attributes
             WHERE trial_id = own.trial_id AND key = 'asktell:config') END AS config,
        CASE WHEN 'values' = ANY (%(fields)s::text[]) THEN
