@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.schedulers.executors.base import ErrorKind, LaunchRefused, SweepRefused
+from service.schedulers.executors.connection.connection import SystemRefused
 from tests.flyte.executor_bench import TOKEN, Bench
 from tests.flyte.executor_bench import bench as bench
 from tests.flyte.remotes import open_remote
@@ -115,6 +116,19 @@ def _fussy_task(bench: Bench) -> None:
         inputs={"rate": float, "layers": int, "name": str, "is_wide": bool},
         outputs={"o0": str, "accuracy": float},
     )
+
+
+async def test_task_that_has_gone_meanwhile_ends_the_sweep(bench: Bench) -> None:
+    executor = bench.open_executor()
+    bench.admin.plant_task("gone", inputs={"x": float}, outputs={"o0": float})
+    await executor.launch(bench.build_launch(task="gone"))
+    bench.admin.forget_task("gone")
+    launch = bench.build_launch(task="gone")
+
+    with pytest.raises(SystemRefused):
+        await executor.launch(launch)
+    with pytest.raises(SweepRefused, match=r"Flyte has no task .*/gone@v1"):
+        await executor.launch(launch)
 
 
 class TestWhatDoesNotFit:

@@ -251,6 +251,11 @@ class FlyteAdmin:
         with self.world.lock:
             create_task(self.world, request)
 
+    def forget_task(self, name: str, version: str = VERSION) -> None:
+        """As if it had never been registered."""
+        with self.world.lock:
+            del self.world.tasks[PROJECT, DOMAIN, name, version]
+
     def succeed(self, name: str, **outputs: Any) -> None:
         """Ends an execution of a planted task."""
         self.world.tell(self.executions[name], write_values(outputs))

@@ -90,7 +90,12 @@ class FlyteExecutor:
                 self._console = self._console or await self._api.find_console_url()
                 await self._check(execution, new)
                 await self._end_earlier_attempts(execution)
-            problem = await self._api.launch(execution.place, launch.attempt_id, new)
+            try:
+                problem = await self._api.launch(execution.place, launch.attempt_id, new)
+            except SystemRefused:
+                # The entity may have gone since it was looked at: the next try looks again.
+                self._fitting.clear()
+                raise
             if problem is not None:
                 raise LaunchRefused(problem)
         execution.is_found = True

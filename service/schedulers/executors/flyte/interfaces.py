@@ -58,6 +58,13 @@ class Interfaces:
             self._known[kind, name] = self._fetch(kind, name)
         return self._known[kind, name]
 
+    def forget(self, kind: EntityKind, name: EntityName) -> None:
+        """Has it fetched anew: Flyte does not know the entity any more."""
+        self._known.pop((kind, name), None)
+        # flytekit remembers them, too.
+        for get in (self._client.get_task, self._client.get_workflow, self._client.get_launch_plan):
+            get.cache_clear()
+
     def _fetch(self, kind: EntityKind, name: EntityName) -> Interface:
         try:
             match kind:

@@ -112,6 +112,8 @@ def launch(
             where.project, where.domain, name, spec, LiteralMap(literals=literals)
         )
     except Exception as error:
+        if find_status(error) is grpc.StatusCode.NOT_FOUND:
+            flyte.interfaces.forget(EntityKind(kind), where)
         return _judge_failed_launch(flyte, where, name, labels[LABEL_OF_ATTEMPT], error)
     return None
 
