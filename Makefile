@@ -24,9 +24,10 @@ serve: $(INSTALLED)  ## start the service on the data that `make demo` left in D
 	@$(BIN)/asktell serve --data-dir "$(DATA_DIR)" $(ARGS)
 
 # Most tests wait for processes, so four at a time suit two cores. Tests of one
-# file stay together, because they share what they start.
+# file stay together, because they share what they start; files with few tests take longest, so the
+# order stays as it is.
 test: $(INSTALLED)  ## run the whole test suite; ARGS="-k name" runs a part of it
-	$(BIN)/pytest --numprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(INSTALLED)  ## kill worker, server and Postgres twenty times at each step of an attempt
 	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py \

@@ -7,6 +7,7 @@ from tests.api.conftest import app as app
 from tests.api.conftest import clock as clock
 from tests.api.conftest import engine as engine
 from tests.api.conftest import rules as rules
+from tests.api.conftest import sandbox as sandbox
 from tests.api.sweep_use import FLYTE_LAUNCH, claim, create_sweep, end, observe
 
 

@@ -43,7 +43,8 @@ REFUSED = {
         **dict.fromkeys(("write", "tamper", "create"), "EACCES"),
         **dict.fromkeys(("chroot", "fork", "signal"), "EPERM"),
     },
-    "own files": {"read": "ENOENT", "write": "ENOENT", "tamper": "EROFS", "create": "EROFS"},
+    # A file to write to is not there; but where Python lies beside it, its folder is.
+    "own files": {"read": "ENOENT", "tamper": "EROFS", "create": "EROFS"},
     "capabilities": {"chroot": "EPERM"},
     "limits": {"write": "EFBIG", "fork": "EAGAIN"},
 }
@@ -97,6 +98,8 @@ def test_each_way_holds_by_itself() -> None:
     for way, expected in REFUSED.items():
         if way in refused:
             assert refused[way].items() >= expected.items(), way
+    if "own files" in refused:
+        assert refused["own files"]["write"] in ("ENOENT", "EROFS")
 
 
 def try_each_way() -> None:
