@@ -1,6 +1,7 @@
 """Trials of a space that users' code declares, three levels deep: none is outside it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,7 +22,8 @@ from service.sandbox import Sandbox
 from service.storage.database import Database
 from tests.integration.engine_use import new_study
 
-N_TRIALS = 200
+# Two hundred of each sampler take minutes: with CHAOS_ROUNDS, as in `make chaos`.
+N_TRIALS = 200 if "CHAOS_ROUNDS" in os.environ else 50
 SOURCE = """
 def objective(trial):
     model = trial.suggest_categorical("model", ["net", "forest", "line"])
