@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope
 from service.api.answers import render_json
 from service.api.strict import StrictRoute
 from service.domain.errors import FieldError, Invalid, InvalidSweepFile
+from service.samplers import is_available
 from service.sweep_files import Defaults, SweepFile, read_sweep_file
 
 SWEEP_FILE_TYPES = ("application/yaml", "text/yaml", "application/x-yaml")
@@ -124,7 +125,8 @@ async def _read_file(request: Request) -> SweepFile:
         ) from error
     query = request.query_params
     given = {key: query[key] for key in _QUERIES if key in query}
-    defaults = Defaults(**given | {"name": given.get("name") or _choose_name(request, body)})
+    name = given.pop("name", None) or _choose_name(request, body)
+    defaults = Defaults(name, **given, has_gp=is_available("GPSampler"))
     # A large one takes its time.
     return await asyncio.to_thread(read_sweep_file, text, defaults)
 

@@ -8,9 +8,9 @@ from service.sweep_files.draft import Draft
 from service.sweep_files.launches import KEYS_OF_EXECUTORS
 from service.sweep_files.native import read_native
 from service.sweep_files.problems import Problems
+from service.sweep_files.python_sources import Sources
 from service.sweep_files.sweep_file import Defaults, Dialect, SweepFile
 from service.sweep_files.wandb import read_wandb
-from service.sweep_files.wandb_schedulers import ReadSource
 
 _NOTHING = Defaults()
 _TEXTS = frozenset(
@@ -52,13 +52,12 @@ def read_sweep_file(text: str, defaults: Defaults = _NOTHING) -> SweepFile:
 
 
 def draft_sweep_file(
-    text: str, defaults: Defaults = _NOTHING, read_source: ReadSource | None = None
+    text: str, defaults: Defaults = _NOTHING, sources: Sources | None = None
 ) -> SweepFile:
     """Reads as much of a sweep file as can be read; its problems say what is wrong with the rest.
 
     Args:
-        read_source: Gives the text of a Python file that the sweep file names, by the path that is
-            written there. Without it such files are refused.
+        sources: Of the Python that the sweep file names. Without them such files are refused.
 
     Raises:
         InvalidSweepFile: It is no YAML, or there is more wrong with it than anybody would read.
@@ -70,7 +69,7 @@ def draft_sweep_file(
     if not isinstance(document.content, dict):
         draft.refuse((), "A sweep file is a mapping, such as `method: random`.")
     elif dialect is Dialect.WANDB:
-        read_wandb(draft, defaults, read_source)
+        read_wandb(draft, defaults, sources)
     else:
         read_native(draft, defaults)
     refuse_clashes(draft)

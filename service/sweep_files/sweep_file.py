@@ -26,6 +26,7 @@ class Defaults:
         directory: Of programs.
         executor: How trials are launched. A file that says otherwise is refused.
         project: Of runs of W&B, like the next two.
+        has_gp: Whether the server can run GPSampler, for `method: bayes`; None: nobody knows.
     """
 
     name: str | None = None
@@ -34,6 +35,7 @@ class Defaults:
     project: str | None = None
     entity: str | None = None
     mode: str | None = None
+    has_gp: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

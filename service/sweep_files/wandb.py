@@ -11,12 +11,13 @@ from service.search_space import SearchSpace, describe, find_number_problem
 from service.sweep_files.body_parts import KEYS_OF_PARTS, refuse_unknown_in_part, take_over_part
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
+from service.sweep_files.python_sources import Sources
 from service.sweep_files.sweep_file import Defaults
 from service.sweep_files.wandb_launches import KEYS_OF_LAUNCH, read_launch
 from service.sweep_files.wandb_methods import KEYS_OF_CUSTOM, read_components, read_method
 from service.sweep_files.wandb_metrics import read_metrics
 from service.sweep_files.wandb_parameters import read_parameters
-from service.sweep_files.wandb_schedulers import ReadSource, Scheduler, read_scheduler
+from service.sweep_files.wandb_schedulers import Scheduler, read_scheduler
 
 _BAND_KEYS = ("min_iter", "max_iter", "s")
 _HYPERBAND_KEYS = ("type", *_BAND_KEYS, "eta", "strict")
@@ -46,23 +47,23 @@ _KEYS = (
 )
 
 
-def read_wandb(draft: Draft, defaults: Defaults, read_source: ReadSource | None) -> None:
+def read_wandb(draft: Draft, defaults: Defaults, sources: Sources | None) -> None:
     """Translates a sweep of W&B's; what it means and we cannot do is a problem.
 
     Args:
-        read_source: Gives the text of Python files that the file names; None if nothing can.
+        sources: Of the Python that the file names; None if nothing can be opened.
     """
     sweep = draft.source.content
     draft.refuse_unknown((), sweep, _KEYS)
     _read_names(draft, sweep)
-    scheduler = read_scheduler(draft, sweep, read_source)
+    scheduler = read_scheduler(draft, sweep, sources)
     method = read_method(draft, sweep, scheduler)
     name = None if method is None else method.name
     read_metrics(draft, sweep, scheduler, name)
     is_grid = name == "grid"
     space = _read_space(draft, sweep, scheduler, is_grid=is_grid)
     if method is not None:
-        read_components(draft, sweep, scheduler, method)
+        read_components(draft, sweep, scheduler, method, space, has_gp=defaults.has_gp)
     _read_early_terminate(draft, sweep)
     _read_settings(draft, sweep)
     if is_grid and space is not None:

@@ -1,10 +1,12 @@
 """How W&B's files say what suggests trials and what ends them early."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.search_space import describe
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+
+from service.search_space import SearchSpace, describe
 from service.sweep_files.body_parts import KEYS_OF_PARTS
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
@@ -12,8 +14,21 @@ from service.sweep_files.wandb_metrics import find_imputing, note_no_imputing
 from service.sweep_files.wandb_schedulers import SETTINGS, Scheduler, check_method
 
 KEYS_OF_CUSTOM = ("sampler", "pruner")
-_SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler", "bayes": "TPESampler"}
-_METHODS = (*_SAMPLERS, "custom")
+_BLIND_SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler"}
+_STOCK_METHODS = (*_BLIND_SAMPLERS, "bayes")
+_METHODS = (*_STOCK_METHODS, "custom")
+_BAYES: Mapping[bool | None, str] = {
+    True: "The method bayes is Optuna's GPSampler here, a Gaussian process, as the server has "
+    "torch. From some 500 trials on each takes it seconds: `method: custom` with "
+    "`sampler: {type: TPESampler}` takes milliseconds.",
+    False: "The method bayes is Optuna's TPESampler here and no Gaussian process, as the server "
+    "has no torch; with asktell-server[gp] it would be GPSampler.",
+    None: "The method bayes is Optuna's TPESampler as this command reads the file. A server that "
+    "reads it takes GPSampler, a Gaussian process, if it has torch; `method: custom` with "
+    "`sampler: {type: …}` says which.",
+}
+# GPSampler makes a list of all that a parameter with a step may be.
+_MOST_VALUES = 1_000_000
 _SAMPLER: Path = ("sampler",)
 _METRIC: Path = ("metric",)
 _SCHEDULER: Path = ("scheduler",)
@@ -41,11 +56,23 @@ def read_method(draft: Draft, sweep: Mapping[str, Any], scheduler: Scheduler) ->
 
 
 def read_components(
-    draft: Draft, sweep: Mapping[str, Any], scheduler: Scheduler, method: Method
+    draft: Draft,
+    sweep: Mapping[str, Any],
+    scheduler: Scheduler,
+    method: Method,
+    space: SearchSpace | None,
+    *,
+    has_gp: bool | None,
 ) -> None:
-    """Says which sampler and which pruner a sweep has."""
+    """Says which sampler and which pruner a sweep has.
+
+    Args:
+        space: That of the file; None if Python declares it, or if it is wrong.
+        has_gp: Whether the server can run GPSampler; None if nobody knows.
+    """
     paths = _find_components(draft, sweep, scheduler, method)
-    _read_sampler(draft, sweep, scheduler, method, paths.get("sampler"))
+    named = _name_sampler(draft, scheduler, method, space, has_gp=has_gp)
+    _read_sampler(draft, sweep, scheduler, method, paths.get("sampler"), named)
     if path := paths.get("pruner"):
         _take_component(draft, path, ("pruner",))
     elif _has_default_pruner(sweep, scheduler, method):
@@ -61,7 +88,7 @@ def _find_method(draft: Draft, sweep: Mapping[str, Any], scheduler: Scheduler) -
     """As `wandb launch-sweep` finds it: the settings win, and a job need not have one."""
     if "method" in scheduler.settings:
         return scheduler.settings["method"], (*SETTINGS, "method")
-    if scheduler.uses_optuna and sweep.get("method") in (*_SAMPLERS,):
+    if scheduler.uses_optuna and sweep.get("method") in _STOCK_METHODS:
         draft.note(
             ("method",), "As in W&B's Optuna scheduler, whose settings count, this has no effect."
         )
@@ -99,22 +126,62 @@ def _read_sampler(
     scheduler: Scheduler,
     method: Method,
     path: Path | None,
+    named: str | None,
 ) -> None:
     imputing = _find_imputing(draft, sweep, scheduler, method)
     target = _INNER_SAMPLER if imputing else _SAMPLER
     if path is not None:
         _take_component(draft, path, target)
         _take_seed(draft, sweep, path, target)
-    elif method.name != "custom":
-        draft.put(target, {"type": _SAMPLERS[method.name]}, method.path)
-    elif imputing:
-        draft.put(target, {"type": "TPESampler"}, method.path)
-    if method.name == "bayes":
-        draft.note(method.path, "The method bayes is Optuna's TPESampler here, not a GP.")
+    elif named is not None or imputing:
+        draft.put(target, {"type": named or "TPESampler"}, method.path)
     if imputing:
         draft.put(("sampler", "type"), "ImputingSampler", _METRIC)
     for trials, strategy in imputing.items():
         draft.put(("sampler", "args", trials), strategy, _METRIC)
+
+
+def _name_sampler(
+    draft: Draft,
+    scheduler: Scheduler,
+    method: Method,
+    space: SearchSpace | None,
+    *,
+    has_gp: bool | None,
+) -> str | None:
+    """The sampler that the method stands for; None for `custom`."""
+    if method.name != "bayes":
+        return _BLIND_SAMPLERS.get(method.name)
+    if has_gp is not False and (problem := _find_gp_problem(scheduler, space)):
+        draft.note(method.path, f"The method bayes is Optuna's TPESampler here: {problem}")
+        return "TPESampler"
+    draft.note(method.path, _BAYES[has_gp])
+    return "GPSampler" if has_gp else "TPESampler"
+
+
+def _find_gp_problem(scheduler: Scheduler, space: SearchSpace | None) -> str | None:
+    if scheduler.declares_space:
+        return (
+            "of parameters that Python declares, a Gaussian process learns only those that every "
+            "trial has. `method: custom` with `sampler: {type: GPSampler}` is one nevertheless."
+        )
+    vast = [name for name, found in _list_distributions(space) if _is_vast(found)]
+    if vast:
+        return (
+            f"{vast[0]} has more values than GPSampler can go through. With a `step` that leaves "
+            f"at most {_MOST_VALUES} of them, or as a float, it could be a Gaussian process."
+        )
+    return None
+
+
+def _list_distributions(space: SearchSpace | None) -> Iterable[tuple[str, BaseDistribution]]:
+    return () if space is None else space.distributions.items()
+
+
+def _is_vast(found: BaseDistribution) -> bool:
+    if not isinstance(found, IntDistribution | FloatDistribution) or found.step is None:
+        return False
+    return (found.high - found.low) / found.step > _MOST_VALUES
 
 
 def _find_imputing(

@@ -6,22 +6,25 @@ with which `wandb sweep-scheduler` searches.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.search_space import describe
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
-
-ReadSource = Callable[[str], str]
-"""Gives the text of a Python file that a sweep file names.
-
-Raises OSError if it cannot be opened, and ValueError if it is no text or that is no path.
-"""
+from service.sweep_files.python_sources import (
+    ArtifactFile,
+    Sources,
+    read_python_artifact,
+    read_python_file,
+)
 
 SETTINGS: Path = ("scheduler", "settings")
 _SCHEDULER: Path = ("scheduler",)
+_SOURCE: Path = (*SETTINGS, "optuna_source")
+_ARTIFACT: Path = (*SETTINGS, "artifact")
+_FILENAME: Path = (*SETTINGS, "optuna_source_filename")
 _PYTHON: Path = ("python",)
 _FUNCTIONS = ("search_space", "optimizer")
 _OF_ENGINE = ("engine", "source", *_FUNCTIONS)
@@ -29,8 +32,11 @@ _METHODS_OF_ENGINES = {"wandb": ("grid", "random", "bayes"), "optuna": ("custom"
 # How W&B Launch is to run its scheduler.
 _OF_JOB = ("job", "name", "resource", "resource_args", "docker_image", "template_variables")
 _OF_LAUNCH = (*_OF_JOB, "num_workers", "settings")
-_OF_OPTUNA = ("sampler", "pruner", "optuna_source")
-_OF_SETTINGS = ("method", *_OF_OPTUNA, "optuna_source_filename", "metrics", "artifact")
+_NAMES_OF_SOURCE = ("optuna_source", "artifact")
+_OF_OPTUNA = ("sampler", "pruner", *_NAMES_OF_SOURCE)
+_OF_SETTINGS = ("method", *_OF_OPTUNA, "optuna_source_filename", "metrics")
+_DEFAULT_FILENAME = "optuna_wandb.py"
+_ARTIFACT_NAME = re.compile(r"([^/:]+/){0,2}[^/:]+:.+")
 _DEFAULT_WORKERS = 8
 _LAUNCH_KEYS = frozenset({"job", "image_uri", "launch"})
 
@@ -65,22 +71,20 @@ class Scheduler:
         return _defines(self.source, names)
 
 
-def read_scheduler(
-    draft: Draft, sweep: Mapping[str, Any], read_source: ReadSource | None
-) -> Scheduler:
+def read_scheduler(draft: Draft, sweep: Mapping[str, Any], sources: Sources | None) -> Scheduler:
     """Returns what `scheduler` says; of what it is for, only Python and `num_workers` are taken.
 
     Args:
-        read_source: None where no files can be opened.
+        sources: None where no files can be opened.
     """
     found = sweep.get("scheduler", {})
     if not isinstance(found, dict):
         draft.refuse(_SCHEDULER, "A scheduler is written {engine: optuna}, or {num_workers: 8}.")
         return Scheduler()
     if "engine" in found:
-        return _read_engine(draft, found, read_source)
+        return _read_engine(draft, found, sources)
     is_launch = "scheduler" in sweep or not _LAUNCH_KEYS.isdisjoint(sweep)
-    return _read_launch(draft, sweep, found, read_source) if is_launch else Scheduler()
+    return _read_launch(draft, sweep, found, sources) if is_launch else Scheduler()
 
 
 def check_method(draft: Draft, scheduler: Scheduler, method: str) -> None:
@@ -93,9 +97,7 @@ def check_method(draft: Draft, scheduler: Scheduler, method: str) -> None:
         )
 
 
-def _read_engine(
-    draft: Draft, found: Mapping[str, Any], read_source: ReadSource | None
-) -> Scheduler:
+def _read_engine(draft: Draft, found: Mapping[str, Any], sources: Sources | None) -> Scheduler:
     engine = found["engine"]
     draft.refuse_unknown(_SCHEDULER, found, _OF_ENGINE)
     if engine == "ax":
@@ -115,7 +117,7 @@ def _read_engine(
             if key in found:
                 draft.refuse((*_SCHEDULER, key), "This needs `engine: optuna`.")
         return Scheduler(engine=engine)
-    _read_functions(draft, found, functions, read_source)
+    _read_functions(draft, found, functions, sources)
     return Scheduler(
         engine=engine,
         declares_space="search_space" in found,
@@ -124,7 +126,7 @@ def _read_engine(
 
 
 def _read_functions(
-    draft: Draft, found: Mapping[str, Any], names: list[str], read_source: ReadSource | None
+    draft: Draft, found: Mapping[str, Any], names: list[str], sources: Sources | None
 ) -> None:
     path = (*_SCHEDULER, "source")
     if not names:
@@ -136,14 +138,14 @@ def _read_functions(
     else:
         for name in names:
             draft.take_over((*_PYTHON, name), (*_SCHEDULER, name))
-        _read_source(draft, found["source"], path, read_source)
+        read_python_file(draft, path, sources)
 
 
 def _read_launch(
     draft: Draft,
     sweep: Mapping[str, Any],
     found: Mapping[str, Any],
-    read_source: ReadSource | None,
+    sources: Sources | None,
 ) -> Scheduler:
     draft.refuse_unknown(_SCHEDULER, found, _OF_LAUNCH)
     _note_job(draft, [key for key in found if key in _OF_JOB])
@@ -153,8 +155,8 @@ def _read_launch(
         draft.refuse(SETTINGS, "Settings are written {sampler: {type: TPESampler}}.")
         settings = {}
     draft.refuse_unknown(SETTINGS, settings, _OF_SETTINGS)
-    has_code = "optuna_source" in settings
-    source = _read_optuna_source(draft, settings, read_source)
+    has_code = not settings.keys().isdisjoint(_NAMES_OF_SOURCE)
+    source = _read_optuna_source(draft, sweep, settings, sources)
     return Scheduler(
         settings=settings,
         has_job="job" in found,
@@ -197,47 +199,54 @@ def _read_workers(draft: Draft, sweep: Mapping[str, Any], found: Mapping[str, An
 
 
 def _read_optuna_source(
-    draft: Draft, settings: Mapping[str, Any], read_source: ReadSource | None
+    draft: Draft,
+    sweep: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    sources: Sources | None,
 ) -> str | None:
-    if "artifact" in settings:
-        draft.refuse(
-            (*SETTINGS, "artifact"),
-            "Nothing is fetched from W&B for this; name a Python file as `optuna_source`.",
-        )
-    path = (*SETTINGS, "optuna_source")
-    if "optuna_source" in settings:
-        return _read_source(draft, settings["optuna_source"], path, read_source)
+    named = [settings[name] for name in _NAMES_OF_SOURCE if name in settings]
+    if not named:
+        if "optuna_source_filename" in settings:
+            draft.refuse(_FILENAME, "This needs `optuna_source` beside it.")
+        return None
+    if named[0] != named[-1]:
+        draft.refuse(_ARTIFACT, "`optuna_source` names other Python; leave one out.")
+    path = _SOURCE if "optuna_source" in settings else _ARTIFACT
+    if path == _ARTIFACT or not _is_python_file(named[0]):
+        wanted = _read_wanted(draft, sweep, settings, path)
+        return None if wanted is None else read_python_artifact(draft, path, wanted, sources)
     if "optuna_source_filename" in settings:
-        draft.refuse((*SETTINGS, "optuna_source_filename"), "This needs `optuna_source` beside it.")
-    return None
+        draft.note(_FILENAME, "`optuna_source` is a file itself, so this has no effect.")
+    return read_python_file(draft, path, sources)
 
 
-def _read_source(draft: Draft, name: Any, path: Path, read_source: ReadSource | None) -> str | None:
-    """Puts the text of a Python file into the body."""
+def _is_python_file(name: Any) -> bool:
+    """W&B takes whatever has a colon for an artifact."""
+    return isinstance(name, str) and name.endswith(".py") and ":" not in name
+
+
+def _read_wanted(
+    draft: Draft, sweep: Mapping[str, Any], settings: Mapping[str, Any], path: Path
+) -> ArtifactFile | None:
+    name, file = draft.find(path), settings.get("optuna_source_filename", _DEFAULT_FILENAME)
     draft.link((*_PYTHON, "source"), path)
-    if not isinstance(name, str) or not name.endswith(".py"):
+    if not isinstance(name, str) or not _ARTIFACT_NAME.fullmatch(name):
         draft.refuse(
             path,
-            "Give the path of a Python file, from the folder of this one, such as search.py. "
-            "Artifacts of W&B are not fetched: `wandb artifact get` does that.",
+            "Give the path of a Python file, from the folder of this one, such as search.py, or "
+            "an artifact of W&B with its alias, such as acme/digits/search:latest.",
         )
-    elif read_source is None:
-        draft.refuse(
-            path,
-            "The server opens no files. `asktell sweep run` sends the text of this one; or write "
-            "the text itself in our own form, under `python: {source: …}`.",
-        )
-    else:
-        try:
-            text = read_source(name)
-        except OSError as error:
-            draft.refuse(path, f"{name} cannot be read: {error.strerror or error}.")
-        except ValueError:
-            draft.refuse(path, f"{name} cannot be read as UTF-8; save it so, under a plain name.")
-        else:
-            draft.put((*_PYTHON, "source"), text, path)
-            return text
-    return None
+        return None
+    if not isinstance(file, str) or not file:
+        draft.refuse(_FILENAME, f"This must be a path in the artifact, not {describe(file)}.")
+        return None
+    entity, project = map(sweep.get, ("entity", "project"))
+    return ArtifactFile(
+        artifact=name,
+        file=file,
+        entity=entity if isinstance(entity, str) else None,
+        project=project if isinstance(project, str) else None,
+    )
 
 
 def _defines(source: str, names: Iterable[str]) -> bool:

@@ -1,5 +1,7 @@
 """Sweeps over HTTP: making them, looking at them, and what people do to them."""
 
+from importlib.util import find_spec
+
 import httpx
 import pytest
 
@@ -144,6 +146,19 @@ async def test_a_file_without_a_name_gets_one(api: httpx.AsyncClient) -> None:
 
     assert len(names) == 2
     assert all(name.startswith("sweep-") and len(name) == 14 for name in names)
+
+
+async def test_the_method_bayes_is_what_the_server_can_run(api: httpx.AsyncClient) -> None:
+    sampler = "TPESampler" if find_spec("torch") is None else "GPSampler"
+
+    response = await api.post(
+        "/sweeps", content=WANDB_FILE.replace("random", "bayes"), headers=YAML
+    )
+
+    assert response.status_code == 201, response.text
+    assert response.json()["sampler"]["type"] == sampler
+    (note,) = response.json()["notes"]
+    assert note.startswith(f"line 2: The method bayes is Optuna's {sampler} here")
 
 
 @pytest.mark.parametrize(

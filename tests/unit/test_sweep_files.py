@@ -277,6 +277,31 @@ def test_a_method_is_a_sampler(method: str, sampler: Any) -> None:
     assert document.get("sampler") == sampler
 
 
+@pytest.mark.parametrize(
+    ("has_gp", "parameter", "sampler", "note"),
+    [
+        (True, "{min: 1, max: 1000000}", "GPSampler", "as the server has torch"),
+        (True, "{min: 0, max: 4294967295}", "TPESampler", "n has more values than GPSampler"),
+        (True, "{min: 0.0, max: 4294967295}", "GPSampler", "as the server has torch"),
+        (False, "{min: 0, max: 4294967295}", "TPESampler", "as the server has no torch"),
+        (None, "{min: 1, max: 4}", "TPESampler", "A server that reads it takes GPSampler"),
+    ],
+)
+@pytest.mark.parametrize("impute", ["", ", impute: worst"])
+def test_the_method_bayes_is_a_gaussian_process_where_there_can_be_one(
+    has_gp: bool | None, parameter: str, sampler: str, note: str, impute: str
+) -> None:
+    text = SMALLEST.replace("random", "bayes").replace("{values: [1, 2]}", parameter)
+
+    file = read_sweep_file(text.replace("loss", f"loss{impute}"), Defaults(has_gp=has_gp))
+
+    found = file.document["sampler"]
+    assert (found["args"]["base_sampler"] if impute else found) == {"type": sampler}
+    (told,) = (each for each in file.notes if "method bayes" in each)
+    assert told.startswith(f"line 1: The method bayes is Optuna's {sampler}")
+    assert note in told
+
+
 def test_several_metrics_are_several_objectives() -> None:
     text = SMALLEST.replace("random", "custom").replace(
         "metric: {name: loss}", "metrics: [{name: loss}, {name: size, goal: maximize}]"

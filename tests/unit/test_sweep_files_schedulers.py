@@ -15,7 +15,15 @@ from service.api.sweep_bodies import CreateSweepBody
 from service.cli.sweep.preview import build_preview
 from service.cli.sweep.wishes import Wishes, draft_wished
 from service.domain.errors import InvalidSweepFile
-from service.sweep_files import Defaults, Dialect, SweepFile, draft_sweep_file
+from service.sweep_files import (
+    ArtifactFile,
+    ArtifactText,
+    Defaults,
+    Dialect,
+    SourceUnavailable,
+    SweepFile,
+    draft_sweep_file,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "wandb_launch" / "sweep.yaml"
 
@@ -44,16 +52,32 @@ SOURCES = {
 }
 
 
-def read_source(path: str) -> str:
-    if path == "binary.py":
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-    if path not in SOURCES:
-        raise FileNotFoundError(2, "No such file or directory")
-    return SOURCES[path]
+class FewSources:
+    """The files above, each also in the one artifact that W&B has.
+
+    Attributes:
+        wanted: What was asked of W&B.
+    """
+
+    def __init__(self) -> None:
+        self.wanted: list[ArtifactFile] = []
+
+    def read_file(self, path: str) -> str:
+        if path == "binary.py":
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+        if path not in SOURCES:
+            raise FileNotFoundError(2, "No such file or directory")
+        return SOURCES[path]
+
+    def read_artifact(self, wanted: ArtifactFile) -> ArtifactText:
+        self.wanted.append(wanted)
+        if wanted.file not in SOURCES:
+            raise SourceUnavailable(f"There is no {wanted.file}.")
+        return ArtifactText(SOURCES[wanted.file], "acme/digits/search:v3")
 
 
 def read(text: str) -> SweepFile:
-    file = draft_sweep_file(text, Defaults(name="s"), read_source)
+    file = draft_sweep_file(text, Defaults(name="s"), FewSources())
     file.problems.check()
     return file
 
@@ -251,7 +275,7 @@ def test_the_same_in_every_run() -> None:
             {
                 "scheduler.num_workers": "an integer from 1, not 0",
                 "scheduler.settings.smapler": 'Did you mean "sampler"?',
-                "scheduler.settings.artifact": "Nothing is fetched from W&B",
+                "scheduler.settings.artifact": "There is no optuna_wandb.py.",
             },
         ),
         (
@@ -283,7 +307,31 @@ def test_the_same_in_every_run() -> None:
         ),
         (
             f"{LAUNCH}scheduler: {{settings: {{optuna_source: 'a/b/c:v1'}}}}\n",
-            {"scheduler.settings.optuna_source": "Artifacts of W&B are not fetched"},
+            {"scheduler.settings.optuna_source": "There is no optuna_wandb.py."},
+        ),
+        (
+            f"{LAUNCH}scheduler: {{settings: {{optuna_source: acme/digits/search}}}}\n",
+            {"scheduler.settings.optuna_source": "an artifact of W&B with its alias"},
+        ),
+        (
+            f"{LAUNCH}scheduler: {{settings: {{artifact: search.py}}}}\n",
+            {"scheduler.settings.artifact": "an artifact of W&B with its alias"},
+        ),
+        (
+            f"{LAUNCH}scheduler: {{settings: {{optuna_source: search.py, artifact: 'c:v1'}}}}\n",
+            {"scheduler.settings.artifact": "leave one out"},
+        ),
+        (
+            f"{LAUNCH}scheduler: {{settings: {{artifact: 'c:v1', optuna_source_filename: 3}}}}\n",
+            {"scheduler.settings.optuna_source_filename": "a path in the artifact, not 3"},
+        ),
+        (
+            f"{LAUNCH}method: custom\nscheduler: {{settings: {{optuna_source_filename: a.py}}}}\n",
+            {"scheduler.settings.optuna_source_filename": "needs `optuna_source`"},
+        ),
+        (
+            f"{ENGINE}scheduler: {{engine: optuna, source: 'a/b/c:v1', optimizer: build}}\n",
+            {"scheduler.source": "Give the path of a Python file"},
         ),
         (
             f"{LAUNCH}scheduler: {{settings: {{optuna_source: other.py}}}}\n",
@@ -332,6 +380,43 @@ def test_python_of_the_launch_scheduler() -> None:
     assert "As in W&B, that of the Python file counts." in list_notes(tools)
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        "optuna_source: 'digits/search:latest'",
+        "artifact: 'digits/search:latest'",
+        "artifact: 'digits/search:latest', optuna_source: 'digits/search:latest'",
+    ],
+)
+def test_python_in_an_artifact(named: str) -> None:
+    sources = FewSources()
+    settings = f"{{{named}, optuna_source_filename: search.py}}"
+    text = f"{LAUNCH}entity: acme\nscheduler: {{settings: {settings}}}\n"
+
+    file = draft_sweep_file(text, Defaults(name="s"), sources)
+
+    file.problems.check()
+    (wanted,) = sources.wanted
+    assert (wanted.artifact, wanted.file) == ("digits/search:latest", "search.py")
+    assert (wanted.entity, wanted.project) == ("acme", "digits")
+    assert file.document["python"] == {"source": SOURCES["search.py"]}
+    assert file.document["user_attrs"] == {
+        "python_source": "wandb-artifact://acme/digits/search:v3/search.py"
+    }
+    assert "space" not in file.document
+    assert file.document["pruner"] == {"type": "MedianPruner"}
+    assert any("search.py of acme/digits/search:v3" in each for each in list_notes(file))
+
+
+def test_a_file_needs_no_name_in_an_artifact() -> None:
+    settings = "{optuna_source: search.py, optuna_source_filename: tools.py}"
+
+    file = read(f"{LAUNCH}scheduler: {{settings: {settings}}}\n")
+
+    assert file.document["python"] == {"source": SOURCES["search.py"]}
+    assert "`optuna_source` is a file itself, so this has no effect." in list_notes(file)
+
+
 def test_python_needs_no_parameters() -> None:
     text = "job: a/b/c:v1\nproject: p\nlaunch: {queue: q}\nmetric: {name: loss}\n"
     file = read(f"{text}scheduler: {{settings: {{optuna_source: search.py}}}}\n")
@@ -358,13 +443,14 @@ def test_python_of_wandbs_sweep_scheduler() -> None:
     [
         "{engine: optuna, source: search.py, search_space: objective}",
         "{settings: {optuna_source: search.py}}",
+        "{settings: {optuna_source: 'acme/digits/search:latest'}}",
     ],
 )
 def test_the_server_opens_no_file(scheduler: str) -> None:
     file = draft_sweep_file(f"{ENGINE}scheduler: {scheduler}\n", Defaults(name="s"))
 
     (error,) = file.problems.to_error().errors
-    assert "`asktell sweep run` sends the text" in error.message
+    assert re.search("`asktell sweep run` .*sends the text.* under `python: ", error.message)
 
 
 def test_python_in_our_own_form() -> None:
@@ -487,3 +573,12 @@ def test_both_files_of_the_docs_are_one_sweep() -> None:
 
     assert replace(theirs.spec, name="digits") == ours.spec
     assert (theirs.settings, theirs.launch) == (ours.settings, ours.launch)
+
+
+def test_the_method_bayes_is_no_gaussian_process_where_python_declares_the_parameters() -> None:
+    text = f"{LAUNCH}scheduler: {{settings: {{method: bayes, optuna_source: search.py}}}}\n"
+
+    file = draft_sweep_file(text, Defaults(name="s", has_gp=True), FewSources())
+
+    assert file.document["sampler"] == {"type": "TPESampler"}
+    assert any("TPESampler here: of parameters that Python declares" in each for each in file.notes)

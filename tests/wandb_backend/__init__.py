@@ -10,7 +10,8 @@ It models what SDK 0.31 and its wandb-core send, as they were seen to send it:
 - Reading: runs one by one and by filters, their history whole, by keys, from a step, sampled.
 - Sweeps made, listed, read, set to a state; runs that belong to them; `wandb agent`.
 - Launch: queues, items pushed, listed and deleted, an agent that pops, acknowledges and fails
-  them; job artifacts, which tests plant.
+  them.
+- Artifacts found by name, and a file of one downloaded; tests plant them.
 
 An operation is one function, in the table OPERATIONS of the module of its noun. Answers are cut
 down to what the query selects. Whatever is not known here (an operation, a field, a filter, a

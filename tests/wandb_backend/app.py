@@ -1,4 +1,4 @@
-"""The routes of the stand-in: GraphQL, file streams, uploads. Nothing else exists."""
+"""The routes of the stand-in: GraphQL, file streams, uploads, artifacts. Nothing else exists."""
 
 import base64
 import binascii
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.wandb_backend.artifacts import find_file
 from tests.wandb_backend.faults import Faults
 from tests.wandb_backend.file_stream import receive
 from tests.wandb_backend.graphql import answer, read_request
@@ -23,10 +24,12 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 def build_app(world: World, faults: Faults) -> Starlette:
     routes = _Routes(world, faults)
     stream = "/files/{entity}/{project}/{run_id}/file_stream"
+    file = "/artifactsV2/{region}/{entity}/{project}/{artifact}/{birth:path}/{digest}/{name}"
     return Starlette(
         routes=[
             Route("/graphql", routes.answer_graphql, methods=["POST"]),
             Route(stream, routes.take_stream, methods=["POST"]),
+            Route(file, routes.send_file, methods=["GET"]),
             Route("/storage/{path:path}", routes.store, methods=["GET", "PUT"]),
             Route("/{path:path}", routes.refuse, methods=_METHODS),
         ]
@@ -58,6 +61,11 @@ class _Routes:
         """Upload addresses are secrets themselves: no key is asked for."""
         body = await _read_body(request)
         return await self._handle("storage", lambda: self._store(request, body))
+
+    async def send_file(self, request: Request) -> Response:
+        return await self._handle(
+            "artifact_file", lambda: self._check_key(request) or self._send_file(request)
+        )
 
     async def refuse(self, request: Request) -> Response:
         with self._world.lock:
@@ -96,6 +104,12 @@ class _Routes:
         if request.method == "PUT":
             self._world.files[path] = body
         return Response(self._world.files.get(path, b""), 200 if path in self._world.files else 404)
+
+    def _send_file(self, request: Request) -> Response:
+        path = request.path_params
+        keys = (path["entity"], path["project"], path["artifact"], path["digest"])
+        content = find_file(self._world, *keys)
+        return Response(content or b"", 404 if content is None else 200)
 
     def _write(self, status: int, body: Any) -> Response:
         return Response(self._world.dump(body), status, media_type="application/json")

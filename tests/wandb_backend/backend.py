@@ -14,11 +14,11 @@ import uvicorn
 
 from tests.wandb_backend import launch_agent
 from tests.wandb_backend.app import build_app
+from tests.wandb_backend.artifacts import add_artifact
 from tests.wandb_backend.faults import EVERYTHING, Faults
-from tests.wandb_backend.jobs import add_job
 from tests.wandb_backend.launch import add_queue
 from tests.wandb_backend.launch_items import LaunchQueue, QueueItem
-from tests.wandb_backend.planted_jobs import PlantedJob
+from tests.wandb_backend.planted_artifacts import PlantedArtifact
 from tests.wandb_backend.run_records import HISTORY, RunRecord
 from tests.wandb_backend.sweep_records import SweepRecord
 from tests.wandb_backend.sweeps import cancel_sweep
@@ -126,7 +126,7 @@ class Backend:
         """The next requests of that name get these statuses and have no effect.
 
         Args:
-            name: An operation, "file_stream", "storage", or "*" for whatever comes.
+            name: An operation, "file_stream", "storage", "artifact_file", or "*" for all.
         """
         self._faults.fail(name, statuses, retry_after_seconds)
 
@@ -218,7 +218,7 @@ class Backend:
         with self.world.lock:
             return add_queue(self.world, name, {"entity": self.entity, "project": project})
 
-    def plant_job(self, name: str, *, project: str = PROJECT, alias: str = "latest") -> PlantedJob:
+    def plant_job(self, name: str, *, project: str = PROJECT, alias: str = "latest") -> None:
         """A job that runs an image."""
         document = {
             "_version": "v0",
@@ -227,10 +227,25 @@ class Backend:
             "input_types": {"wb_type": "typedDict", "params": {"type_map": {}}},
             "output_types": {"wb_type": "typedDict", "params": {"type_map": {}}},
         }
-        job = PlantedJob(self.entity, project, name, alias, document)
+        files = {"wandb-job.json": json.dumps(document).encode()}
+        self.plant_artifact(name, files, project=project, alias=alias, kind="job")
+
+    def plant_artifact(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        project: str = PROJECT,
+        alias: str = "latest",
+        kind: str = "optuna",
+        references: Mapping[str, str] | None = None,
+    ) -> None:
+        """An artifact that somebody logged; see `PlantedArtifact`."""
+        planted = PlantedArtifact(
+            self.entity, project, name, alias, kind, files, references=references or {}
+        )
         with self.world.lock:
-            add_job(self.world, job)
-        return job
+            add_artifact(self.world, planted)
 
     # What a person does in W&B's pages.
 

@@ -9,7 +9,7 @@ EVERYTHING = "*"
 
 
 class Faults:
-    """Faults by the name of an operation, "file_stream", "storage", or EVERYTHING. Thread-safe."""
+    """Faults by the name of an operation, "file_stream", …, or EVERYTHING. Thread-safe."""
 
     def __init__(self) -> None:
         self._failures: dict[str, deque[tuple[int, int | None]]] = defaultdict(deque)

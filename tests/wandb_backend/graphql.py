@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tests.wandb_backend import account, jobs, launch, projects, runs, sweep_agents, sweeps
+from tests.wandb_backend import account, artifacts, launch, projects, runs, sweep_agents, sweeps
 from tests.wandb_backend.selection import Document, parse_document, select
 from tests.wandb_backend.world import Answer, Refused, Unknown, Variables, World
 
@@ -15,7 +15,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **sweeps.OPERATIONS,
     **sweep_agents.OPERATIONS,
     **launch.OPERATIONS,
-    **jobs.OPERATIONS,
+    **artifacts.OPERATIONS,
 }
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from tests.wandb_backend.launch_items import LaunchQueue, QueueItem
-from tests.wandb_backend.planted_jobs import PlantedJob
+from tests.wandb_backend.planted_artifacts import PlantedArtifact
 from tests.wandb_backend.run_records import RunRecord
 from tests.wandb_backend.sweep_records import AgentRecord, SweepRecord
 
@@ -46,9 +46,10 @@ class World:
         sweeps: By "entity/project/name".
         queues: By "entity/project/name".
         items: Of all queues, by id, in the order of arrival.
-        jobs: By "entity/project/name:alias".
+        artifacts: By "entity/project/name:alias".
         files: Uploads, by "entity/project/run_id/name".
-        requests: How often each operation came; HTTP ones are "file_stream" and "storage".
+        requests: How often each operation came; HTTP ones are "file_stream", "storage" and
+            "artifact_file".
         unknown: Operations, fields and paths that came and are not known here.
     """
 
@@ -69,7 +70,7 @@ class World:
     agents: dict[str, AgentRecord] = field(default_factory=dict)
     queues: dict[str, LaunchQueue] = field(default_factory=dict)
     items: dict[str, QueueItem] = field(default_factory=dict)
-    jobs: dict[str, PlantedJob] = field(default_factory=dict)
+    artifacts: dict[str, PlantedArtifact] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     unknown: list[str] = field(default_factory=list)

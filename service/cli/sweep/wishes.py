@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.domain.limits import MAX_SOURCE_LENGTH
-
 if TYPE_CHECKING:
     from service.sweep_files import SweepFile
 
@@ -82,10 +80,12 @@ def draft_wished(text: str, wishes: Wishes, *, name: str | None, directory: str)
         InvalidSweepFile: The file cannot be read at all.
     """
     # Loading what reads sweep files takes a second, which is spent only here.
+    from service.cli.sweep.sources import LocalSources
     from service.sweep_files import Defaults, draft_sweep_file, list_owners
 
     defaults = Defaults(name=name, directory=directory, executor=wishes.executor)
-    file = draft_sweep_file(text, defaults, lambda path: _read_source(Path(directory, path)))
+    sources = LocalSources(Path(directory), entity=wishes.entity, project=wishes.project)
+    file = draft_sweep_file(text, defaults, sources)
     document = dict(file.document)
     for path, (option, value) in list_wishes(wishes).items():
         owners = list_owners(path.removeprefix("launch."))
@@ -100,12 +100,6 @@ def list_wishes(wishes: Wishes) -> dict[str, tuple[str, Any]]:
     """Options and their values, by the parts of the body that they stand for."""
     found = ((path, option, getattr(wishes, option)) for path, option in _OPTIONS.items())
     return {path: (option, value) for path, option, value in found if value is not None}
-
-
-def _read_source(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        # One character more than is taken is enough for whoever refuses it.
-        return file.read(MAX_SOURCE_LENGTH + 1)
 
 
 def _put(document: dict[str, Any], path: Sequence[str], value: Any) -> None:

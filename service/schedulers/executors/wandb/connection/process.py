@@ -57,11 +57,15 @@ def _end_with_core(setup: Any, server: Server) -> None:
 
 def _load_operations() -> Mapping[str, Callable[..., Any]]:
     from service.schedulers.executors.wandb.agents import agent_operations
+    from service.schedulers.executors.wandb.artifacts import artifact_operations
     from service.schedulers.executors.wandb.queue import launch_operations
     from service.schedulers.executors.wandb.runs import run_operations
     from service.schedulers.executors.wandb.sweeps import sweep_operations
 
-    modules = (run_operations, launch_operations, agent_operations, sweep_operations)
+    modules = (
+        *(run_operations, launch_operations, agent_operations, sweep_operations),
+        artifact_operations,
+    )
     return {name: function for module in modules for name, function in module.OPERATIONS.items()}
 
 
