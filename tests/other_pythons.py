@@ -51,8 +51,8 @@ def _make(folder: Path, pins: Path, *, has_ours: bool) -> None:
 def _install(folder: Path, pins: Path) -> None:
     make = [sys.executable, "-m", "venv", "--without-pip", folder]
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
-    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--requirement", pins]
-    for command in (make, [*pip, *options]):
+    options = ["--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:"]
+    for command in (make, [*pip, *options, "--requirement", pins]):
         subprocess.run(command, check=True, capture_output=True, text=True)
 
 

@@ -62,7 +62,7 @@ class Machine:
         names = ("VIRTUAL_ENV", "CONDA_PREFIX")
         inherited = {name: value for name, value in os.environ.items() if name not in names}
         own = {"ASKTELL_DATA_DIR": str(self.data_dir), "ASKTELL_WORKER": "2"}
-        others = {"ASKTELL_DASHBOARD": "false", "OMP_NUM_THREADS": "1"}
+        others = {"ASKTELL_DASHBOARD": "false"}
         wandb = {
             "WANDB_CACHE_DIR": str(self.data_dir / "wandb-cache"),
             "WANDB_ERROR_REPORTING": "false",

@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -61,11 +60,32 @@ Handover = tuple[float, float]
 """Monotonic times shortly before and after the owner went."""
 
 
-@pytest.fixture
-def servers(database: Database, tmp_path: Path) -> Iterator[Servers]:
-    first, second = (ServerProcess(database, tmp_path / name) for name in ("first", "second"))
+@pytest.fixture(scope="module")
+def database(shared_database: Database) -> Database:
+    """That of all tests, since the servers are."""
+    return shared_database
+
+
+@pytest.fixture(scope="module")
+def shared_servers(
+    database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    first, second = (ServerProcess(database, folder / name) for name in ("first", "second"))
     with running(first, second):
         yield first, second
+
+
+@pytest.fixture
+def servers(shared_servers: Servers) -> Iterator[Servers]:
+    """Both run and have no study, whatever the test before has done."""
+    yield shared_servers
+    for server in shared_servers:
+        server.thaw()
+        if not server.is_running:
+            server.start()
+    for study in _get(shared_servers[0], "/studies").json()["studies"]:
+        _delete(shared_servers, study["name"])
 
 
 class Router:
@@ -248,6 +268,12 @@ def _wait_until(holds: Callable[[], bool]) -> None:
 def _create(server: ServerProcess, name: str, **settings: Any) -> None:
     spec = {"name": name, "direction": "minimize", "sampler": {"type": "RandomSampler"}, **settings}
     assert _send(server, "POST", "/studies", spec).status_code == 201
+
+
+def _delete(servers: Servers, name: str) -> None:
+    """By the server that has it."""
+    statuses = [_send(server, "DELETE", f"/studies/{name}", None).status_code for server in servers]
+    assert 204 in statuses, statuses
 
 
 def _ask(server: ServerProcess, name: str, **body: Any) -> httpx.Response:

@@ -1,6 +1,7 @@
 """Mirror and writer leave in Postgres what Optuna's own RDBStorage leaves, whatever happens."""
 
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,10 +29,17 @@ from tests.plain_optuna import open_rdb_storage
 _MINIMIZE, _MAXIMIZE = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
 _names = (f"study {number}" for number in itertools.count())
 
+# More with CHAOS_ROUNDS, as in `make chaos`.
+_EXAMPLES = 100 if "CHAOS_ROUNDS" in os.environ else 40
+
 # The same examples every time: a failure elsewhere is one here. Not shrunk, because each attempt
 # talks to Postgres and that takes minutes; without `phases` it is.
 _repeatable = settings(
-    derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate]
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    max_examples=_EXAMPLES,
 )
 
 
@@ -151,7 +159,7 @@ def _describe_all(trials: list[FrozenTrial], *, with_times: bool = True) -> list
 
 
 # Not with the genetic samplers: they keep trial ids, which differ between any two studies.
-@settings(_repeatable, max_examples=50)
+@settings(_repeatable, max_examples=_EXAMPLES // 2)
 @given(
     directions=st.sampled_from([[_MINIMIZE], [_MAXIMIZE]]),
     sampler=st.sampled_from(["RandomSampler", "TPESampler", "CmaEsSampler"]),
