@@ -226,6 +226,11 @@ class WandbAgentLaunchBody(CommandBody):
     timeout_seconds: Seconds | None = Field(
         default=None, description="A run that takes longer is stopped and has failed; null: none"
     )
+    start_timeout_seconds: Seconds | None = Field(
+        default=None,
+        description="A run that no program has begun after so long has failed, whether an agent "
+        "took it or not; null: ten minutes from when W&B has given it to an agent",
+    )
 
     def to_launch(self) -> LaunchSpec:
         launch = super().to_launch()

@@ -58,6 +58,7 @@ KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
         "step_metric",
         "value",
         "timeout_seconds",
+        "start_timeout_seconds",
     ),
     FLYTE: (
         *_OF_ALL,

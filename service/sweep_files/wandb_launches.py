@@ -23,7 +23,7 @@ _OF_PROGRAMS = ("directory", "stop_seconds")
 _OF_LAUNCH = ("queue", *_OF_PROGRAMS, "timeout_seconds", "step_metric")
 _KEYS_OF_WANDB = ("mode", "value", "group", "job_type", "tags", "sweep")
 _KEYS_OF_WANDB_IN_QUEUES = ("value", "sweep")
-_KEYS_OF_WANDB_FOR_AGENTS = ("value",)
+_KEYS_OF_WANDB_FOR_AGENTS = ("value", "start_timeout_seconds")
 KEYS_OF_LAUNCH = (
     "program",
     "command",

@@ -1,7 +1,7 @@
 """W&B's `parameters` as a search space of ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from service.domain.errors import InvalidSpace
@@ -85,13 +85,24 @@ class _Translation:
         problems = [*form.find_missing(parameter), *find_problems(form, parameter)]
         for key, problem in problems:
             self._draft.refuse((*source, *key), problem)
-        self._draft.refuse_unknown(source, parameter, known)
+        self._refuse_others(kind, parameter, known, source)
         if problems or form.build is None:
             return
         self._draft.put(target, form.build(parameter), source)
         self._link(parameter, source, target)
         if note := form.find_note(parameter):
             self._draft.note(source, note)
+
+    def _refuse_others(
+        self, kind: str, parameter: Mapping[str, Any], known: Collection[str], source: Path
+    ) -> None:
+        forms = self._distributions.values()
+        of_others = {key for form in forms for key in (*form.required, *form.optional)}
+        # These are no slips of the pen: what is spelt like them is not meant.
+        for key in [key for key in parameter if key in of_others and key not in known]:
+            message = f"The distribution {kind} has no `{key}`. Known are {', '.join(known)}."
+            self._draft.refuse((*source, key), message)
+        self._draft.refuse_unknown(source, parameter, (*known, *of_others))
 
     def _find_form(self, kind: Any, parameter: Mapping[str, Any], source: Path) -> Form | None:
         if kind is None:

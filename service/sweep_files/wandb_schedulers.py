@@ -8,8 +8,9 @@ with which `wandb sweep-scheduler` searches.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
+from service.domain.limits import MAX_SOURCE_LENGTH
 from service.search_space import describe
 from service.sweep_files.documents import Path
 from service.sweep_files.draft import Draft
@@ -160,8 +161,8 @@ def _read_launch(
     return Scheduler(
         settings=settings,
         has_job="job" in found,
-        # What cannot be read is refused, and nothing else because of it.
-        declares_space=has_code and (source is None or _defines(source, ("objective",))),
+        # What cannot be read or taken is refused, and nothing else because of it.
+        declares_space=has_code and (not _is_usable(source) or _defines(source, ("objective",))),
         has_code=has_code,
         source=source or "",
     )
@@ -247,6 +248,10 @@ def _read_wanted(
         entity=entity if isinstance(entity, str) else None,
         project=project if isinstance(project, str) else None,
     )
+
+
+def _is_usable(source: str | None) -> TypeGuard[str]:
+    return source is not None and 0 < len(source) <= MAX_SOURCE_LENGTH
 
 
 def _defines(source: str, names: Iterable[str]) -> bool:

@@ -54,7 +54,7 @@ class DashboardProcess:
 
     async def _launch(self) -> Process:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.web.dashboard_process"),
+            *(sys.executable, "-P", "-m", "service.web.dashboard_process"),
             *("--socket", str(self.socket)),
             stdin=PIPE,
             stdout=_STANDARD_ERROR,

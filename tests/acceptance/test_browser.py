@@ -226,6 +226,18 @@ def test_sweep_is_followed_from_the_first_line_to_the_last(
     assert browser.read_errors() == []
 
 
+def test_trial_that_no_worker_had_is_among_the_failures(server: Server, browser: Browser):
+    launch = {"executor": "wandb", "program": "train.py", "queue": "nowhere"}
+    server.post("/sweeps", {"name": "early", "direction": "minimize", "launch": launch})
+    server.post("/studies/early/ask", {})
+    server.post("/studies/early/trials/0/tell", {"state": "FAIL", "reason": "It <i>raised</i>."})
+
+    browser.open(f"{server.url}/")
+    browser.wait_for(SOME_SAYS, "#failures li", "early", "#0", "no attempt · It <i>raised</i>.")
+    assert browser.run("return document.querySelector('#failures [data-part=log]').hidden")
+    assert browser.read_errors() == []
+
+
 def test_runs_elsewhere_are_linked(server: Server, browser: Browser, tmp_path: Path):
     launch = {"executor": "wandb", "program": "train.py", "queue": "elsewhere"}
     server.post("/sweeps", {"name": "runs", "direction": "minimize", "launch": launch})

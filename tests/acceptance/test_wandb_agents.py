@@ -61,6 +61,8 @@ def test_agents_of_people_run_every_trial_once(world: WandbWorld) -> None:
         assert (trial["state"], run.state) == expected[trial["params"]["what"]]
         assert attempt["url"] == f"{world.backend.url}/acme/{PROJECT}/runs/{run.name}"
         assert (run.starts, run.params, run.sweep) == (1, trial["params"], sweep.name)
+    taken = [name for agent in world.backend.world.agents.values() for name in agent.taken]
+    assert sorted(taken) == sorted(run.name for run in world.backend.runs.values())
     assert sweep.config["scheduler"] == {"engine": "optuna"}
     assert sweep.config["command"] == LAUNCH["command"]
 
@@ -68,7 +70,7 @@ def test_agents_of_people_run_every_trial_once(world: WandbWorld) -> None:
 def _list_notes(world: WandbWorld) -> list[bool]:
     """Whether each attempt waits for an agent."""
     notes = [each["note"] or "" for each in world.list_attempts("agents")]
-    return [note.startswith("No agent has taken it yet") for note in notes]
+    return [note.startswith("No agent has begun it yet") for note in notes]
 
 
 def _find_run(world: WandbWorld, attempt: dict[str, Any]) -> Any:

@@ -120,6 +120,18 @@ async def test_command_that_fails_is_never_shown(admin: FlyteAdmin, tmp_path: Pa
         assert secret not in told + repr(refusal.value)
 
 
+async def test_command_that_is_not_there_is_named(admin: FlyteAdmin, tmp_path: Path) -> None:
+    environment = build_worker_environment(admin, tmp_path) | {
+        "FLYTE_CREDENTIALS_AUTH_MODE": "ExternalCommand",
+        "FLYTE_CREDENTIALS_COMMAND": "/nowhere/give-token,--password=given-word",
+    }
+    async with open_worker(environment, admin) as bench:
+        with pytest.raises(SystemRefused, match="/nowhere/give-token") as refusal:
+            await bench.open_executor().launch(bench.build_launch())
+    assert refusal.value.is_about_key
+    assert "given-word" not in repr(refusal.value)
+
+
 async def test_secret_that_is_wrong_is_refused_and_never_shown(
     admin: FlyteAdmin, tmp_path: Path
 ) -> None:

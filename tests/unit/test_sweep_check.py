@@ -66,6 +66,17 @@ def test_shows_what_a_file_of_wandbs_means(tmp_path: Path) -> None:
         assert line in lines
 
 
+def test_shows_what_is_launched_at_wandb(tmp_path: Path) -> None:
+    file = (
+        "{direction: minimize, launch: {executor: wandb-launch, job: 'a/p/train:latest', "
+        "launch_queue: gpus, launch_queue_project: pool, project: p}}"
+    )
+    lines = [" ".join(line.split()) for line in check(tmp_path, file).output.splitlines()]
+
+    for line in ("job a/p/train:latest", "launch_queue gpus", "launch_queue_project pool"):
+        assert line in lines
+
+
 def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
     result = check(tmp_path, CONDITIONAL, "--json")
 
@@ -93,6 +104,7 @@ def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
         ("run_cap: 20", "seed: -1", "4: seed: This must be at least 0, not -1."),
         ("run_cap: 20", "lease_seconds: null", "4: lease_seconds: A sweep needs one"),
         ("run_cap: 20", "lease_seconds: 0.5", "4: lease_seconds: This must be at least 1"),
+        ("seed: {value: 3}", "seed: {value: 3, values: [3]}", "12: parameters.seed.value: The dis"),
         ("run_cap: 20", "directory: here", "4: directory: This must be an absolute path"),
         (
             "run_cap: 20",

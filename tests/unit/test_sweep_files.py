@@ -335,6 +335,11 @@ def test_null_is_said_to_whoever_takes_the_body(key: str) -> None:
     assert read_sweep_file(f"{SMALLEST}{key}: null\n").document["launch"][key] is None
 
 
+def test_how_long_an_agents_run_may_take_to_begin() -> None:
+    text = f"{SMALLEST}executor: wandb-agent\nwandb: {{start_timeout_seconds: 900}}\n"
+    assert read_sweep_file(text).document["launch"]["start_timeout_seconds"] == 900
+
+
 def test_what_the_file_leaves_open_is_filled_in() -> None:
     named = SMALLEST + "name: mine\ndirectory: /srv\n"
 

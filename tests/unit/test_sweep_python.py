@@ -1,6 +1,7 @@
 """Sweep files with Python: what `asktell sweep check` says of them, which runs it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ def objective(trial):
 
 def sampler():
     return optuna.samplers.RandomSampler()
+"""
+
+LAUNCHED = """
+metric: {{name: loss, goal: minimize}}
+method: custom
+program: train.py
+scheduler: {{settings: {{optuna_source: {name}}}}}
 """
 
 
@@ -44,6 +52,36 @@ def test_shows_what_the_code_declares(tmp_path: Path) -> None:
     assert len(names) == 3
     assert found["example"]["params"].keys() == {"kind", "batch_size"}
     assert "declared in 20 trials" in check(tmp_path, {"source": BRANCHES})[1]
+
+
+def test_tells_what_of_the_code_nobody_follows(tmp_path: Path) -> None:
+    study = "\ndef study():\n    return optuna.create_study()\n"
+    code, output = check(tmp_path, {"source": BRANCHES + study})
+
+    assert code == 0, output
+    assert "sampler() is not called: study() says sampler and pruner." in output
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "space.py")
+    file = tmp_path / "sweep.yaml"
+    file.write_text(LAUNCHED.format(name="space.py"))
+    result = CliRunner().invoke(app, ["sweep", "check", str(file)])
+
+    assert result.exit_code == 1
+    assert "space.py cannot be read: it is not a file." in result.stderr
+
+
+@pytest.mark.parametrize("source", ["", "x = 1\n" * 50_000], ids=["empty", "too long"])
+def test_a_source_that_is_not_taken_is_the_only_problem(tmp_path: Path, source: str) -> None:
+    (tmp_path / "space.py").write_text(source)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(LAUNCHED.format(name="space.py"))
+    result = CliRunner().invoke(app, ["sweep", "check", str(file)])
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "scheduler.settings.optuna_source: This must " in line
 
 
 @pytest.mark.parametrize(

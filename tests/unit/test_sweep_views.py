@@ -20,7 +20,7 @@ from service.cli.sweep.descriptions import (
 )
 from service.cli.sweep.live import LineView, TerminalView
 from service.cli.sweep.run import build_name
-from service.cli.sweep.snapshots import Snapshot
+from service.cli.sweep.snapshots import Failure, Snapshot
 from service.cli.sweep.wishes import Wishes, draft_wished
 from tests.sdk.scripts import TOLD
 
@@ -63,7 +63,7 @@ def build_snapshot(
     if best is not None:
         params = {"lr": 0.012345678, "model": {"layers": 2}}
         found = read_trial(TOLD | {"number": 3, "values": [best], "params": params})
-    failed = None if failure is None else build_attempt(failure)
+    failed = None if failure is None else Failure.of_attempt(build_attempt(failure))
     return Snapshot(summary, found, failed, newest, hint)
 
 
@@ -229,7 +229,7 @@ def test_a_program_cannot_colour_the_terminal(screen: Screen) -> None:
     ],
 )
 def test_a_failure_is_one_short_line(attempt: asktell.Attempt, sentence: str) -> None:
-    assert describe_failure(attempt) == sentence
+    assert describe_failure(Failure.of_attempt(attempt)) == sentence
 
 
 def test_params_of_groups_have_dots() -> None:

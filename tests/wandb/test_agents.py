@@ -20,6 +20,7 @@ from tests.unit.agent_world import build_launch
 from tests.unit.launch_worker import Clock
 from tests.wandb_backend import Backend
 from tests.wandb_backend.run_records import HISTORY, RunRecord
+from tests.wandb_backend.sweep_records import AgentRecord
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -83,6 +84,26 @@ async def test_from_the_sweep_to_the_end(tmp_path: Path) -> None:
             assert (gone.ending.kind, run.state) == (EndingKind.FAILED, "killed")
             assert gone.ending.values == {"loss": 0.5}
         assert backend.unknown == []
+
+
+async def test_program_that_dies_before_its_run_begins(tmp_path: Path) -> None:
+    clock, launch = Clock(), build_launch(1)
+    with Backend() as backend:
+        sweep = backend.plant_sweep("sweep001")
+        async with open_executor(backend, tmp_path, clock) as executor:
+            await executor.launch(launch)
+            (run,) = backend.runs.values()
+            backend.world.agents["a1"] = AgentRecord("a1", sweep.path, [run.name])
+
+            def has_ended(seen: Sighting) -> bool:
+                clock.seconds += 100
+                return seen.ending is not None
+
+            ended = await watch_until(executor, Watch(launch), has_ended)
+        assert ended.ending is not None
+        assert ended.ending.kind is EndingKind.FAILED
+        assert "An agent took it" in (ended.ending.message or "")
+        assert (run.state, backend.unknown) == ("killed", [])
 
 
 async def test_older_server(tmp_path: Path) -> None:

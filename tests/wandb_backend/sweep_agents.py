@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tests.wandb_backend.projects import answer_project
 from tests.wandb_backend.run_records import RunRecord
 from tests.wandb_backend.sweep_records import AgentRecord, SweepRecord
 from tests.wandb_backend.sweeps import find_sweep
@@ -45,8 +46,23 @@ def receive_heartbeat(world: World, variables: Variables) -> Answer:
         raise Refused("There is no such agent.")
     running = json.loads(variables.get("runState") or "{}")
     commands = _list_commands(world, world.sweeps[agent.sweep_path], running)
+    agent.taken.extend(each["run_id"] for each in commands if each["type"] == "run")
     beat = {"agent": {"id": agent.id}, "commands": json.dumps(commands)}
     return {"agentHeartbeat": beat}
+
+
+def list_agents(world: World, variables: Variables) -> Answer:
+    """The agents of a sweep, and the newest runs that each of them took."""
+    sweep = find_sweep(world, variables)
+    agents = [each for each in world.agents.values() if sweep and each.sweep_path == sweep.path]
+    nodes = [_describe_agent(agent, variables["first"]) for agent in agents]
+    found = sweep and {"agents": {"edges": [{"node": node} for node in nodes]}}
+    return answer_project(world, variables, sweep=found)
+
+
+def _describe_agent(agent: AgentRecord, count: int) -> dict[str, Any]:
+    newest = agent.taken[::-1][:count]
+    return {"runs": {"edges": [{"node": {"name": name}} for name in newest]}}
 
 
 def _list_commands(
@@ -91,5 +107,6 @@ def _begin(world: World, sweep: SweepRecord, name: str) -> dict[str, Any]:
 OPERATIONS = {
     "EnqueueSweepRun": enqueue_run,
     "CreateAgent": register_agent,
+    "GetSweepAgents": list_agents,
     "Heartbeat": receive_heartbeat,
 }

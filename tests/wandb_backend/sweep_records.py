@@ -34,7 +34,8 @@ class SweepRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """A registered `wandb agent` and the path of its sweep."""
+    """A registered `wandb agent`, the path of its sweep, and the names of runs that it took."""
 
     id: str
     sweep_path: str
+    taken: list[str] = field(default_factory=list)

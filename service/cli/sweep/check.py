@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.sweep.descriptions import to_line
 from service.cli.sweep.wishes import (
     EntityOption,
     ExecutorOption,
@@ -34,6 +35,7 @@ EXIT_WRONG_FILE = 1
 EXIT_WRONG_OPTION = 2
 
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
+_OF_WANDB = ("job", "image", "launch_queue", "launch_queue_project", "resource", "mode")
 _DIALECTS = {"wandb": "a sweep of Weights & Biases", "native": "a sweep of Asktell"}
 
 
@@ -62,7 +64,8 @@ def check(
     if as_json:
         typer.echo(json.dumps(_to_document(read, preview), ensure_ascii=False))
     else:
-        typer.echo("\n".join(_describe(file, read, preview)))
+        doubt = "" if note is None else ", as far as can be told here"
+        typer.echo("\n".join(_describe(file, read, preview, doubt)))
     if note is not None:
         typer.echo(f"note: {note}", err=True)
 
@@ -80,7 +83,7 @@ def compare_outside(read: "SweepFile", preview: "Preview") -> str | None:
     try:
         misfits = find_misfits(preview)
     except NotCompared as reason:
-        return f"Not compared with Flyte; the first worker will do that. {reason}"
+        return to_line(f"Not compared with Flyte; the first worker will do that. {reason}")
     kind = next(kind for kind in EntityKind if preview.launch.arguments[kind])
     if misfits:
         read.refuse(FieldError(f"launch.{kind}", " ".join(misfits)))
@@ -172,7 +175,7 @@ def _to_document(file: "SweepFile", preview: "Preview") -> dict[str, Any]:
             **preview.launch.arguments,
         },
         "example": {"params": preview.params, "command": preview.argv},
-        "notes": file.notes,
+        "notes": (*file.notes, *preview.notes),
     }
 
 
@@ -187,9 +190,9 @@ def _to_row(parameter: "Parameter") -> dict[str, Any]:
     }
 
 
-def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str]:
+def _describe(file: Path, read: "SweepFile", preview: "Preview", doubt: str) -> Iterator[str]:
     spec, settings = preview.spec, preview.settings
-    yield f"{file} is {_DIALECTS[read.dialect]}, and can be run."
+    yield f"{file} is {_DIALECTS[read.dialect]}, and can be run{doubt}."
     yield from _align(
         [
             ("name", read.name or "chosen when it is run"),
@@ -212,9 +215,9 @@ def _describe(file: Path, read: "SweepFile", preview: "Preview") -> Iterator[str
     else:
         yield "an example trial is launched as"
         yield f"  {shlex.join(preview.argv)}"
-    if read.notes:
+    if notes := (*read.notes, *preview.notes):
         yield "notes"
-        yield from (f"  {note}" for note in read.notes)
+        yield from (f"  {note}" for note in notes)
 
 
 def _head_parameters(preview: "Preview") -> str:
@@ -234,8 +237,7 @@ def _describe_launch(launch: "LaunchSpec") -> Iterator[tuple[str, str]]:
     if launch.executor == "flyte":
         yield from _describe_flyte(arguments)
         return
-    if "mode" in arguments:
-        yield "mode", arguments["mode"]
+    yield from ((key, str(arguments[key])) for key in _OF_WANDB if arguments.get(key) is not None)
     yield "project", arguments["project"] or "the worker's, or uncategorized"
     yield "entity", arguments["entity"] or "the worker's"
     yield "value", f"{arguments['value']} of each objective"

@@ -14,7 +14,7 @@ from service.cli.failures import CannotStart, explain_failures
 from service.cli.sweep.check import check
 from service.cli.sweep.logs import logs
 from service.cli.sweep.run import run
-from service.cli.sweep.snapshots import Snapshots
+from service.cli.sweep.snapshots import BAD_ENDS, Snapshots, list_failures
 from service.cli.sweep.tables import print_sweep, print_sweeps
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app.command()(logs)
 
 _ATTEMPTS_SHOWN = 20
 _FAILURES_SHOWN = 3
-_FAILED = ("failed", "lost", "cancelled")
+_FAILED = (*BAD_ENDS, "cancelled")
 
 NameArgument = Annotated[str, typer.Argument(help="The sweep.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -66,10 +66,11 @@ def show(
         snapshot = Snapshots(client, name).take()
         sweep = client.get_sweep(name)
         attempts = list(islice(sweep.attempts(page_size=_ATTEMPTS_SHOWN), _ATTEMPTS_SHOWN))
-        failed = sweep.attempts(_FAILED, page_size=_FAILURES_SHOWN)
-        failures = list(islice(failed, _FAILURES_SHOWN))
+        n_failed = snapshot.summary.study.counts.fail
+        failures = list_failures(sweep, _FAILED, n_failed=n_failed, limit=_FAILURES_SHOWN)
     if as_json:
-        print_json({"sweep": snapshot.summary, "best": snapshot.best, "attempts": attempts})
+        shown = {"attempts": attempts, "failures": failures}
+        print_json({"sweep": snapshot.summary, "best": snapshot.best, **shown})
     else:
         print_sweep(snapshot, attempts, failures, datetime.now(UTC))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import asktell
 
-from service.cli.sweep.snapshots import Snapshot
+from service.cli.sweep.snapshots import Failure, Snapshot
 
 _LONGEST_REASON = 300
 
@@ -38,16 +38,16 @@ def describe_params(params: Mapping[str, Any]) -> str:
     )
 
 
-def describe_failure(attempt: asktell.Attempt) -> str:
+def describe_failure(failure: Failure) -> str:
     """Which attempt failed, and why."""
-    reason = to_line(attempt.reason or attempt.state)
+    reason = to_line(failure.reason or failure.state)
     if len(reason) > _LONGEST_REASON:
         reason = f"{reason[:_LONGEST_REASON]}…"
-    if attempt.state == "lost":
+    if failure.state == "lost":
         # Its trial may have gone on, and completed.
-        return f"attempt {attempt.attempt} of trial {attempt.trial} was lost: {reason}"
-    again = f" (attempt {attempt.attempt})" if attempt.attempt > 1 else ""
-    return f"trial {attempt.trial}{again} {attempt.state}: {reason}"
+        return f"attempt {failure.attempt} of trial {failure.trial} was lost: {reason}"
+    again = f" (attempt {failure.attempt})" if (failure.attempt or 1) > 1 else ""
+    return f"trial {failure.trial}{again} {failure.state}: {reason}"
 
 
 def describe_mirror(mirror: asktell.Mirror | None) -> str | None:

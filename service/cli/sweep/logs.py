@@ -11,7 +11,7 @@ import typer
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import print_json
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep.descriptions import describe_outside
+from service.cli.sweep.descriptions import describe_outside, to_line
 
 _FOLLOW_SECONDS = 1.0
 _INTERRUPTED = 130
@@ -57,9 +57,19 @@ def find_attempt(sweep: asktell.Sweep, which: str | None) -> asktell.Attempt:
     trial = None if which is None else int(which)
     attempt = next(sweep.attempts(trial=trial, page_size=1), None)
     if attempt is None:
-        whose = f"Sweep {sweep.name}" if trial is None else f"Trial {trial} of {sweep.name}"
-        raise CannotStart(f"{whose} has had no attempt yet; `asktell sweep show` lists them.")
+        raise CannotStart(_explain_no_attempt(sweep, trial))
     return attempt
+
+
+def _explain_no_attempt(sweep: asktell.Sweep, number: int | None) -> str:
+    advice = "`asktell sweep show` lists them."
+    if number is None:
+        return f"Sweep {sweep.name} has had no attempt yet; {advice}"
+    trial = sweep.study.get_trial(number)
+    if trial.state.name != "FAIL":
+        return f"Trial {number} of {sweep.name} has had no attempt yet; {advice}"
+    why = to_line(trial.reason or "nobody said why")
+    return f"Trial {number} of {sweep.name} failed before a worker had it: {why}"
 
 
 def read_log(sweep: asktell.Sweep, attempt_id: str, offset: int = 0) -> Iterator[str]:

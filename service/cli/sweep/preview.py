@@ -46,6 +46,7 @@ class Preview:
     params: Mapping[str, Any]
     argv: tuple[str, ...] | None
     sampled_trials: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build_preview(
@@ -87,7 +88,8 @@ def describe_distribution(distribution: BaseDistribution) -> str:
 
 def _build(document: Mapping[str, Any]) -> Preview:
     new = CreateSweepBody.model_validate(document).to_command(None)
-    spec, settings = settle_study(new, read_new_code(new))
+    parts = read_new_code(new)
+    spec, settings = settle_study(new, parts)
     assert new.launch is not None, "the body of a sweep has one"
     code = spec.user_code
     if code is not None and code.declares_parameters:
@@ -97,7 +99,14 @@ def _build(document: Mapping[str, Any]) -> Preview:
         space, trials = parse_space(spec.space or {}), None
         params = _choose_params(space)
     return Preview(
-        spec, settings, space, new.launch, params, _build_argv(new.launch, params), trials
+        spec,
+        settings,
+        space,
+        new.launch,
+        params,
+        _build_argv(new.launch, params),
+        trials,
+        () if parts is None else parts.notes,
     )
 
 

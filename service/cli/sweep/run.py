@@ -218,7 +218,8 @@ def _conclude(snapshot: Snapshot | None, sweep: asktell.Sweep, *, as_json: bool)
         _conclude_detached(sweep, as_json=as_json)
         raise typer.Exit(EXIT_DETACHED)
     if as_json:
-        print_json({"sweep": snapshot.summary, "best": snapshot.best, "notes": sweep.notes})
+        ended = {"sweep": snapshot.summary, "best": snapshot.best, "failure": snapshot.failure}
+        print_json({**ended, "notes": sweep.notes})
     else:
         typer.echo(_describe_end(snapshot))
     if not snapshot.has_succeeded:
@@ -227,7 +228,7 @@ def _conclude(snapshot: Snapshot | None, sweep: asktell.Sweep, *, as_json: bool)
 
 def _conclude_detached(sweep: asktell.Sweep, *, as_json: bool) -> None:
     if as_json:
-        print_json({"sweep": sweep.summary(), "best": None, "notes": sweep.notes})
+        print_json({"sweep": sweep.summary(), "best": None, "failure": None, "notes": sweep.notes})
     else:
         typer.echo(f"The sweep goes on; `asktell sweep show {sweep.name}` shows how.", err=True)
 

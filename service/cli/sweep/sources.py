@@ -1,6 +1,7 @@
 """The Python that a sweep file names, read on the machine of whoever asks for the sweep."""
 
 import asyncio
+import errno
 import os
 from dataclasses import replace
 from functools import cache
@@ -34,7 +35,11 @@ class LocalSources:
         self._project = project
 
     def read_file(self, path: str) -> str:
-        with (self._directory / path).open(encoding="utf-8") as file:
+        found = self._directory / path
+        if found.exists() and not found.is_file():
+            # A pipe may never say anything.
+            raise OSError(errno.EINVAL, "it is not a file")
+        with found.open(encoding="utf-8") as file:
             # One character more than is taken is enough for whoever refuses it.
             return file.read(MAX_SOURCE_LENGTH + 1)
 

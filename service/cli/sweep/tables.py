@@ -19,7 +19,7 @@ from service.cli.sweep.descriptions import (
     format_number,
     to_line,
 )
-from service.cli.sweep.snapshots import Snapshot
+from service.cli.sweep.snapshots import Failure, Snapshot
 
 _OVER_HEADS = ("sweep", "state", "trials", "best", "running", "queue", "waiting for")
 _ATTEMPT_HEADS = ("attempt", "state", "worker", "claimed", "exit", "reason or note")
@@ -53,7 +53,7 @@ def print_sweeps(sweeps: Sequence[asktell.SweepSummary], now: datetime) -> None:
 def print_sweep(
     snapshot: Snapshot,
     attempts: Iterable[asktell.Attempt],
-    failures: Sequence[asktell.Attempt],
+    failures: Sequence[Failure],
     now: datetime,
 ) -> None:
     """One sweep with its newest attempts and its last failures."""
@@ -64,7 +64,7 @@ def print_sweep(
     if snapshot.best is not None:
         lines += [str(describe_best(snapshot)), f"  {describe_params(snapshot.best.params)}"]
     lines += filter(None, [describe_mirror(summary.mirror), snapshot.hint])
-    lines += [describe_failure(attempt) for attempt in failures]
+    lines += [describe_failure(failure) for failure in failures]
     for line in lines:
         console.print(line, markup=False, highlight=False)
     console.print(_build_attempt_table(attempts, now))

@@ -1,6 +1,7 @@
 /** The lists of what runs now and of what failed last. */
 
 import { countFailed, countOpen } from "./attempts_watch.js";
+import { EARLY_LIMIT } from "./failed_trials.js";
 import { KeyedRows } from "./keyed_rows.js";
 import { setTime } from "./times.js";
 import { describeExit, setOutsideLink, setState, setText } from "./words.js";
@@ -14,11 +15,12 @@ export class AttemptLists {
   #running = buildRows("running", { describe: describeWorker, getSince: getStart });
   #failures = buildRows("failures", { describe: describeFailure, getSince: getEnd });
 
-  /** Shows these attempts; the totals are those of all listed sweeps. */
-  show(sweeps, { open, failed }) {
+  /** Shows these attempts; the totals are those of all listed sweeps, as far as they are known. */
+  show(sweeps, { open, failed, early }) {
     find("activity").hidden = sweeps.length === 0;
     this.#showRunning(open, sum(sweeps, countOpen));
-    this.#showFailures(failed, sum(sweeps, countFailed));
+    const more = early.length < EARLY_LIMIT ? "in all" : "or more";
+    this.#showFailures([...failed, ...early], sum(sweeps, countFailed) + early.length, more);
   }
 
   #showRunning(open, total) {
@@ -31,10 +33,10 @@ export class AttemptLists {
     setText(find("running-more"), `${more.toLocaleString("en")} more`);
   }
 
-  #showFailures(failed, total) {
+  #showFailures(failed, total, more) {
     const newest = failed.toSorted((one, other) => compare(getEnd(other), getEnd(one)));
     this.#failures.show(newest.slice(0, SHOWN_FAILURES));
-    setText(find("failures-total"), total > 0 ? `${total.toLocaleString("en")} in all` : "");
+    setText(find("failures-total"), total > 0 ? `${total.toLocaleString("en")} ${more}` : "");
     find("failures-none").hidden = total > 0;
   }
 }
@@ -44,6 +46,7 @@ function buildRows(id, { describe, getSince }) {
     setState(part("state"), attempt.state);
     setText(part("study"), attempt.study);
     setText(part("number"), `#${attempt.trial}`);
+    part("log").hidden = attempt.attempt === null;
     part("log").href = buildLogAddress(attempt);
     part("log").setAttribute("aria-label", `Log of ${attempt.study} #${attempt.trial}`);
     setOutsideLink(part("page"), attempt.url);
@@ -51,7 +54,11 @@ function buildRows(id, { describe, getSince }) {
     setText(part("about"), describe(attempt));
     setTime(part("since"), getSince(attempt));
   };
-  return new KeyedRows(find(id), find("attempt"), { getKey: (each) => each.id, fill });
+  return new KeyedRows(find(id), find("attempt"), { getKey, fill });
+}
+
+function getKey({ study, id }) {
+  return `${study} ${id}`;
 }
 
 function buildLogAddress({ study, id }) {
@@ -66,7 +73,7 @@ function describeWorker(attempt) {
 function describeFailure(attempt) {
   const exit = describeExit(attempt);
   const reason = attempt.reason ?? (exit === null ? "for a reason nobody knows" : `exit ${exit}`);
-  return `attempt ${attempt.attempt} · ${reason}`;
+  return `${attempt.attempt === null ? "no attempt" : `attempt ${attempt.attempt}`} · ${reason}`;
 }
 
 function getStart(attempt) {

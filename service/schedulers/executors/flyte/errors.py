@@ -54,6 +54,9 @@ def explain_error(error: Exception) -> Failure:
         # What it was given and what it printed may be secrets, and flytekit tells both.
         failed = f"The command that gives the token failed (status {command.returncode})."
         return Failure("refused", f"{failed} {_LOG_IN}", is_about_key=True)
+    if (missing := _find_missing_file(error)) is not None:
+        what = f"{missing.filename}, which the settings of Flyte name, cannot be used here"
+        return Failure("refused", f"{what}: {missing.strerror}. {_LOG_IN}", is_about_key=True)
     status = find_status(error)
     if status is grpc.StatusCode.UNAUTHENTICATED or _is_about_login(error):
         return Failure("refused", f"{describe(error)} {_LOG_IN}", is_about_key=True)
@@ -74,6 +77,13 @@ def _find_call(error: BaseException) -> grpc.Call | None:
 def _find_failed_command(error: BaseException) -> CalledProcessError | None:
     causes = _list_causes(error)
     return next((each for each in causes if isinstance(each, CalledProcessError)), None)
+
+
+def _find_missing_file(error: BaseException) -> OSError | None:
+    """A command that gives the token, or another file, that is not there or may not be used."""
+    causes = _list_causes(error)
+    missing = (FileNotFoundError, PermissionError)
+    return next((each for each in causes if isinstance(each, missing) and each.filename), None)
 
 
 def _is_about_login(error: BaseException) -> bool:

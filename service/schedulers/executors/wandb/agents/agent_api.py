@@ -38,7 +38,7 @@ class EnqueuedRun:
     Attributes:
         name: Its id, which W&B chose.
         label: What people see as its name; a program may change it once it runs.
-        state: pending until an agent has begun it.
+        state: pending until a program has begun it.
     """
 
     name: str
@@ -92,6 +92,13 @@ class AgentApi:
         """Returns the sweep's runs of these labels, in any state."""
         found = await self._call("list_enqueued_runs", {**_name(sweep), "labels": sorted(labels)})
         return [EnqueuedRun(**run) for run in found]
+
+    async def list_taken(self, sweep: Sweep) -> frozenset[str]:
+        """Returns the names of runs that W&B has given to agents, of each agent its newest ones.
+
+        A program may not have begun them.
+        """
+        return frozenset(await self._call("list_taken_runs", _name(sweep)))
 
     async def read_heartbeat(self, path: RunPath) -> str | None:
         """Returns when W&B heard of a run last, by W&B's clock."""

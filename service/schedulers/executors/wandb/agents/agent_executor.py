@@ -213,6 +213,7 @@ class WandbAgentExecutor:
             if unsettled and (found := await self._search(sweep, unsettled)):
                 await self._see(sweep, found)
             await self._look_for_end(sweep, [run for run in runs if run.is_waiting])
+            await self._look_for_agents(sweep, [run for run in runs if run.is_waiting])
         for run in runs:
             with self._looks.noting_trouble([run]):
                 await self._take_in(run)
@@ -223,11 +224,23 @@ class WandbAgentExecutor:
             for run in waiting:
                 run.is_sweep_over = is_over
 
+    async def _look_for_agents(self, sweep: Sweep, waiting: Sequence[AgentRun]) -> None:
+        now = self._settings.clock()
+        if not any(run.start.is_questionable(now) for run in waiting):
+            return
+        for run in waiting:
+            run.start.note_question(now)
+        with self._looks.noting_trouble(waiting):
+            taken = await self._agents.list_taken(sweep)
+            for run in waiting:
+                if run.name in taken:
+                    run.start.note_taken(now)
+
     async def _take_in(self, run: AgentRun) -> None:
         if run.path is not None:
             await run.history.read_on(self._api, run.path, run.seen)
         run.judge()
-        run.stop.want_if_late(self._settings.clock())
+        run.stop_if_late(self._settings.clock())
         if run.stop.is_wanted and run.ending is None:
             await self._obey(run)
 

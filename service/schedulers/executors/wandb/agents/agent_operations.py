@@ -35,6 +35,21 @@ query Runs(
 }
 """
 
+# What the SDK asks for in two: the agents, then the runs of each.
+_TAKEN: Final = """
+query GetSweepAgents(
+    $entity: String, $project: String, $sweep: String!, $first: Int, $order: String
+) {
+    project(name: $project, entityName: $entity) {
+        sweep(sweepName: $sweep) {
+            agents { edges { node { runs(first: $first, order: $order) {
+                edges { node { name } }
+            } } } }
+        }
+    }
+}
+"""
+
 _HEARTBEAT: Final = """
 query Run($entity: String!, $project: String!, $name: String!) {
     project(name: $project, entityName: $entity) { run(name: $name) { heartbeatAt } }
@@ -87,6 +102,18 @@ def list_enqueued_runs(
         variables["cursor"] = page["pageInfo"]["endCursor"]
 
 
+def list_taken_runs(api: Api, *, entity: str, project: str, sweep: str) -> list[str]:
+    """Returns the names of a sweep's runs that agents have, of each agent the newest ones."""
+    place = {"entity": entity, "project": project, "sweep": sweep}
+    page = {"first": _PAGE_SIZE, "order": "-created_at"}
+    found = (execute(api, _TAKEN, {**place, **page}).get("project") or {}).get("sweep") or {}
+    return [
+        edge["node"]["name"]
+        for agent in found.get("agents", {}).get("edges", ())
+        for edge in agent["node"]["runs"]["edges"]
+    ]
+
+
 def read_heartbeat(api: Api, *, entity: str, project: str, run_id: str) -> str | None:
     """Returns when W&B heard of a run last, as it writes that; None if it is not there."""
     variables = {"entity": entity, "project": project, "name": run_id}
@@ -97,6 +124,7 @@ def read_heartbeat(api: Api, *, entity: str, project: str, run_id: str) -> str |
 OPERATIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "enqueue_run": enqueue_run,
     "list_enqueued_runs": list_enqueued_runs,
+    "list_taken_runs": list_taken_runs,
     "read_heartbeat": read_heartbeat,
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from service.domain.attempts import Ending, EndingKind, parse_attempt_id
 from service.schedulers.executors.base import Launch, Sighting
 from service.schedulers.executors.wandb.agents.agent_api import EnqueuedRun, Sweep
+from service.schedulers.executors.wandb.agents.run_start import RunStart
 from service.schedulers.executors.wandb.runs.run_api import RunView
 from service.schedulers.executors.wandb.runs.run_endings import build_ending, judge_run
 from service.schedulers.executors.wandb.runs.run_history import RunHistory
@@ -20,7 +21,7 @@ from service.schedulers.executors.wandb.runs.run_states import (
 from service.schedulers.executors.wandb.runs.run_stop import RunStop
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
-_NEVER_TAKEN = "Stopped before an agent took it."
+_NEVER_BEGUN = "Stopped before a program had begun its run."
 # What W&B tells of two things at once need not be of one moment.
 _LOOKS_IN_VAIN = 2
 # wandb sends a heartbeat every 30 s.
@@ -39,6 +40,7 @@ class AgentRun:
         is_sweep_over: No agent takes anything of its sweep any more.
         seen: Its run at the last look.
         has_begun: The run was seen at work, or has ended by itself.
+        start_problem: Why its begin is not waited for any longer.
         trouble: Why it cannot be looked at now.
     """
 
@@ -50,11 +52,13 @@ class AgentRun:
     is_sweep_over: bool = False
     seen: RunView | None = None
     has_begun: bool = False
+    start_problem: str | None = None
     looks_in_vain: int = 0
     trouble: str | None = None
     ending: Ending | None = None
     metrics: RunMetrics = field(init=False)
     history: RunHistory = field(init=False)
+    start: RunStart = field(init=False)
     stop: RunStop = field(init=False)
     _heartbeat: str | None = None
     _silent_since: float = math.inf
@@ -62,6 +66,7 @@ class AgentRun:
     def __post_init__(self) -> None:
         self.metrics = RunMetrics.from_launch(self.launch)
         self.history = RunHistory(self.metrics)
+        self.start = RunStart.from_launch(self.launch)
         self.stop = RunStop.from_launch(self.launch)
 
     @property
@@ -80,7 +85,7 @@ class AgentRun:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no agent has taken it, as it was seen last."""
+        """Whether no program has begun it, as it was seen last."""
         return self.seen is not None and self.seen.state == PENDING
 
     @property
@@ -110,6 +115,15 @@ class AgentRun:
         has_ended_itself = is_over(view) and view.state != KILLED
         self.has_begun = self.has_begun or is_at_work(view) or has_ended_itself or _has_logged(view)
         self.stop.note_run(view, now)
+        if self.is_waiting:
+            self.start.note_waiting(now)
+
+    def stop_if_late(self, now: float) -> None:
+        """Wants it to end once it has run for too long, or was waited for."""
+        self.stop.want_if_late(now)
+        if self.is_waiting and not self.stop.is_wanted:
+            self.start_problem = self.start.find_problem(now)
+            self.stop.is_wanted = self.start_problem is not None
 
     def judge(self) -> None:
         """Finds out whether it has ended. It does not before all of its history is read."""
@@ -147,24 +161,29 @@ class AgentRun:
         if self.looks_in_vain < _LOOKS_IN_VAIN:
             return None
         if self.stop.is_wanted and not self.has_begun:
-            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+            return self._end_unbegun()
         return self._end(EndingKind.VANISHED, "Its run was deleted, or nobody may see it any more.")
 
     def _judge_waiting(self, view: RunView) -> Ending | None:
         if self.stop.is_wanted and view.is_stopped:
-            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+            return self._end_unbegun()
         if self.is_sweep_over:
-            what = "The sweep in W&B ended before an agent had taken it."
+            what = "The sweep in W&B ended before a program had begun the run."
             return self._end(EndingKind.CANCELLED, what)
         return None
 
     def _judge_over(self, view: RunView) -> Ending | None:
         if self.stop.is_wanted and not self.has_begun:
-            return self._end(EndingKind.NOT_STARTED, _NEVER_TAKEN)
+            return self._end_unbegun()
         if self.stop.is_wanted and view.state == "crashed":
             # What an agent ends may not have said a word to W&B.
             view = replace(view, state=KILLED)
         return judge_run(view, self.stop, self.metrics)
+
+    def _end_unbegun(self) -> Ending:
+        if self.start_problem is not None:
+            return self._end(EndingKind.FAILED, self.start_problem)
+        return self._end(EndingKind.NOT_STARTED, _NEVER_BEGUN)
 
     def _end(self, kind: EndingKind, message: str) -> Ending:
         return build_ending(kind, message, view=self.seen, metrics=self.metrics)
@@ -172,7 +191,9 @@ class AgentRun:
     def _describe(self, is_running: bool) -> str | None:
         if is_running:
             return None
-        return f"No agent has taken it yet. To start one: wandb agent {self.sweep}"
+        if self.start.taken_at is not None:
+            return "An agent has taken it; its program has not begun the run yet."
+        return f"No agent has begun it yet. To start one: wandb agent {self.sweep}"
 
 
 def _rank(run: EnqueuedRun) -> tuple[int, str, str]:
