@@ -15,6 +15,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from service.cli.imports.found import ORIGIN_ATTR
+from service.sandbox import Sandbox
 from tests.api.conftest import TOKEN
 from tests.api.served import serve_app
 from tests.wandb_backend import Backend
@@ -30,6 +31,20 @@ SWEEP = {
         "opt": {"parameters": {"name": {"values": ["adam", "sgd"]}, "beta": {"value": 0.9}}},
     },
 }
+
+PYTHON = """
+def objective(trial):
+    if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+        trial.suggest_float("opt.lr", 0, 1)
+    else:
+        trial.suggest_categorical("size", [64, 128])
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -140,6 +155,10 @@ async def test_imports_chosen_runs_of_a_project_into_a_study_that_declares_its_s
         study = await asyncio.to_thread(create)
         options = ["--metric", "acc", "--value", "best", "--step-metric", "epoch", "--skip-unfit"]
         chosen = ["--from-wandb", "acme/mnist", "--filter", '{"group": "mine"}', *options]
+        typo = ["--from-wandb", "acme/mnist", "--metric", "accc", "--guess-space"]
+        code, _, errors = await run(environment, "new", *typo)
+        assert code == 1
+        assert "No run has logged accc. Say with --metric which of acc, epoch" in errors
         code, document, errors = await run(environment, "ours", *chosen)
         assert code == 0, errors
         (trial,) = await asyncio.to_thread(study.trials)
@@ -147,6 +166,32 @@ async def test_imports_chosen_runs_of_a_project_into_a_study_that_declares_its_s
     assert trial.values == [0.75]
     assert trial.intermediate_values == {0: 0.5, 1: 0.75, 2: 0.25}
     assert [each["trial"] for each in document["unfit"]] == ["does-not"]
+
+
+async def test_imports_the_runs_of_a_sweep_whose_space_is_python(
+    backend: Backend, url: str, environment: dict[str, str]
+) -> None:
+    labels = {"study": {"value": "theirs"}}
+    backend.plant_sweep("s1").config = {
+        "method": "custom",
+        "metric": {"name": "val.loss", "goal": "minimize"},
+        "parameters": {"asktell": {"parameters": labels}},
+    }
+    ours = {"study": "theirs", "trial": 0, "attempt": 1}
+    configs = [{"kind": "a", "opt": {"lr": 0.5}}, {"kind": "b", "size": 64}, {"kind": "b"}]
+    for name, config in zip(("r0", "r1", "lacks"), configs, strict=True):
+        planted = plant_sweep_run(backend, name, "finished", [0.5])
+        configure(planted, **config, asktell=ours, tags=["x"], epochs=3)
+    with asktell.Client(url, TOKEN) as client:
+        study = await asyncio.to_thread(partial(client.create_study, "ours", python=PYTHON))
+        options = ["--from-wandb", "acme/mnist/s1", "--skip-unfit"]
+        code, document, errors = await run(environment, "ours", *options)
+        assert code == 0, errors
+        trials = await asyncio.to_thread(study.trials)
+    assert [trial.params for trial in trials] == [{"kind": "a", "opt.lr": 0.5}, configs[1]]
+    (unfit,) = document["unfit"]
+    assert unfit["trial"] == "lacks"
+    assert "size: The study's Python asks for it" in unfit["problem"]
 
 
 async def test_says_that_wandb_refuses_and_not_with_which_key(

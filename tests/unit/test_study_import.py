@@ -103,14 +103,40 @@ def test_what_a_sweep_varies_has_to_fit_the_study_too() -> None:
 
 def test_a_project_has_no_space_unless_one_is_guessed() -> None:
     configs = [{"lr": 0.1}, {"lr": 0.2}]
-    with pytest.raises(CannotStart, match="acme/mnist has no search space"):
-        choose_space(PROJECT, {}, OURS, configs, guesses=False)
+    with pytest.raises(CannotStart, match="project acme/mnist has no search space"):
+        choose_space(PROJECT, {}, None, configs, guesses=False)
     space = choose_space(PROJECT, {}, OURS, configs, guesses=True)
     assert space.names == ["lr"]
     with pytest.raises(CannotStart, match="No space can be guessed: there is no scalar"):
         choose_space(PROJECT, {}, OURS, [{"a": 1}, {"b": 1}], guesses=True)
     with pytest.raises(CannotStart, match="No space can be guessed from the runs"):
         choose_space(PROJECT, {}, OURS, [{"": 1}, {"": 2}], guesses=True)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        None,
+        {"asktell": {"parameters": {"study": {"value": "theirs"}}}},
+        {"asktell": {"parameters": {"study": {"value": "theirs"}}}, "epochs": {"value": 3}},
+    ],
+)
+def test_a_sweep_that_varies_nothing_leaves_the_parameters_to_the_study(
+    parameters: dict[str, Any] | None,
+) -> None:
+    config = {"method": "custom", "parameters": parameters}
+    with pytest.raises(CannotStart, match="sweep acme/mnist/s1 declares no search space"):
+        choose_space(SWEEP, config, None, [], guesses=False)
+    space = choose_space(SWEEP, config, OURS, [], guesses=False)
+    picked = space.pick_params({"opt": {"lr": 1}, "asktell": {"trial": 0}, "tags": [1], "x": None})
+    assert picked == {"opt.lr": 1, "x": None}
+    assert space.list_distributions() is None
+
+
+def test_our_labels_are_no_parameters() -> None:
+    labels = {"parameters": {"study": {"value": "theirs"}}}
+    config = {"parameters": {"asktell": labels, "lr": {"min": 0.0, "max": 1.0}}}
+    assert list(read_space(config)) == ["lr"]
 
 
 def test_a_declared_space_needs_no_guess() -> None:

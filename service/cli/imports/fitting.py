@@ -1,7 +1,7 @@
 """Whether trials fit a study, found out before any of them is sent.
 
 The server checks again. What it alone knows is with which distributions the trials of a study
-without a declared space have used a name before.
+without a declared space have used a name before, and what its Python asks for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,9 +75,11 @@ def _list_param_problems(space: SearchSpace | None, trial: ImportedTrial) -> Ite
         if space is not None:
             check_complete_params(space, trial.params)
             return
+        if trial.distributions is None:
+            return
         distributions = {
             name: parse_distribution(name, document)
-            for name, document in (trial.distributions or {}).items()
+            for name, document in trial.distributions.items()
         }
     except Invalid as error:
         yield from (f"{each.field}: {each.message}" for each in error.errors)

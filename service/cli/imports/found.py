@@ -14,7 +14,8 @@ class Target:
 
     Attributes:
         objectives: Directions, `minimize` or `maximize`, by name.
-        space: As declared; None: each trial brings the distributions of its parameters.
+        space: As declared; None: each trial brings the distributions of its parameters, or the
+            study's Python has them.
         origins: Of the trials that were imported before.
         constraints: Names that the constraints of its trials have; None: no trial has any yet.
         is_new: It has to be created.

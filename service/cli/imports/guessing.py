@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from service.search_space import find_scalar_problem
+from service.search_space import find_scalar_problem, flatten
 
 # Ranges over this many times their lower end are mostly searched on a log scale.
 _LOG_RATIO = 1000
-# What Asktell's own runs have in their configuration beside the parameters.
-_LABELS = "asktell"
+LABELS = "asktell"
+"""What Asktell's own runs have in their configuration beside the parameters."""
+
+
+def flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a run's configuration by flattened name, without our labels."""
+    flat = flatten(config)
+    return {name: value for name, value in flat if name.partition(".")[0] != LABELS}
 
 
 def guess_space(configs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -22,8 +28,8 @@ def guess_space(configs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], l
     Args:
         configs: Of the runs; what is nested gets names that are joined by dots.
     """
-    flat = [_flatten(config) for config in configs]
-    names = [name for name in dict.fromkeys(chain.from_iterable(flat)) if not _is_label(name)]
+    flat = [flatten_config(config) for config in configs]
+    names = list(dict.fromkeys(chain.from_iterable(flat)))
     columns = {name: [config[name] for config in flat if name in config] for name in names}
     fitting = {
         name: values
@@ -43,20 +49,6 @@ def _guess(values: Sequence[Any]) -> dict[str, Any]:
     low, high = min(different), max(different)
     kind = "int" if all(isinstance(value, int) for value in different) else "float"
     return {"type": kind, "low": low, "high": high, "log": 0 < low * _LOG_RATIO <= high}
-
-
-def _is_label(name: str) -> bool:
-    return name.partition(".")[0] == _LABELS
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _list_different(values: Sequence[Any]) -> list[Any]:

@@ -9,10 +9,10 @@ import yaml
 
 from service.cli.failures import CannotStart
 from service.cli.imports.found import Target
-from service.cli.imports.guessing import guess_space
+from service.cli.imports.guessing import LABELS, flatten_config, guess_space
 from service.cli.imports.wandb_runs import WandbPath
 from service.domain.errors import InvalidSpace, InvalidSweepFile
-from service.search_space import parse_distribution, parse_space
+from service.search_space import find_scalar_problem, parse_distribution, parse_space
 from service.sweep_files.documents import read_document
 from service.sweep_files.draft import Draft
 from service.sweep_files.problems import Problems
@@ -26,27 +26,36 @@ class RunSpace:
     """The parameters of runs.
 
     Attributes:
-        document: Of the space, as the API takes it.
+        document: Of the space, as the API takes it. None: only the study's Python can say what it
+            is, so that each run brings all that could be a parameter.
         names: Flattened. What a sweep varies is among them even if the study does not know it.
         notes: What people should know of it.
     """
 
-    document: Mapping[str, Any]
-    names: Sequence[str]
+    document: Mapping[str, Any] | None
+    names: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     def pick_params(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what a run has of them, by flattened name."""
+        if self.document is None:
+            given = flatten_config(config).items()
+            return {name: value for name, value in given if find_scalar_problem(value) is None}
         found = ((name, _find_value(config, name)) for name in self.names)
         return {name: value for name, value in found if value is not _MISSING}
 
-    def list_distributions(self) -> dict[str, Any]:
+    def list_distributions(self) -> dict[str, Any] | None:
         """Returns the distributions by flattened name, for trials that bring their own.
+
+        None for what the study's Python declares.
 
         Raises:
             CannotStart: One of them belongs to declared spaces only.
         """
-        return {name: _check_distribution(name, self.document) for name in self.names}
+        document = self.document
+        if document is None:
+            return None
+        return {name: _check_distribution(name, document) for name in self.names}
 
 
 def choose_space(
@@ -57,7 +66,7 @@ def choose_space(
     *,
     guesses: bool,
 ) -> RunSpace:
-    """Returns the study's space, else the sweep's, else one that is guessed.
+    """Returns the study's space, else one that is guessed, else the sweep's, else none at all.
 
     Args:
         config: Of the sweep; empty for a project.
@@ -76,12 +85,15 @@ def choose_space(
         return RunSpace(declared, list(dict.fromkeys(names)), notes)
     if guesses:
         return _guess(configs)
-    if path.sweep is not None:
+    if any(_list_varied(config)):
         document = read_space(config)
         return RunSpace(document, list(parse_space(document).distributions))
+    if existing is not None:
+        return RunSpace(None)
+    kind, lack = ("project", "has") if path.sweep is None else ("sweep", "declares")
     raise CannotStart(
-        f"The project {path} has no search space. Create the study with one first, or let "
-        "--guess-space make one up from the runs."
+        f"The {kind} {path} {lack} no search space. Create the study first, with a space or with "
+        "the Python that declares one, or let --guess-space make one up from the runs."
     )
 
 
@@ -94,7 +106,8 @@ def read_space(config: Mapping[str, Any]) -> dict[str, Any]:
     problems = Problems()
     try:
         # W&B's SDK leaves numbers such as 1e-5 as text, which the reader of sweep files does not.
-        text = yaml.safe_dump({"parameters": config.get("parameters")})
+        parameters = _drop_labels(config.get("parameters") or {})
+        text = yaml.safe_dump({"parameters": parameters or None})
         document = read_document(text, keeps_text=lambda _: False, problems=problems)
         draft = Draft(document, problems)
         is_grid = config.get("method") == "grid"
@@ -125,7 +138,11 @@ def _guess(configs: Sequence[Mapping[str, Any]]) -> RunSpace:
 
 
 def _list_varied(config: Mapping[str, Any]) -> Iterator[str]:
-    return _list_varied_in(config.get("parameters") or {}, "")
+    return _list_varied_in(_drop_labels(config.get("parameters") or {}), "")
+
+
+def _drop_labels(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in parameters.items() if name != LABELS}
 
 
 def _list_varied_in(parameters: Mapping[str, Any], prefix: str) -> Iterator[str]:

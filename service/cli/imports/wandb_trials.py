@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.cli.documents import to_document
+from service.cli.failures import CannotStart
 from service.cli.imports.found import ORIGIN_ATTR, Found, FoundTrial, Target
 from service.cli.imports.wandb_runs import (
     ENDED_STATES,
@@ -17,10 +18,14 @@ from service.cli.imports.wandb_runs import (
 )
 from service.cli.imports.wandb_space import RunSpace, choose_space
 from service.cli.imports.wandb_wishes import WandbWishes, choose_objectives
+from service.domain.arguments import did_you_mean
+from service.schedulers.executors.wandb.runs.metric_values import to_number
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
+from service.search_space import flatten
 
 RUN_ATTR, URL_ATTR = "wandb_run", "wandb_url"
 
+_MOST_SHOWN = 20
 _STATE_WORDS = {"failed": "failed", "crashed": "crashed", "killed": "was killed"}
 
 
@@ -46,6 +51,8 @@ def read_wandb(
         target = existing or Target(name, objectives, space.document, is_new=True)
         missing = [run for run in ended if _name_origin(run) not in target.origins]
         reading = _Reading(reader, wishes, objectives, space, is_declared=target.space is not None)
+        if missing:
+            reading.check_logged(ended)
         trials = [reading.describe(run) for run in missing]
     return Found(
         source=f"W&B's {'project' if path.sweep is None else 'sweep'} {path}",
@@ -92,7 +99,23 @@ class _Reading:
         given = {key: value for key, value in document.items() if value is not None}
         return FoundTrial(run.run_id, to_document(given))
 
-    def _read_metrics(self, run: WandbRun) -> RunMetrics:
+    def check_logged(self, runs: Sequence[WandbRun]) -> None:
+        """Checks that each metric is one of some run.
+
+        Raises:
+            CannotStart: With the names of what the runs have.
+        """
+        unknown = set(self._objectives)
+        for run in runs:
+            unknown -= self._read_summary(run).summary.list_values().keys()
+        for run in runs:
+            # A program may have kept it out of the summary.
+            rows = self._read_metrics(run).rows if unknown else ()
+            unknown -= {name for row in rows for name in row.values}
+        if unknown:
+            raise CannotStart(_describe_unknown(min(unknown), _list_logged(runs)))
+
+    def _read_summary(self, run: WandbRun) -> RunMetrics:
         metrics = RunMetrics(
             list(self._objectives),
             list(self._objectives.values()),
@@ -101,6 +124,10 @@ class _Reading:
             max_rows=sys.maxsize,
         )
         metrics.summary.replace(run.summary)
+        return metrics
+
+    def _read_metrics(self, run: WandbRun) -> RunMetrics:
+        metrics = self._read_summary(run)
         if len(self._objectives) == 1 or not metrics.is_by_summary:
             for row in self._reader.read_history(run, metrics.keys):
                 metrics.add(row, row["_step"])
@@ -132,9 +159,29 @@ class _Reading:
         return [{"step": step, "value": value} for step, value in points.items()]
 
     def _choose_distributions(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        if self._distributions is None:
-            return None
-        return {name: self._distributions[name] for name in params}
+        known = self._distributions
+        return None if known is None else {name: known[name] for name in params}
+
+
+def _list_logged(runs: Sequence[WandbRun]) -> list[str]:
+    """The numbers in the runs' summaries, by name, without W&B's own."""
+    found = {
+        name
+        for run in runs
+        for name, value in flatten(run.summary)
+        if not name.startswith("_") and to_number(value) is not None
+    }
+    return sorted(found)
+
+
+def _describe_unknown(metric: str, logged: Sequence[str]) -> str:
+    if not logged:
+        return f"No run has logged {metric}, or any other number, so there is nothing to import."
+    shown = ", ".join(logged[:_MOST_SHOWN]) + (", …" if logged[_MOST_SHOWN:] else "")
+    return (
+        f"No run has logged {metric}. Say with --metric which of {shown} the runs are judged by."
+        f"{did_you_mean(metric, logged)}"
+    )
 
 
 def _name_origin(run: WandbRun) -> str:
