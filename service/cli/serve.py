@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from service.cli.failures import explain_failures
+from service.cli.loading import loading_modules
 from service.cli.options import DataDirOption, load_settings
 
 
@@ -18,7 +19,8 @@ def serve(
 ) -> None:
     """Serve the API. Without ASKTELL_DATABASE_URL a Postgres of its own is started."""
     # Loading the server takes seconds, which commands that only talk to one need not wait for.
-    from service.cli.server import run_server
+    with loading_modules():
+        from service.cli.server import run_server
 
     with explain_failures():
         settings = load_settings(host=host, port=port, data_dir=data_dir)
