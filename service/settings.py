@@ -107,8 +107,15 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=64,
-        description="How many studies may have a process for a heavy sampler (GPSampler) at a "
-        "time; the one that was not used for the longest time ends for another.",
+        description="How many studies may have a process for a heavy sampler (GPSampler, or one "
+        "that a user wrote) at a time, and how many for a user's pruner; the one that was not used "
+        "for the longest time ends for another.",
+    )
+    sampler_timeout_seconds: int = Field(
+        default=300,
+        ge=1,
+        description="How long one draw of such a sampler may take; it takes longer with every "
+        "trial that the study has. An ask that waits longer gets 503.",
     )
     body_limit_bytes: int = Field(
         default=4 * 1024 * 1024, ge=1024, description="Largest accepted request body."

@@ -17,7 +17,7 @@ from service.api.fields import (
 )
 from service.api.trial_bodies import MAX_POINTS, PointBody, TellBody
 from service.domain.trials import Outcome, TrialState
-from service.engine.enqueue import EnqueuedTrial
+from service.engine.enqueue import MAX_ENQUEUED, EnqueuedTrial
 from service.engine.import_trials import ImportedTrial
 
 MAX_BATCH = 1000
@@ -79,9 +79,9 @@ class EnqueueBody(Body):
 
     params: JsonObject | None = None
     user_attrs: Attributes | None = None
-    trials: Annotated[list[EnqueuedTrialBody], Field(min_length=1, max_length=MAX_BATCH)] | None = (
-        None
-    )
+    trials: (
+        Annotated[list[EnqueuedTrialBody], Field(min_length=1, max_length=MAX_ENQUEUED)] | None
+    ) = None
 
     @model_validator(mode="after")
     def _check_alternatives(self) -> Self:

@@ -10,9 +10,9 @@ from service.api.dependencies import ActorDependency, EngineDependency
 from service.api.fields import Text
 from service.api.openapi import describe_answer, describe_problems
 from service.api.strict import StrictRoute
+from service.domain.insights import Evaluator, PlotKind
 from service.domain.limits import MAX_NAME_LENGTH
 from service.engine.insights import Wanted
-from service.engine.replica.messages import Evaluator, PlotKind
 
 router = APIRouter(prefix="/studies/{study}", tags=["studies"], route_class=StrictRoute)
 
@@ -90,4 +90,4 @@ async def show_plot(
 
 
 def _to_names(params: list[str] | None) -> tuple[str, ...] | None:
-    return None if params is None else tuple(params)
+    return None if params is None else tuple(sorted(set(params)))

@@ -33,7 +33,7 @@ from service.api.openapi import (
 )
 from service.api.strict import StrictRoute
 from service.api.study_bodies import ChangeStudyBody, CreateStudyBody
-from service.domain.errors import StudyNotFound
+from service.domain.errors import CodeNotFound
 from service.domain.studies import StudyState
 from service.engine import states
 from service.engine.configure import configure
@@ -115,7 +115,7 @@ async def show_python(study: StudyDependency) -> Response:
     """Show the Python that the study was made of; 404 if there is none."""
     code = study.spec.user_code
     if code is None:
-        raise StudyNotFound(f"Study {study.summary.name!r} was made without Python.")
+        raise CodeNotFound(f"Study {study.summary.name!r} was made without Python.")
     # Never a page: it is a user's text.
     return PlainTextResponse(code.source, headers={"X-Content-Type-Options": "nosniff"})
 

@@ -80,7 +80,7 @@ class SweepDetailAnswer(StudyDetailAnswer):
 
 class CreatedSweepAnswer(SweepDetailAnswer):
     notes: list[str] = Field(
-        description="What was made of a sweep file and may surprise; empty for JSON"
+        description="What was made of a sweep file, or of Python, and may surprise"
     )
 
 

@@ -77,7 +77,8 @@ async def create_sweep(
     """
     created = await create_study(engine, body.to_command(idempotency_key))
     sweep = await get_committed_sweep(engine, body.name)
-    answer = await _describe(sweep, engine) | {"notes": get_notes(request)}
+    notes = (*get_notes(request), *created.notes)
+    answer = await _describe(sweep, engine) | {"notes": notes}
     return JsonAnswer(answer, 201 if created.created else 200)
 
 

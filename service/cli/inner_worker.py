@@ -67,7 +67,7 @@ class InnerWorker:
 
     async def _launch(self) -> Process:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.cli.inner_worker_process"),
+            *(sys.executable, "-P", "-m", "service.cli.inner_worker_process"),
             stdin=PIPE,
             stdout=_STANDARD_ERROR,
             env=_environment_without_secrets(),

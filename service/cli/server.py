@@ -28,9 +28,9 @@ from service.cli.databases import open_migrated_database
 from service.cli.inner_worker import InnerWorker, build_inner_worker
 from service.cli.listening import build_url, find_own_hosts, open_listener
 from service.cli.options import load_worker_settings
+from service.cli.running_code import open_code_runner
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine, read_clock
-from service.sandbox import Sandbox
 from service.settings import Settings, WorkerSettings
 from service.storage.database import Database
 from service.web.dashboard import DashboardProcess
@@ -65,7 +65,7 @@ def run_server(
         worker_settings = load_worker_settings()
         listener = stack.enter_context(open_listener(settings.host, settings.port))
         database = stack.enter_context(open_migrated_database(settings, migrate=migrate))
-        sandbox = stack.enter_context(Sandbox()) if _runs_user_code(settings) else None
+        code_runner = stack.enter_context(open_code_runner(settings))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(
                 _serve(
@@ -76,9 +76,9 @@ def run_server(
                     database=database,
                     engine=open_engine(
                         database,
-                        sandbox=sandbox,
-                        may_be_uncontained=settings.user_code == "uncontained",
+                        code_runner=code_runner,
                         sampler_processes=settings.sampler_processes,
+                        sampler_timeout_seconds=settings.sampler_timeout_seconds,
                     ),
                 )
             )
@@ -123,12 +123,6 @@ async def _open_dashboard(
         return
     async with DashboardProxy(DashboardProcess(database.sqlalchemy_url)) as dashboard:
         yield dashboard
-
-
-def _runs_user_code(settings: Settings) -> bool:
-    if settings.user_code is None:
-        return settings.database_url is None
-    return settings.user_code != "off"
 
 
 def _get_token(settings: Settings) -> str:

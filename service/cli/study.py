@@ -42,12 +42,14 @@ def replay(
 def _replay(name: str, data_dir: Path | None) -> "Replayed":
     # Loading Optuna takes seconds, which other commands need not wait for.
     from service.cli.databases import open_served_database
+    from service.cli.running_code import open_code_runner
     from service.engine.replay import replay_study
     from service.storage import schema
 
-    with open_served_database(load_settings(data_dir=data_dir)) as database:
+    settings = load_settings(data_dir=data_dir)
+    with open_served_database(settings) as database, open_code_runner(settings) as code_runner:
         schema.check(database)
-        return replay_study(database, name)
+        return replay_study(database, name, code_runner=code_runner)
 
 
 def _to_document(name: str, replayed: "Replayed") -> dict[str, Any]:

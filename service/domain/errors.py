@@ -2,7 +2,7 @@
 
     AsktellError
     ├── NotFound        StudyNotFound · TrialNotFound · NoBestTrial · SweepNotFound
-    │                   AttemptNotFound · TokenNotFound
+    │                   AttemptNotFound · TokenNotFound · CodeNotFound
     ├── Conflict        StudyExists · StudyFinished · StudyPaused · StudyInUse
     │                   StudyNotAdoptable · AlreadyTold · TrialNotRunning · LeaseLost
     │                   ClaimLost · AttemptSuperseded · TokenExists · ClientGone
@@ -72,6 +72,12 @@ class TokenNotFound(NotFound):
     code = "token-not-found"
 
 
+class CodeNotFound(NotFound):
+    """The study was made without Python."""
+
+    code = "python-not-found"
+
+
 class Conflict(AsktellError):
     """The request is well formed but the state of the study or trial forbids it."""
 
@@ -133,7 +139,7 @@ class ClientGone(Conflict):
 
 
 class CodeFailed(Conflict):
-    """The user's Python declared the parameters of no trial."""
+    """The user's Python failed a trial, or all that were asked for."""
 
     code = "python-failed"
 
@@ -244,7 +250,7 @@ class CodeUnavailable(Unavailable):
 
 
 class ProcessUnavailable(Unavailable):
-    """The process beside the server that computes for the study failed twice, or is ending."""
+    """What runs beside the server failed twice, took too long, has too many waiting, or ends."""
 
     code = "process-unavailable"
     retry_after_seconds = 5

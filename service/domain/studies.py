@@ -168,6 +168,11 @@ class StudySpec:
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     user_code: UserCode | None = None
 
+    @property
+    def has_terminator(self) -> bool:
+        """Whether a function of the user's says when the study has enough."""
+        return self.user_code is not None and self.user_code.has_terminator
+
 
 @dataclass(frozen=True, slots=True)
 class TrialCounts:

@@ -30,10 +30,12 @@ class UserCode:
     Attributes:
         functions: The names of those in it that count, by what they are for. Of a new study those
             that its client names, of a stored one all that are used.
+        has_terminator: What `OPTIMIZER` returns ends the study, too.
     """
 
     source: str
     functions: Mapping[Role, str] = field(default_factory=dict)
+    has_terminator: bool = False
 
     @property
     def digest(self) -> str:
@@ -44,3 +46,19 @@ class UserCode:
     def declares_parameters(self) -> bool:
         """Whether the code says which parameters a trial has."""
         return not self.functions.keys().isdisjoint({Role.OBJECTIVE, Role.SEARCH_SPACE})
+
+
+USER_SAMPLER = "UserSampler"
+USER_PRUNER = "UserPruner"
+"""Types of components that only a study's Python can make: classes of the user's, and those of
+Optuna's with arguments that JSON cannot say. Their `name` is that of the class."""
+
+SAMPLER_STATE_ATTR = "asktell:sampler-state"
+PRUNER_STATE_ATTR = "asktell:pruner-state"
+"""Study system attributes: such an object as it is now, pickled, in Base64; null: it cannot be."""
+
+BEGUN_ATTR = "asktell:begun"
+"""Trial system attribute: a user's sampler has prepared the trial."""
+
+TOLD_ATTR = "asktell:told"
+"""Study system attribute: the place in the recorded order up to which it knows what has ended."""

@@ -20,18 +20,19 @@ from service.domain.errors import TrialNotFound, TrialNotRunning
 from service.domain.studies import Component, StopReason, StudyState
 from service.domain.trials import AttemptPhase, TrialState
 from service.engine.attempts import Attempts
+from service.engine.changes import Changes
 from service.engine.committer import Committer, Ownership
 from service.engine.control import Control, Standing, find_deadline, find_stop_reason
 from service.engine.declaring import RunCode
 from service.engine.draft import Draft
 from service.engine.offers import Offers
 from service.engine.open_launches import OpenLaunches
-from service.engine.replica.copies import Copies, Look
+from service.engine.replica.replicas import Look, Replicas
 from service.engine.replies import Replies
 from service.engine.restoring import RestoredStudy
 from service.engine.sampling import Sampling
 from service.engine.scores import find_score
-from service.engine.tally import is_ended_here, is_started
+from service.engine.tally import is_ended_here
 from service.engine.trial_ids import TrialIds
 from service.metrics import count_ended_trial, count_granted_attempts
 from service.pruners import build_pruner
@@ -56,6 +57,7 @@ class Actor:
     Attributes:
         drawing: Held while trials are created or parameters suggested, and by whoever decides
             whether there will be more.
+        judging: Held while a user's pruner decides.
         sampling: Where that runs.
         sampler: Draws by seed, trial and purpose; one draw of the study at a time. One that is
             too heavy for this process draws in a replica, see `begin_drawing`.
@@ -77,7 +79,7 @@ class Actor:
         sampling: Sampling,
         clock: Callable[[], datetime],
         offers: Offers,
-        copies: Copies,
+        replicas: Replicas,
         run_code: RunCode | None = None,
     ) -> None:
         loaded = restored.loaded
@@ -85,6 +87,7 @@ class Actor:
         self.spec = loaded.spec
         self.space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
         self.drawing = asyncio.Lock()
+        self.judging = asyncio.Lock()
         self.sampling = sampling
         self.clock = clock
         self.sweep = loaded.sweep
@@ -97,16 +100,15 @@ class Actor:
         self._committer = committer
         self._trial_ids = trial_ids
         self._offers = offers
-        self._copies = copies
-        ownership.call_at_end(copies.close)
+        self._replicas = replicas
+        ownership.call_at_end(replicas.close)
         self._revision = loaded.revision
         self._last_seq = loaded.last_seq
         self.used_at = asyncio.get_running_loop().time()
         self._granting = 0
-        self._waiting = 0
         self._last_commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_commit.set_result(None)
-        self._changed = asyncio.Event()
+        self._changes = Changes()
         self._mirror = restored.mirror
         self._tally = restored.tally
         self.sampler = build_sampler(self.spec.sampler, seed=self.spec.seed, space=self.space)
@@ -119,6 +121,16 @@ class Actor:
             self.attempts.wake_by(clock())
 
     # What the use cases read
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the user's has a say in what is drawn."""
+        return self.run_code is not None or self.spec.has_terminator or self._replicas.is_users
+
+    @property
+    def judges_elsewhere(self) -> bool:
+        """Whether the pruner is a user's, which decides in a process of its own."""
+        return self._replicas.judges
 
     @property
     def is_multi_objective(self) -> bool:
@@ -136,8 +148,9 @@ class Actor:
     @property
     def is_idle(self) -> bool:
         """Whether nobody is at work on the study, here or on one of its trials."""
-        is_busy = self.drawing.locked() or self._waiting or not self._last_commit.done()
-        return not is_busy and not self.attempts.count_leased and self.state != StudyState.STOPPING
+        is_busy = self.drawing.locked() or self.judging.locked() or not self._last_commit.done()
+        is_waited_for = self._changes.count_waiting or self.attempts.count_leased
+        return not is_busy and not is_waited_for and self.state != StudyState.STOPPING
 
     @property
     def is_closing(self) -> bool:
@@ -219,7 +232,13 @@ class Actor:
 
     def find_stop_reason(self, control: Control) -> StopReason | None:
         """Returns why a study with that control should start no new trials."""
-        return find_stop_reason(control.settings.budget, self._standing, self.clock())
+        standing = Standing(
+            tally=self._tally,
+            direction=self.spec.objectives[0].direction,
+            best_value=self._best_value,
+            is_exhausted=bool(self._mirror.system_attrs.get(EXHAUSTED_ATTR)),
+        )
+        return find_stop_reason(control.settings.budget, standing, self.clock())
 
     # What the use cases do
 
@@ -256,15 +275,19 @@ class Actor:
     def begin_drawing(self) -> Draft:
         """Starts an operation in which the sampler draws, in a thread that may wait."""
         draft = self.begin()
-        if self._copies.draws:
-            draft.study.sampler = self._copies.open_sampler(
+        if self._replicas.draws:
+            draft.study.sampler = self._replicas.open_sampler(
                 self._mirror, self._revision, local=self.sampler
             )
         return draft
 
+    def open_judge(self) -> Look:
+        """Returns a way to ask a user's pruner or terminator about the study as it is now."""
+        return self._replicas.open_judge(self._mirror, self._revision)
+
     def look(self) -> Look:
         """Returns a way to have something computed from the study as it is now."""
-        return self._copies.look(self._mirror, self._revision)
+        return self._replicas.look(self._mirror, self._revision)
 
     def accept(self, draft: Draft) -> asyncio.Future[None]:
         """Takes a draft over; the future ends once it is committed.
@@ -288,7 +311,7 @@ class Actor:
         if self._offer != offered:
             self._announce_change()
         write = self._build_write(draft)
-        self._copies.note(self._revision, write.mutations)
+        self._replicas.note(self._revision, write.mutations)
         return self._submit(write)
 
     def confirm(self) -> asyncio.Future[None]:
@@ -297,15 +320,7 @@ class Actor:
 
     async def wait_for_change(self, seconds: float) -> None:
         """Returns once an ask may get more, nobody is to wait any more, or after `seconds`."""
-        events = (self._changed, self.ownership.ended, self._offers.closed)
-        waits = [asyncio.ensure_future(event.wait()) for event in events]
-        self._waiting += 1
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._waiting -= 1
-            for wait in waits:
-                wait.cancel()
+        await self._changes.wait(seconds, self.ownership.ended, self._offers.closed)
 
     def _submit(self, write: StudyWrite | None) -> asyncio.Future[None]:
         self._last_commit = self._committer.submit(self.ownership, write)
@@ -317,29 +332,19 @@ class Actor:
         return self.room, self.attempts.count_queued, self.control
 
     def _announce_change(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changes.announce()
         if self.wanted:
             # Whoever hears it before it is written looks again soon.
             self._offers.announce()
 
     def _count(self, record: TrialRecord) -> None:
-        earlier = self.attempts.find(record.number)
-        was_started = earlier is not None and is_started(earlier)
-        if is_started(record) and not was_started:
-            began = self.get_trial(record.number).datetime_start
-            assert began is not None, "a trial that was asked for has begun"
-            self._tally.count_start(began.astimezone())
-        if (
-            record.attempt > (earlier.attempt if earlier else 0)
-            and record.ask_seq != record.tell_seq
-        ):
+        earlier, trial = self.attempts.find(record.number), self.get_trial(record.number)
+        self._tally.count(record, earlier, trial, find_score(trial, self._mirror.directions))
+        is_granted = record.attempt > (earlier.attempt if earlier else 0)
+        if is_granted and record.ask_seq != record.tell_seq:
             count_granted_attempts()
-        if record.phase is AttemptPhase.ENDED:
-            trial = self.get_trial(record.number)
-            self._tally.count_end_of(record, trial, find_score(trial, self._mirror.directions))
-            if is_ended_here(record):
-                count_ended_trial(TrialState[trial.state.name])
+        if record.phase is AttemptPhase.ENDED and is_ended_here(record):
+            count_ended_trial(TrialState[trial.state.name])
 
     def _settle(self, control: Control) -> None:
         if control.hands_out_retries:
@@ -350,15 +355,6 @@ class Actor:
                 self.attempts.wake_by(self.clock())
             _log.info("study.stopped", study=self.spec.name, reason=control.stop_reason.value)
         self.control = control
-
-    @property
-    def _standing(self) -> Standing:
-        return Standing(
-            tally=self._tally,
-            direction=self.spec.objectives[0].direction,
-            best_value=self._best_value,
-            is_exhausted=bool(self._mirror.system_attrs.get(EXHAUSTED_ATTR)),
-        )
 
     @property
     def _best_value(self) -> float | None:

@@ -20,9 +20,17 @@ from service.domain.studies import RetryMode
 from service.domain.trials import AskedTrial, AttemptPhase, TrialState
 from service.domain.workers import Worker
 from service.engine.actor import Actor
+from service.engine.consulting import Consultation, consult, prepare_consultation
 from service.engine.declaring import CONFIG_ATTR, declare_trial
 from service.engine.draft import Draft
-from service.engine.drawing import DrawnTrial, check_kinds, draw_trial, finish_drawing
+from service.engine.drawing import (
+    DrawnTrial,
+    check_kinds,
+    draw_trial,
+    end_sentence,
+    finish_drawing,
+    start_trial,
+)
 from service.engine.ending import end_trial
 from service.engine.expire import give_up_overdue
 from service.engine.fixing import check_fixed
@@ -32,6 +40,7 @@ from service.engine.refusals import confirms_refusals
 from service.engine.replies import KeyedRequest, keyed_request
 from service.engine.room import HandOut, plan_hand_out
 from service.samplers import EXHAUSTED_ATTR, check_suggestible
+from service.sandbox import FileFailed
 from service.search_space import SearchSpace, nest, parse_space
 from service.search_space.variants import find_declared_name
 from service.storage.journal import Suggestion, TrialRecord
@@ -103,7 +112,7 @@ async def ask(actor: Actor, command: Ask) -> tuple[AskedTrial, ...]:
         request = _keyed(command, command.idempotency_key, actor.clock())
         produce = partial(_hand_out_in_time, actor, wanted, request)
         answer = await actor.replies.once(request, produce)
-    return tuple(_read_asked(document) for document in answer)
+    return _read_answer(answer)
 
 
 def show_params(space: SearchSpace | None, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +148,7 @@ def _check(actor: Actor, command: Ask) -> _Wanted:
     space = actor.space
     if command.distributions is not None:
         space = _parse_own_space(actor, command.distributions)
-    return _Wanted(command, check_fixed(actor, command.params or {}, space), space)
+    return _Wanted(command, check_fixed(actor.spec.sampler, command.params or {}, space), space)
 
 
 def _parse_own_space(actor: Actor, document: Mapping[str, Any]) -> SearchSpace:
@@ -195,43 +204,55 @@ async def _hand_out(
         with actor.granting(len(plan.retries) + plan.n_new):
             await actor.reserve_trials(plan.n_new)
             seqs = actor.draw_seqs(plan.n_new)
-            draft = actor.begin_drawing()
+            draft = actor.begin_drawing() if plan.n_new else actor.begin()
             drawn = await _draw(actor, draft, wanted, plan)
             asked = _grant_retries(actor, draft, wanted, plan.retries)
             asked += _grant_drawn(actor, draft, wanted, list(zip(drawn, seqs, strict=False)))
-            answer = [_write_asked(trial) for trial in asked]
+            answer = [_write_asked(trial) for trial in asked] or _write_failure(actor, drawn)
             if request is not None and answer:
                 draft.replies.append(request.reply(answer))
         committed = actor.accept(draft)
     await committed
-    if actor.run_code is not None and not answer:
-        _refuse_failed(drawn)
     return answer
 
 
-def _refuse_failed(drawn: Sequence[DrawnTrial]) -> None:
-    for trial in drawn:
-        if trial.problem is not None:
-            raise CodeFailed(f"Trial {trial.number} is FAIL. {trial.problem}")
+def _write_failure(actor: Actor, drawn: Sequence[DrawnTrial]) -> list[dict[str, Any]]:
+    """What an ask is told that got no trial, as it is kept for a repeat: the code's failure."""
+    if not actor.runs_code:
+        return []
+    return [
+        {"failure": f"Trial {trial.number} is FAIL. {trial.problem}"}
+        for trial in drawn
+        if trial.problem is not None
+    ]
 
 
 async def _draw(actor: Actor, draft: Draft, wanted: _Wanted, plan: HandOut) -> Sequence[DrawnTrial]:
     if not plan.n_new:
         return ()
-    draw = partial(_draw_all, actor, draft, wanted, plan.n_new)
+    consultation = prepare_consultation(actor, draft)
+    draw = partial(_draw_all, actor, draft, wanted, plan.n_new, consultation)
     return await actor.sampling.run(draw, trials=plan.n_new)
 
 
-def _draw_all(actor: Actor, draft: Draft, wanted: _Wanted, count: int) -> list[DrawnTrial]:
+def _draw_all(
+    actor: Actor, draft: Draft, wanted: _Wanted, count: int, consultation: Consultation
+) -> list[DrawnTrial]:
     if wanted.command.distributions is not None and wanted.space is not None:
         check_kinds(draft.mirror, wanted.space)
+    try:
+        consult(consultation, draft)
+    except FileFailed as error:
+        # Somebody has to see it, and a trial has a reason.
+        number = start_trial(draft.study, draft.mirror, wanted.fixed).number
+        return [DrawnTrial(number, {}, problem=end_sentence(error.reason))]
     clock, drawn = time.monotonic, list[DrawnTrial]()
     until = clock() + _LONGEST_BATCH_SECONDS
     while len(drawn) < count and not draft.mirror.system_attrs.get(EXHAUSTED_ATTR):
         trial = _draw_one(actor, draft, wanted)
         finish_drawing(draft.study, draft.mirror, actor.sampler, trial.number)
         drawn.append(trial)
-        if actor.run_code is not None and (trial.problem is not None or clock() >= until):
+        if actor.runs_code and (trial.problem is not None or clock() >= until):
             break
     return drawn
 
@@ -330,6 +351,13 @@ def _write_asked(trial: AskedTrial) -> dict[str, Any]:
         "params": trial.params,
         "lease_expires_at": None if expires_at is None else expires_at.isoformat(),
     }
+
+
+def _read_answer(answer: Sequence[Mapping[str, Any]]) -> tuple[AskedTrial, ...]:
+    for document in answer:
+        if "failure" in document:
+            raise CodeFailed(document["failure"])
+    return tuple(_read_asked(document) for document in answer)
 
 
 def _read_asked(document: Mapping[str, Any]) -> AskedTrial:

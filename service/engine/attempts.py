@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from service.domain.trials import AttemptPhase
 from service.storage.journal import TrialRecord
@@ -53,6 +54,11 @@ class Attempts:
     def list_retries(self) -> list[TrialRecord]:
         """Trials that wait for a further attempt, oldest first."""
         return [self._records[number] for number in sorted(self._unended[AttemptPhase.QUEUED])]
+
+    def list_ended(self, *, after: int) -> list[TrialRecord]:
+        """Trials that ended later than a place in the recorded order, in that order."""
+        ended = [r for r in self._records.values() if r.tell_seq is not None and r.tell_seq > after]
+        return sorted(ended, key=attrgetter("tell_seq"))
 
     def put(self, record: TrialRecord) -> None:
         """Takes over a record that is being written."""

@@ -9,19 +9,23 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from service.domain.errors import (
     FieldError,
     IdempotencyKeyReused,
     Invalid,
     InvalidCode,
     InvalidName,
+    InvalidParams,
     StudyExists,
 )
 from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component, IfExists, Objective, StudySettings, StudySpec
 from service.domain.sweeps import SWEEP_SETTINGS, LaunchSpec, Sweep
-from service.domain.user_code import UserCode
+from service.domain.user_code import USER_PRUNER, USER_SAMPLER, UserCode
 from service.engine.engine import Engine
+from service.engine.enqueue import EnqueuedTrial, build_waiting
 from service.engine.settings import check_settings
 from service.engine.user_code import CodeParts
 from service.pruners import resolve_pruner
@@ -60,10 +64,15 @@ class NewStudy:
 
 @dataclass(frozen=True, slots=True)
 class CreatedStudy:
-    """A stored study; `created` is False if it was there before."""
+    """A stored study; `created` is False if it was there before.
+
+    Attributes:
+        notes: Sentences about what its code says and nobody follows.
+    """
 
     study: StoredStudy
     created: bool
+    notes: tuple[str, ...] = ()
 
 
 async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
@@ -75,9 +84,13 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
         IdempotencyKeyReused: The key came with another body before.
         DatabaseUnavailable: The outcome is unknown; repeat with `IfExists.LOAD`.
     """
-    spec, settings = settle_study(new, await _read_code(engine, new))
+    code = await _read_code(engine, new)
+    spec, settings = settle_study(new, code)
+    notes = () if code is None else code.notes
     key = _build_key(new, engine.clock())
-    study_id = await engine.studies.insert(spec, settings, key, sweep=_build_sweep(new.launch))
+    study_id = await engine.studies.insert(
+        spec, settings, key, sweep=_build_sweep(new.launch), waiting=_list_waiting(spec, code)
+    )
     engine.offers.announce()
     stored = await engine.reads.find_study(spec.name)
     if stored is None:
@@ -86,10 +99,10 @@ async def create_study(engine: Engine, new: NewStudy) -> CreatedStudy:
             "Adopt that one, or choose another name."
         )
     if study_id is not None or await _is_repeat(engine, key, spec.name):
-        return CreatedStudy(stored, created=True)
+        return CreatedStudy(stored, created=True, notes=notes)
     _check_same(stored, spec, new)
     await _check_same_launch(engine, stored, new)
-    return CreatedStudy(stored, created=False)
+    return CreatedStudy(stored, created=False, notes=notes)
 
 
 def settle_study(new: NewStudy, code: CodeParts | None = None) -> tuple[StudySpec, StudySettings]:
@@ -101,16 +114,18 @@ def settle_study(new: NewStudy, code: CodeParts | None = None) -> tuple[StudySpe
     Raises:
         Invalid: Something in it can never work; its subclasses say what.
     """
-    spec = _build_spec(new if code is None else _fill_in(new, code))
+    spec = _build_spec(new) if code is None else _build_spec(_fill_in(new, code), code)
     settings = new.settings or (StudySettings() if new.launch is None else SWEEP_SETTINGS)
     check_settings(settings, n_objectives=len(spec.objectives), is_sweep=new.launch is not None)
+    _list_waiting(spec, code)
     return spec, settings
 
 
 async def _read_code(engine: Engine, new: NewStudy) -> CodeParts | None:
     if new.user_code is None:
         return None
-    return await engine.code_runner.read(new.user_code, new.name, new.objectives)
+    _check_objectives(new.objectives)
+    return await engine.code_runner.read(new.user_code, new.name, new.objectives, new.user_attrs)
 
 
 def _fill_in(new: NewStudy, parts: CodeParts) -> NewStudy:
@@ -130,7 +145,34 @@ def _fill_in(new: NewStudy, parts: CodeParts) -> NewStudy:
         sampler=new.sampler or parts.sampler,
         pruner=new.pruner or parts.pruner,
         seed=parts.seed if new.seed is None else new.seed,
+        user_attrs={**parts.user_attrs, **new.user_attrs},
     )
+
+
+def _list_waiting(spec: StudySpec, code: CodeParts | None) -> list[FrozenTrial]:
+    """The trials that the code has enqueued, checked as those of clients are."""
+    if code is None or not code.enqueued:
+        return []
+    space = None if spec.space is None else parse_space(spec.space)
+    return [
+        _build_waiting(number, trial, spec.sampler, space)
+        for number, trial in enumerate(code.enqueued)
+    ]
+
+
+def _build_waiting(
+    number: int, trial: EnqueuedTrial, sampler: Component, space: SearchSpace | None
+) -> FrozenTrial:
+    try:
+        return build_waiting(trial, sampler, space)
+    except InvalidParams as error:
+        messages = [
+            f"Trial {number}, which the Python has enqueued, cannot be run. "
+            f"{each.field.removeprefix('params.')}: {each.message}"
+            for each in error.errors
+        ]
+        errors = [FieldError("python.source", message) for message in messages]
+        raise InvalidCode(messages[0], errors=errors) from error
 
 
 def choose_seed(seed: int | None) -> int:
@@ -174,7 +216,7 @@ def _build_sweep(launch: LaunchSpec | None) -> Sweep | None:
     return Sweep("".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH)), launch)
 
 
-def _build_spec(new: NewStudy) -> StudySpec:
+def _build_spec(new: NewStudy, code: CodeParts | None = None) -> StudySpec:
     _check_name(new.name)
     _check_objectives(new.objectives)
     n_objectives = len(new.objectives)
@@ -183,8 +225,8 @@ def _build_spec(new: NewStudy) -> StudySpec:
         name=new.name,
         objectives=new.objectives,
         space=new.space,
-        sampler=_build_sampler_component(new, space),
-        pruner=_build_pruner_component(new.pruner, n_objectives),
+        sampler=_build_sampler_component(new, space, code),
+        pruner=_build_pruner_component(new.pruner, n_objectives, code),
         seed=choose_seed(new.seed),
         user_attrs=new.user_attrs,
         user_code=new.user_code,
@@ -214,15 +256,24 @@ def _check_objectives(objectives: tuple[Objective, ...]) -> None:
         raise Invalid("Two objectives have the same name: give each its own.")
 
 
-def _build_sampler_component(new: NewStudy, space: SearchSpace | None) -> Component:
+def _build_sampler_component(
+    new: NewStudy, space: SearchSpace | None, code: CodeParts | None
+) -> Component:
     n_objectives = len(new.objectives)
     component = new.sampler or default_sampler(n_objectives)
+    if code is not None and component is code.sampler and component.type == USER_SAMPLER:
+        return component
     return resolve_sampler(component, space=space, n_objectives=n_objectives)
 
 
-def _build_pruner_component(component: Component | None, n_objectives: int) -> Component | None:
+def _build_pruner_component(
+    component: Component | None, n_objectives: int, code: CodeParts | None
+) -> Component | None:
     if component is None:
         return None
+    is_users = code is not None and component is code.pruner and component.type == USER_PRUNER
+    if is_users and n_objectives == 1:
+        return component
     return resolve_pruner(component, n_objectives=n_objectives)
 
 
@@ -256,4 +307,5 @@ async def _check_same_launch(engine: Engine, stored: StoredStudy, new: NewStudy)
 
 def _first_difference(wanted: StudySpec, stored: StudySpec) -> str:
     names = ("objectives", "space", "sampler", "pruner", "seed", "user_attrs", "user_code")
-    return next(name for name in names if getattr(wanted, name) != getattr(stored, name))
+    found = next(name for name in names if getattr(wanted, name) != getattr(stored, name))
+    return "python" if found == "user_code" else found

@@ -20,6 +20,7 @@ from optuna.trial import TrialState, create_trial
 from service.domain.errors import InvalidParams
 from service.engine.mirror import Mirror
 from service.samplers import PerCallSampler
+from service.sandbox import FileFailed
 from service.search_space import SearchSpace, check_fixed_values
 
 FIXED_ATTR = "fixed_params"
@@ -73,11 +74,18 @@ def draw_trial(
     try:
         check_fixed_values(space.distributions, enqueued)
         return DrawnTrial(trial.number, _suggest_declared(trial, space))
+    except FileFailed as error:
+        return DrawnTrial(trial.number, {}, problem=end_sentence(error.reason))
     except InvalidParams as error:
         if not enqueued:
             raise
         # Enqueued before anybody knew the space; refusing the ask would refuse every other too.
         return DrawnTrial(trial.number, {}, problem=error.message)
+
+
+def end_sentence(text: str) -> str:
+    """A message of an exception as one: people leave the full stop out."""
+    return text if text.endswith((".", "?", "!", ")")) else f"{text}."
 
 
 def start_trial(study: optuna.Study, mirror: Mirror, fixed: Mapping[str, Any]) -> optuna.Trial:

@@ -10,7 +10,7 @@ from service.domain.attempts import AttemptState
 from service.domain.studies import DEFAULT_LEASE_SECONDS, AttemptEnd
 from service.domain.trials import AttemptPhase, Outcome, TrialState
 from service.engine.actor import Actor
-from service.engine.constraints import CONSTRAINTS_ATTR, order_constraints
+from service.engine.constraints import CONSTRAINTS_ATTR, complete_constraints
 from service.engine.draft import Draft
 from service.engine.launches import close_launch
 from service.engine.leases import compute_expiry
@@ -53,7 +53,8 @@ def end_attempt(
         close_launch(actor, draft, record.number, state=ended_as, reason=outcome.reason)
         return
     if outcome.constraints:
-        ordered = order_constraints(draft.mirror, outcome.constraints)
+        trial = draft.mirror.get_trial(trial_id)
+        ordered = complete_constraints(draft.mirror, trial, outcome.constraints)
         draft.mirror.set_trial_system_attr(trial_id, CONSTRAINTS_ATTR, ordered)
     end_trial(
         actor,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -21,12 +22,11 @@ from service.engine.committer import Committer, Ownership, Probe, no_probe
 from service.engine.insights import Insights
 from service.engine.offers import Offers
 from service.engine.reaper import reap
-from service.engine.replica.copies import Copies, Rooms, open_rooms
+from service.engine.replica.replicas import INSIGHT_PROCESSES, Replicas, Rooms, open_rooms
 from service.engine.restoring import RestoredStudy, restore_study
 from service.engine.sampling import Sampling
 from service.engine.trial_ids import TrialIds
 from service.engine.user_code import CodeRunner
-from service.sandbox import Sandbox
 from service.storage.adoption import PlainStudies
 from service.storage.attempts import AttemptTable
 from service.storage.database import Database
@@ -46,8 +46,6 @@ _POOL_WAIT_SECONDS = 3.0
 _POOL_RECONNECT_SECONDS = 2.0
 _FIRST_CONNECTION_SECONDS = 2.0
 _IDLE_SECONDS = 300.0
-# They wait for other processes.
-_CODE_THREADS = 4
 # At about 20 kB each.
 _MAX_TRIALS_IN_MEMORY = 100_000
 
@@ -104,7 +102,7 @@ class Engine:
         self._committer = committer
         self._sampling_threads = sampling_threads
         self.code_runner = code_runner
-        self.insights = Insights(rooms.insights.threads)
+        self.insights = Insights(rooms.insights.threads, places=INSIGHT_PROCESSES)
         self._rooms = rooms
         self._max_trials_in_memory = max_trials_in_memory
         self._actors: dict[str, Actor] = {}
@@ -190,11 +188,13 @@ class Engine:
         """Forgets studies, longest unused first, while too many trials are in memory.
 
         Only studies at which nobody is at work, and with which nobody had to do for some time; the
-        next call loads them again.
+        next call loads them again. Ends the processes beside the server that nobody has used for
+        as long.
 
         Raises:
             DatabaseUnavailable: Their locks could not be given back just now.
         """
+        self._rooms.end_idle(idle_seconds)
         self._actors = {actor.spec.name: actor for actor in self.list_actors()}
         excess = sum(actor.count_trials for actor in self._actors.values())
         excess -= self._max_trials_in_memory
@@ -262,8 +262,8 @@ class Engine:
         if name in self._removing:
             raise _being_removed(name)
 
-    def _build_sampling(self, copies: Copies, *, runs_code: bool) -> Sampling:
-        if copies.draws:
+    def _build_sampling(self, replicas: Replicas, *, runs_code: bool) -> Sampling:
+        if replicas.draws:
             return Sampling(self._rooms.sampling.threads, is_waiting=True)
         threads = self.code_runner.threads if runs_code else self._sampling_threads
         return Sampling(threads, is_waiting=runs_code)
@@ -275,16 +275,20 @@ class Engine:
             raise _not_found(name)
         spec = restored.loaded.spec
         run_code = self.code_runner.bind(spec)
-        copies = self._rooms.open_copies(ownership.study_id, spec)
+        replicas = self._rooms.open_replicas(
+            ownership.study_id, spec, start_code=partial(self.code_runner.start_replica, spec)
+        )
         return Actor(
             restored,
             ownership=ownership,
             committer=self._committer,
             trial_ids=trial_ids,
-            sampling=self._build_sampling(copies, runs_code=run_code is not None),
+            sampling=self._build_sampling(
+                replicas, runs_code=run_code is not None or spec.has_terminator
+            ),
             clock=self.clock,
             offers=self.offers,
-            copies=copies,
+            replicas=replicas,
             run_code=run_code,
         )
 
@@ -296,9 +300,9 @@ async def open_engine(
     clock: Callable[[], datetime] = read_clock,
     reap_every_seconds: float | None = 1.0,
     max_trials_in_memory: int = _MAX_TRIALS_IN_MEMORY,
-    sandbox: Sandbox | None = None,
-    may_be_uncontained: bool = False,
+    code_runner: CodeRunner | None = None,
     sampler_processes: int = 4,
+    sampler_timeout_seconds: float = 300.0,
     probe: Probe = no_probe,
     committer_type: type[Committer] = Committer,
 ) -> AsyncIterator[Engine]:
@@ -310,9 +314,9 @@ async def open_engine(
         reap_every_seconds: How often overdue attempts are looked for; None: never, `expire` is
             called by somebody else.
         max_trials_in_memory: Of all studies that are held at a time; those in use may exceed it.
-        sandbox: For users' Python; None: none is run.
-        may_be_uncontained: See `CodeRunner`.
+        code_runner: For users' Python, ended with the engine; None: none is run.
         sampler_processes: How many heavy samplers may have a process at a time.
+        sampler_timeout_seconds: How long one draw of such a sampler may take.
         probe: Called at the points of a commit, for tests that kill the process there.
         committer_type: For tests that show what a committer with a mistake would do.
     """
@@ -330,8 +334,8 @@ async def open_engine(
     # One thread: samplers are bound by the interpreter lock, more would only take turns.
     with (
         ThreadPoolExecutor(1, thread_name_prefix="sampling") as sampling_threads,
-        ThreadPoolExecutor(_CODE_THREADS, thread_name_prefix="user-code") as code_threads,
-        open_rooms(sampler_processes) as rooms,
+        code_runner or CodeRunner(None) as runner,
+        open_rooms(sampler_processes, sampler_timeout_seconds=sampler_timeout_seconds) as rooms,
     ):
         async with pool:
             engine = Engine(
@@ -339,9 +343,7 @@ async def open_engine(
                 pool=pool,
                 committer=committer,
                 sampling_threads=sampling_threads,
-                code_runner=CodeRunner(
-                    sandbox, code_threads, may_be_uncontained=may_be_uncontained
-                ),
+                code_runner=runner,
                 rooms=rooms,
                 clock=clock,
                 max_trials_in_memory=max_trials_in_memory,

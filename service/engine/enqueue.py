@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from service.domain.studies import Component
 from service.domain.trials import AttemptPhase
 from service.engine.actor import Actor
 from service.engine.adding import add_trials
@@ -15,7 +16,11 @@ from service.engine.drawing import FIXED_ATTR
 from service.engine.fixing import check_fixed
 from service.engine.refusals import confirms_refusals
 from service.engine.room import check_takes_trials
+from service.search_space import SearchSpace
 from service.storage.journal import TrialRecord
+
+MAX_ENQUEUED = 1000
+"""Trials at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,10 @@ async def enqueue(
         IdempotencyKeyReused: The key came with another body before.
         Unavailable: Nothing is known to have happened; repeat with the same key.
     """
-    fixed = [check_fixed(actor, trial.params, actor.space) for trial in trials]
+    templates = [build_waiting(trial, actor.spec.sampler, actor.space) for trial in trials]
     return await add_trials(
         actor,
-        [partial(_add, trial, params) for trial, params in zip(trials, fixed, strict=True)],
+        [partial(_add, template) for template in templates],
         operation="enqueue",
         idempotency_key=idempotency_key,
         body=[asdict(trial) for trial in trials],
@@ -56,13 +61,22 @@ async def enqueue(
     )
 
 
-def _add(trial: EnqueuedTrial, params: Mapping[str, Any], draft: Draft, seq: int) -> int:
-    """Adds what `optuna.Study.enqueue_trial` would."""
-    template = create_trial(
+def build_waiting(
+    trial: EnqueuedTrial, sampler: Component, space: SearchSpace | None
+) -> FrozenTrial:
+    """Returns what `optuna.Study.enqueue_trial` would add.
+
+    Raises:
+        InvalidParams: As `enqueue`.
+    """
+    return create_trial(
         state=TrialState.WAITING,
-        system_attrs={FIXED_ATTR: dict(params)},
+        system_attrs={FIXED_ATTR: dict(check_fixed(sampler, trial.params, space))},
         user_attrs=dict(trial.user_attrs),
     )
+
+
+def _add(template: FrozenTrial, draft: Draft, seq: int) -> int:
     trial_id = draft.mirror.create_new_trial(draft.mirror.study_id, template)
     number = draft.mirror.get_trial_number_from_id(trial_id)
     draft.records[number] = TrialRecord(

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.domain.errors import FieldError, InvalidParams
-from service.engine.actor import Actor
+from service.domain.studies import Component
 from service.samplers import check_fixed_params
 from service.search_space import SearchSpace, check_params, find_name_problem, find_scalar_problem
 
 
 def check_fixed(
-    actor: Actor, params: Mapping[str, Any], space: SearchSpace | None
+    sampler: Component, params: Mapping[str, Any], space: SearchSpace | None
 ) -> Mapping[str, Any]:
     """Returns the values by flattened name.
 
     Args:
+        sampler: Of the study.
         params: Nested or flattened.
         space: None if the trial's own code will declare its parameters.
 
@@ -26,7 +27,7 @@ def check_fixed(
         params = check_params(space, params)
     else:
         _check_storable(params)
-    check_fixed_params(actor.spec.sampler, space, params)
+    check_fixed_params(sampler, space, params)
     return params
 
 

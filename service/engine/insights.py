@@ -1,22 +1,28 @@
 """Insights: what Optuna computes about a whole study, importances and plots, beside the server."""
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
-from service.domain.errors import FieldError, InvalidPlot
+from service.domain.errors import FieldError, InvalidPlot, ProcessUnavailable
+from service.domain.insights import Evaluator, PlotKind
 from service.engine.actor import Actor
-from service.engine.replica.copies import Look
-from service.engine.replica.messages import Call, Draw, Evaluator, PlotKind, Rate, View
+from service.engine.committer import Ownership
+from service.engine.replica.messages import Call, Plot, Rate, View
 
-# Plots of some thousand trials are a megabyte.
-_MOST_KEPT = 32
+# Plots of some thousand trials are a megabyte, none is more than 16.
+_MOST_KEPT_BYTES = 64 << 20
+# What there is besides texts.
+_BYTES_EACH = 1000
+_MOST_WAITING = 16
 
 _NOT_BY_OBJECTIVE = (PlotKind.INTERMEDIATE, PlotKind.TIMELINE, PlotKind.PARETO_FRONT)
 _BY_PARAMS = (
@@ -37,7 +43,7 @@ class Wanted:
     Attributes:
         kind: None: the importances as numbers.
         objective: Name of one of several.
-        params: Names as Optuna has them; None: all.
+        params: Names as Optuna has them, sorted; None: all.
         evaluator: None: Optuna's own choice.
     """
 
@@ -49,21 +55,51 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    study_id: int
-    revision: int
+    # Not the study's id: released and adopted, a study counts its revisions from 0 again.
+    ownership: Ownership
     wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    revision: int
+    answer: Mapping[str, Any]
+    n_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class _Computation:
+    """One that is under way.
+
+    Attributes:
+        revision: What it shows; None: it has not begun, and will show the latest.
+    """
+
+    task: asyncio.Task[Mapping[str, Any]] = field(init=False)
+    revision: int | None = None
 
 
 class Insights:
     """Has them computed, each once as long as its study does not change. Belongs to the event loop.
 
+    One of a study is computed at a time. Whoever wants what is not yet begun gets that.
+
     Args:
         threads: Where to wait for the processes that compute them.
+        places: How many may be computed at a time.
+        most_kept_bytes: Of what is kept for whoever asks again.
     """
 
-    def __init__(self, threads: Executor) -> None:
+    def __init__(
+        self, threads: Executor, *, places: int, most_kept_bytes: int = _MOST_KEPT_BYTES
+    ) -> None:
         self._threads = threads
-        self._kept: OrderedDict[_Key, asyncio.Task[Any]] = OrderedDict()
+        self._most_kept_bytes = most_kept_bytes
+        self._places = asyncio.Semaphore(places)
+        self._turns: WeakKeyDictionary[Ownership, asyncio.Lock] = WeakKeyDictionary()
+        self._latest: dict[_Key, _Computation] = {}
+        # By last use, the latest one last.
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     async def show(self, actor: Actor, wanted: Wanted) -> Any:
         """Returns a plot as Plotly's JSON text, or the importances by name, the largest first.
@@ -74,37 +110,70 @@ class Insights:
             InvalidPlot: The study or its trials have no such thing.
             ProcessUnavailable: It could not be computed just now.
         """
-        view = _build_view(actor, wanted)
-        key = _Key(actor.study_id, actor.revision, wanted)
-        task = self._kept.get(key)
-        if task is None:
-            computing = self._compute(actor.look(), actor.confirm(), _build_call(wanted, view))
-            task = self._kept[key] = asyncio.create_task(computing)
-            task.add_done_callback(partial(self._drop_failed, key))
-            self._drop_old(key)
-        self._kept.move_to_end(key)
+        call = _build_call(wanted, _build_view(actor, wanted))
+        key = _Key(actor.ownership, wanted)
+        kept = self._kept.get(key)
+        if kept is not None and kept.revision == actor.revision:
+            self._kept.move_to_end(key)
+            return _read(kept.answer)
         # Shielded: whoever asks first may go away, others wait on.
-        return await asyncio.shield(task)
+        return _read(await asyncio.shield(self._join(actor, key, call)))
 
-    async def _compute(self, look: Look, committed: asyncio.Future[None], call: Call) -> Any:
-        await committed
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, look.ask, call)
-        return _read(answer)
+    def _join(self, actor: Actor, key: _Key, call: Call) -> asyncio.Task[Mapping[str, Any]]:
+        latest = self._latest.get(key)
+        if latest is not None and latest.revision in (None, actor.revision):
+            return latest.task
+        self._check_room()
+        computation = self._latest[key] = _Computation()
+        computation.task = asyncio.create_task(self._compute(computation, actor, key, call))
+        computation.task.add_done_callback(partial(self._forget, key, computation))
+        return computation.task
 
-    def _drop_failed(self, key: _Key, task: asyncio.Task[Any]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._kept.pop(key, None)
+    def _check_room(self) -> None:
+        waiting = sum(each.revision is None for each in self._latest.values())
+        if waiting >= _MOST_WAITING:
+            raise ProcessUnavailable(
+                "Too many plots and importances are waited for. Try again shortly."
+            )
 
-    def _drop_old(self, latest: _Key) -> None:
-        for key, task in list(self._kept.items()):
-            is_over = key.study_id == latest.study_id and key.revision != latest.revision
-            if task.done() and (is_over or len(self._kept) > _MOST_KEPT):
-                self._kept.pop(key, None)
+    async def _compute(
+        self, computation: _Computation, actor: Actor, key: _Key, call: Call
+    ) -> Mapping[str, Any]:
+        async with self._turns.setdefault(key.ownership, asyncio.Lock()), self._places:
+            actor.check_ours()
+            computation.revision = revision = actor.revision
+            look, committed = actor.look(), actor.confirm()
+            await committed
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._threads, look.ask, call)
+        if answer.get("error") != "defect":
+            self._keep(key, _Kept(revision, answer, _count_bytes(key.wanted, answer)))
+        return answer
+
+    def _forget(self, key: _Key, computation: _Computation, task: asyncio.Task[Any]) -> None:
+        if self._latest.get(key) is computation:
+            del self._latest[key]
+        if not task.cancelled():
+            # Perhaps nobody waits any more who could retrieve it.
+            task.exception()
+
+    def _keep(self, key: _Key, kept: _Kept) -> None:
+        for each, earlier in list(self._kept.items()):
+            is_over = each.ownership is key.ownership and earlier.revision != kept.revision
+            if is_over or each.ownership.error is not None:
+                del self._kept[each]
+        self._kept[key] = kept
+        while sum(each.n_bytes for each in self._kept.values()) > self._most_kept_bytes:
+            self._kept.popitem(last=False)
+
+
+def _count_bytes(wanted: Wanted, answer: Mapping[str, Any]) -> int:
+    texts = [*answer.values(), *(wanted.params or ())]
+    return _BYTES_EACH + sum(map(sys.getsizeof, texts))
 
 
 def _build_call(wanted: Wanted, view: View) -> Call:
-    return Rate(view) if wanted.kind is None else Draw(wanted.kind, view)
+    return Rate(view) if wanted.kind is None else Plot(wanted.kind, view)
 
 
 def _build_view(actor: Actor, wanted: Wanted) -> View:
@@ -147,7 +216,7 @@ def _read(answer: Mapping[str, Any]) -> Any:
         case None:
             return answer["value"]
         case "value":
-            raise InvalidPlot(f"There is nothing to show: {answer['message']}")
+            raise InvalidPlot(f"This cannot be shown: {answer['message']}")
         case "import":
             raise InvalidPlot(f"This server lacks a package for that: {answer['message']}")
     _log.error("insight.failed", traceback=answer["traceback"])

@@ -23,6 +23,7 @@ from service.engine.actor import Actor
 from service.engine.draft import Draft
 from service.engine.ending import end_attempt, end_trial
 from service.engine.heartbeat import beat
+from service.engine.judging import report_and_judge
 from service.engine.launches import advance_launch
 from service.engine.leases import compute_promise, renew
 from service.engine.refusals import confirms_refusals
@@ -67,6 +68,11 @@ async def observe(actor: Actor, number: int, seen: Observation) -> Instruction:
         )
     if seen.points:
         check_points(actor, trial, seen.points)
+    if seen.points and actor.judges_elsewhere:
+        attempt = seen.attempt
+        await report_and_judge(actor, number, seen.points, attempt=attempt, drops_late=True)
+        # Meanwhile much may have happened, the end of the trial for one.
+        return await observe(actor, number, replace(seen, points=()))
     if not _is_news(launch, seen):
         decision = await beat(actor, record)
         return Instruction(_find_stop(record, launch), False, decision.lease_expires_at)

@@ -1,7 +1,7 @@
 """Replay: derive every suggestion of a stored study anew, and find the first that differs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, assert_never
@@ -12,13 +12,23 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.domain.errors import StudyNotFound
 from service.engine.constraints import CONSTRAINTS_ATTR
-from service.engine.drawing import FIXED_ATTR, draw_trial, suggest_value
+from service.engine.drawing import (
+    FIXED_ATTR,
+    DrawnTrial,
+    draw_trial,
+    start_trial,
+    suggest_value,
+)
 from service.engine.mirror import Mirror
-from service.engine.replica.copies import Rooms, open_rooms
 from service.engine.replica.remote_sampler import RemoteSampler
+from service.engine.replica.replica import Process
+from service.engine.replica.replicas import Rooms, open_rooms
+from service.engine.replica.user_sampler import RemoteUserSampler
 from service.engine.restoring import directions_of
+from service.engine.user_code import CodeRunner
 from service.samplers import RELATIVE_ATTR, build_sampler
 from service.samplers.imputing import IMPUTED_ATTR
+from service.sandbox import FileFailed
 from service.search_space import parse_space
 from service.storage.adoption import BEFORE_ADOPTION_ATTR
 from service.storage.database import Database
@@ -30,6 +40,8 @@ from service.storage.order import Event, EventKind, RecordedStudy, load_recorded
 # What an adopted trial may get only once it is managed; a sampler's notes begin with its name.
 _WRITTEN_LATER = (CONSTRAINTS_ATTR, RELATIVE_ATTR, "tpe:", "gp:")
 _ABSENT = object()
+# Nobody waits in line for a replay.
+_DRAW_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +74,20 @@ class Replayed:
     difference: Difference | None
 
 
-def replay_study(database: Database, name: str) -> Replayed:
+def replay_study(
+    database: Database, name: str, *, code_runner: CodeRunner | None = None
+) -> Replayed:
     """Derives the suggestions of a study from its seed and its recorded order, one by one.
 
     It reads what is committed, in one snapshot, and writes nothing. What the sampler did not
     decide is taken as it is stored: how trials ended, and parameters that were fixed, enqueued,
     imported or adopted. Blocks for about as long as sampling has taken in the study's life.
 
+    Args:
+        code_runner: For a study whose sampler a user wrote; None: none is run.
+
     Raises:
+        CodeDisabled, CodeUnavailable: Such a sampler cannot be run here.
         StudyNotFound: There is no managed study of that name.
         DatabaseUnavailable: The study cannot be read just now.
     """
@@ -77,17 +95,22 @@ def replay_study(database: Database, name: str) -> Replayed:
         recorded = load_recorded_study(database, name)
     if recorded is None:
         raise StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")
-    with open_rooms(1) as rooms:
-        return _Replay(recorded, rooms).run()
+    runner = code_runner or CodeRunner(None)
+    start_code = partial(runner.start_replica, recorded.loaded.spec)
+    with open_rooms(1, sampler_timeout_seconds=_DRAW_SECONDS) as rooms:
+        return _Replay(recorded, rooms, start_code=start_code).run()
 
 
 class _Replay:
-    def __init__(self, recorded: RecordedStudy, rooms: Rooms) -> None:
+    def __init__(
+        self, recorded: RecordedStudy, rooms: Rooms, *, start_code: Callable[[], Process]
+    ) -> None:
         loaded = recorded.loaded
         self._spec = loaded.spec
         self._space = None if loaded.spec.space is None else parse_space(loaded.spec.space)
         self._sampler = build_sampler(self._spec.sampler, seed=self._spec.seed, space=self._space)
-        self._copies = rooms.open_copies(loaded.study_id, self._spec)
+        self._replicas = rooms.open_replicas(loaded.study_id, self._spec, start_code=start_code)
+        self._ended: list[int] = []
         self._revision = 0
         self._stored = loaded.trials
         self._records = loaded.records
@@ -126,12 +149,23 @@ class _Replay:
         fixed = stored.system_attrs.get(FIXED_ATTR, {}) if is_new else {}
         if IMPUTED_ATTR in stored.system_attrs:
             self._report(stored.system_attrs[IMPUTED_ATTR])
-        drawn = draw_trial(self._open_study(), self._mirror, space=self._space, fixed=fixed)
+        drawn = self._draw(fixed)
         assert drawn.number == number, "enqueued trials are asked for by number, new ones after"
         self._n_trials += 1
         names = dict.fromkeys([*drawn.params, *stored.params])
         late = self._suggested[number]
         return self._compare(number, [name for name in names if name not in late])
+
+    def _draw(self, fixed: Mapping[str, Any]) -> DrawnTrial:
+        study = self._open_study()
+        if isinstance(study.sampler, RemoteUserSampler) and self._ended:
+            ended, self._ended = self._ended, []
+            try:
+                study.sampler.hear_of_ends(study, ended)
+            except FileFailed:
+                # Its trial failed with it.
+                return DrawnTrial(start_trial(study, self._mirror, fixed).number, {})
+        return draw_trial(study, self._mirror, space=self._space, fixed=fixed)
 
     def _report(self, values: Mapping[str, float]) -> None:
         """Lets running trials have reported what they counted with, and nothing else."""
@@ -163,20 +197,21 @@ class _Replay:
             constraints = stored.system_attrs[CONSTRAINTS_ATTR]
             self._mirror.set_trial_system_attr(stored._trial_id, CONSTRAINTS_ATTR, constraints)
         values = stored.values if stored.state is TrialState.COMPLETE else None
+        self._ended.append(number)
         self._open_study().tell(number, values=values, state=stored.state)
 
     def _open_study(self) -> optuna.Study:
         # A new one for each event, as in the actor: it may remember trials. Samplers see nothing
         # of the pruner but which trials it ended.
-        sampler = self._open_remote() if self._copies.draws else self._sampler
+        sampler = self._open_remote() if self._replicas.draws else self._sampler
         return optuna.Study(self._spec.name, self._mirror, sampler=sampler, pruner=NopPruner())
 
     def _open_remote(self) -> RemoteSampler:
         """Where such samplers always draw: with as many threads, so the same to the bit."""
         accepted, self._mirror.journal = self._mirror.journal, []
         self._revision += 1
-        self._copies.note(self._revision, accepted)
-        return self._copies.open_sampler(self._mirror, self._revision, local=self._sampler)
+        self._replicas.note(self._revision, accepted)
+        return self._replicas.open_sampler(self._mirror, self._revision, local=self._sampler)
 
     def _create_before(self, number: int) -> None:
         """Creates trials with lower numbers that have not come up, as they were at first."""

@@ -6,12 +6,13 @@ from operator import itemgetter
 
 from optuna.trial import FrozenTrial, TrialState
 
-from service.domain.errors import InvalidReport, TrialNotRunning
+from service.domain.errors import CodeFailed, InvalidReport, TrialNotRunning
 from service.domain.limits import MAX_STEP
 from service.domain.trials import Decision
 from service.engine.actor import PRUNER_ATTR, Actor
 from service.engine.draft import Draft
 from service.engine.heartbeat import beat
+from service.engine.judging import report_and_judge
 from service.engine.leases import check_attempt, compute_promise, decision_of, renew
 from service.engine.refusals import confirms_refusals
 from service.pruners import build_pruner, has_auto, resolve_auto
@@ -36,11 +37,15 @@ async def report(
         TrialNotRunning: It has ended.
         LeaseLost: A newer attempt has taken over.
         InvalidReport: A step is out of range, or the study has several objectives.
+        CodeFailed: A user's pruner failed; the trial is FAIL.
+        ProcessUnavailable: A user's pruner could not be asked; repeat it.
     """
     trial = actor.get_trial(number)
     check_points(actor, trial, points)
     record = actor.get_record(number)
     check_attempt(record, attempt)
+    if actor.judges_elsewhere and points:
+        return await _report_slowly(actor, record, points)
     new = select_new(trial, points)
     if not new:
         return await beat(actor, record)
@@ -52,6 +57,16 @@ async def report(
     draft.records[number] = record
     await actor.accept(draft)
     return decision_of(record, compute_promise(record, now))
+
+
+async def _report_slowly(
+    actor: Actor, record: TrialRecord, points: Sequence[tuple[int, float]]
+) -> Decision:
+    failure = await report_and_judge(actor, record.number, points, attempt=record.attempt)
+    if failure is not None:
+        raise CodeFailed(f"Trial {record.number} is FAIL. {failure}")
+    # Meanwhile others may have ended it, or taken it over.
+    return await report(actor, record.number, (), attempt=record.attempt)
 
 
 def select_new(trial: FrozenTrial, points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -8,12 +8,15 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from service.domain.errors import FieldError, InvalidParams, TrialNotRunning
+from service.domain.errors import CodeFailed, FieldError, InvalidParams, TrialNotRunning
+from service.domain.trials import TrialState as Ended
 from service.engine.actor import Actor
 from service.engine.draft import Draft
-from service.engine.drawing import FIXED_ATTR, suggest_value
+from service.engine.drawing import FIXED_ATTR, end_sentence, suggest_value
+from service.engine.ending import end_trial
 from service.engine.refusals import confirms_refusals
 from service.samplers import check_suggestible
+from service.sandbox import FileFailed
 from service.search_space import (
     check_fixed_values,
     find_distribution_change,
@@ -34,6 +37,7 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
         InvalidSpace: A distribution is malformed.
         InvalidParams: A distribution clashes with an earlier one of the same name, or with a
             fixed value.
+        CodeFailed: A user's sampler failed; the trial is FAIL.
     """
     parsed = {name: parse_distribution(name, document) for name, document in distributions.items()}
     check_suggestible(actor.spec.sampler, parsed)
@@ -46,13 +50,24 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
         _check(trial, parsed)
         (seq,) = actor.draw_seqs(1)
         draft = actor.begin_drawing()
-        params = await actor.sampling.run(partial(_suggest_all, draft, trial._trial_id, parsed))
+        try:
+            params = await actor.sampling.run(partial(_suggest_all, draft, trial._trial_id, parsed))
+        except FileFailed as error:
+            raise _fail(actor, number, end_sentence(error.reason)) from error
         chosen = tuple(name for name in parsed if name not in trial.params)
         if chosen:
             draft.suggestions.append(Suggestion(trial._trial_id, seq, chosen))
         committed = actor.confirm() if draft.is_empty else actor.accept(draft)
     await committed
     return params
+
+
+def _fail(actor: Actor, number: int, reason: str) -> CodeFailed:
+    draft = actor.begin()
+    if actor.get_trial(number).state is TrialState.RUNNING:
+        end_trial(actor, draft, actor.get_record(number), state=Ended.FAIL, reason=reason)
+        actor.accept(draft)
+    return CodeFailed(f"Trial {number} is FAIL. {reason}")
 
 
 def _check(trial: FrozenTrial, parsed: Mapping[str, BaseDistribution]) -> None:

@@ -28,6 +28,25 @@ class Tally:
     without_improvement: int = 0
     best_score: float | None = None
 
+    def count(
+        self,
+        record: TrialRecord,
+        earlier: TrialRecord | None,
+        trial: FrozenTrial,
+        score: float | None,
+    ) -> None:
+        """Counts what a changed record says.
+
+        Args:
+            earlier: The record before, if the trial had one.
+            score: As for `count_end_of`.
+        """
+        if is_started(record) and not (earlier is not None and is_started(earlier)):
+            assert trial.datetime_start is not None, "a trial that was asked for has begun"
+            self.count_start(trial.datetime_start.astimezone())
+        if record.phase is AttemptPhase.ENDED:
+            self.count_end_of(record, trial, score)
+
     def count_start(self, at: datetime) -> None:
         """A trial was asked for, for the first time."""
         self.started += 1

@@ -78,7 +78,7 @@ def _check_repeat(
         key in trial.user_attrs and trial.user_attrs[key] == value for key, value in attrs.items()
     )
     same_reason = outcome.reason is None or outcome.reason == record.reason
-    same_constraints = not outcome.constraints or outcome.constraints == constraints
+    same_constraints = (outcome.constraints or {}).items() <= (constraints or {}).items()
     if not (told and same_values and same_attrs and same_reason and same_constraints):
         raise AlreadyTold(
             f"Trial {trial.number} has already ended as {trial.state.name}"

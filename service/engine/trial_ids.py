@@ -11,13 +11,9 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from service.storage.driver_errors import unavailable_when_lost
+from service.storage.waiting import NEXT_TRIAL_IDS
 
 _BLOCK = 64
-
-_NEXT_IDS = """
-SELECT nextval(pg_get_serial_sequence('trials', 'trial_id'))::int
-FROM generate_series(1, %s)
-"""
 
 
 class TrialIds:
@@ -38,7 +34,7 @@ class TrialIds:
             return
         with unavailable_when_lost():
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(_NEXT_IDS, (max(missing, _BLOCK),))
+                cursor = await connection.execute(NEXT_TRIAL_IDS, (max(missing, _BLOCK),))
                 self._ids.extend(row[0] for row in await cursor.fetchall())
 
     def take(self) -> int:

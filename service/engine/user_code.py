@@ -1,11 +1,13 @@
 """Users' Python in the engine: what a new study takes from it, and how it declares a trial."""
 
 import asyncio
+import math
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
 
 import structlog
 
@@ -14,12 +16,14 @@ from service.domain.errors import (
     CodeUnavailable,
     FieldError,
     InvalidCode,
-    InvalidPruner,
-    SamplerUnavailable,
 )
 from service.domain.studies import Component, Objective, StudySpec
-from service.domain.user_code import Role, UserCode
-from service.engine.declaring import RunCode, end_sentence
+from service.domain.user_code import USER_PRUNER, USER_SAMPLER, Role, UserCode
+from service.engine.declaring import RunCode
+from service.engine.drawing import end_sentence
+from service.engine.enqueue import MAX_ENQUEUED, EnqueuedTrial
+from service.engine.replica.user_child import PROGRAM, UserChild
+from service.samplers import is_users_sampler, needs_process
 from service.sandbox import (
     CustomPart,
     Description,
@@ -33,6 +37,9 @@ from service.sandbox import (
     UserFile,
 )
 from service.search_space import describe
+
+# They wait for other processes.
+_THREADS = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -54,12 +61,23 @@ class CodeParts:
     Attributes:
         code: With all functions that count.
         seed: That of the sampler; the study's unless that has one of its own.
+        user_attrs: Of the study; those that were given beside the code come first.
+        enqueued: What the study is to try first.
+        notes: Sentences about what the code says and nobody follows.
     """
 
     code: UserCode
     sampler: Component | None = None
     pruner: Component | None = None
     seed: int | None = None
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    enqueued: tuple[EnqueuedTrial, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def open_sandbox() -> Sandbox:
+    """A sandbox that can run all that users write."""
+    return Sandbox(programs=[PROGRAM])
 
 
 class CodeRunner:
@@ -67,32 +85,39 @@ class CodeRunner:
 
     Args:
         sandbox: None: it is not allowed here.
-        threads: Where to wait for it, for the engine too.
         may_be_uncontained: Whether it is run where the kernel cannot keep it from files and the
             network.
+
+    Attributes:
+        threads: Where to wait for it.
     """
 
-    def __init__(
-        self, sandbox: Sandbox | None, threads: Executor, *, may_be_uncontained: bool = False
-    ) -> None:
+    def __init__(self, sandbox: Sandbox | None, *, may_be_uncontained: bool = False) -> None:
+        self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="user-code")
         self._sandbox = sandbox
-        self.threads = threads
         self._may_be_uncontained = may_be_uncontained
         self._has_told = False
 
     async def read(
-        self, code: UserCode, study: str, objectives: tuple[Objective, ...]
+        self,
+        code: UserCode,
+        study: str,
+        objectives: tuple[Objective, ...],
+        user_attrs: Mapping[str, Any],
     ) -> CodeParts:
         """Returns what a new study of that name takes from its code.
 
+        Args:
+            user_attrs: Those that are given beside the code.
+
         Raises:
             InvalidCode: It fails, or does not fit the study.
-            SamplerUnavailable, InvalidPruner: It makes one that cannot be written down.
             CodeDisabled: The server runs none.
             CodeUnavailable: It could not be run just now.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, self._read, code, study, objectives)
+        read = partial(self._read, code, study, objectives, user_attrs)
+        return await loop.run_in_executor(self.threads, read)
 
     def bind(self, spec: StudySpec) -> RunCode | None:
         """Returns what declares the parameters of the study's trials; None if nothing does."""
@@ -100,18 +125,37 @@ class CodeRunner:
         if code is None or not code.declares_parameters:
             return None
 
-        def run(number: int, suggest: Suggest) -> SearchSpaceRun:
-            return bind_code(self._open_sandbox(), code, spec)(number, suggest)
+        def run(number: int, suggest: Suggest, user_attrs: Mapping[str, Any]) -> SearchSpaceRun:
+            return bind_code(self._open_sandbox(), code, spec)(number, suggest, user_attrs)
 
         return run
+
+    def start_replica(self, spec: StudySpec) -> UserChild:
+        """Starts a process in which the study's own sampler, pruner or terminator runs. Blocks.
+
+        Raises:
+            FileFailed: The code does not load.
+            CodeDisabled, CodeUnavailable: As `read`.
+        """
+        assert spec.user_code is not None, "only its code can make such parts of a study"
+        sandbox, file = self._open_sandbox(), _build_file(spec.user_code)
+        sweep = _describe_sweep(spec.name, spec.objectives)
+        with _telling_unavailable():
+            return UserChild(sandbox.open_session(file, PROGRAM, sweep=sweep))
 
     def close(self) -> None:
         """Ends what runs: whoever waits for it is told that it is not available."""
         if self._sandbox is not None:
             self._sandbox.close()
 
-    def _read(self, code: UserCode, study: str, objectives: tuple[Objective, ...]) -> CodeParts:
-        return read_code(self._open_sandbox(), code, study, objectives)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.threads.shutdown()
+
+    def _read(self, code: UserCode, *facts: Any) -> CodeParts:
+        return read_code(self._open_sandbox(), code, *facts)
 
     def _open_sandbox(self) -> Sandbox:
         if self._sandbox is None:
@@ -131,17 +175,25 @@ class CodeRunner:
 
 
 def read_code(
-    sandbox: Sandbox, code: UserCode, study: str, objectives: tuple[Objective, ...]
+    sandbox: Sandbox,
+    code: UserCode,
+    study: str,
+    objectives: tuple[Objective, ...],
+    user_attrs: Mapping[str, Any],
 ) -> CodeParts:
     """Returns what a new study of that name takes from its code. Blocks.
 
     Raises:
-        InvalidCode, SamplerUnavailable, InvalidPruner, CodeUnavailable: As `CodeRunner.read`.
+        InvalidCode, CodeUnavailable: As `CodeRunner.read`.
     """
     file = _build_file(code)
     try:
         with _telling_unavailable():
-            description = sandbox.describe(file, sweep=_describe_sweep(study, objectives))
+            description = sandbox.describe(
+                file,
+                study=_describe_study(study, objectives, user_attrs),
+                sweep=_describe_sweep(study, objectives),
+            )
     except FileFailed as error:
         raise _refuse_part(_blame(code), end_sentence(error.reason)) from error
     return _build_parts(code, file, description, objectives)
@@ -150,18 +202,23 @@ def read_code(
 def bind_code(sandbox: Sandbox, code: UserCode, spec: StudySpec) -> RunCode:
     """Returns what declares the parameters of a study's trials. Blocks."""
     file = _build_file(code)
-    facts = StudyFacts(
-        name=spec.name,
-        directions=tuple(each.direction.value for each in spec.objectives),
-        metric_names=tuple(each.name for each in spec.objectives),
-        user_attrs=spec.user_attrs,
-    )
+    total_seconds = _find_total_seconds(spec)
 
-    def run(number: int, suggest: Suggest) -> SearchSpaceRun:
+    def run(number: int, suggest: Suggest, user_attrs: Mapping[str, Any]) -> SearchSpaceRun:
+        facts = _describe_study(spec.name, spec.objectives, {**spec.user_attrs, **user_attrs})
         with _telling_unavailable():
-            return sandbox.run_objective(file, number, suggest, study=facts)
+            return sandbox.run_objective(
+                file, number, suggest, study=facts, total_seconds=total_seconds
+            )
 
     return run
+
+
+def _find_total_seconds(spec: StudySpec) -> float | None:
+    # A heavy sampler of Optuna's has a limit of its own, and that it is slow is not the code's
+    # fault.
+    is_heavy = needs_process(spec.sampler) and not is_users_sampler(spec.sampler)
+    return math.inf if is_heavy else None
 
 
 @contextmanager
@@ -181,12 +238,31 @@ def _build_parts(
     code: UserCode, file: UserFile, description: Description, objectives: tuple[Objective, ...]
 ) -> CodeParts:
     _check_study(description, objectives)
-    sampler, seed = _take_seed(_find_sampler(description.sampler))
+    pruner, notes = _take_pruner(description, len(objectives))
+    sampler, seed = _take_seed(_find_part(description.sampler, USER_SAMPLER))
     return CodeParts(
-        code=UserCode(code.source, _find_functions(file, description)),
+        code=UserCode(
+            code.source,
+            _find_functions(file, description),
+            has_terminator=description.has_terminator,
+        ),
         sampler=sampler,
-        pruner=_find_pruner(description.pruner),
+        pruner=pruner,
         seed=seed,
+        user_attrs=description.user_attrs,
+        enqueued=tuple(EnqueuedTrial(e.params, e.user_attrs) for e in description.enqueued),
+        notes=(*description.notes, *notes),
+    )
+
+
+def _describe_study(
+    name: str, objectives: tuple[Objective, ...], user_attrs: Mapping[str, Any]
+) -> StudyFacts:
+    return StudyFacts(
+        name=name,
+        directions=tuple(each.direction.value for each in objectives),
+        metric_names=tuple(each.name for each in objectives),
+        user_attrs=user_attrs,
     )
 
 
@@ -230,28 +306,27 @@ def _check_study(description: Description, objectives: tuple[Objective, ...]) ->
             f"The study in the Python has the metrics {_list(description.metric_names)}, but the "
             f"objectives here are {_list(names)}. Make them the same."
         )
-    if description.enqueued:
+    if len(description.enqueued) > MAX_ENQUEUED:
         raise _refuse_source(
-            "The study in the Python has trials enqueued, which are not taken over. Leave them "
-            "out, and enqueue them with POST /studies/{study}/enqueue."
-        )
-    if description.has_terminator:
-        raise _refuse_source(
-            "The optimizer in the Python returns a terminator, which is not supported. Return the "
-            "study alone; budget.patience and budget.target end a study, too."
+            f"The study in the Python has {len(description.enqueued)} trials enqueued; it may "
+            f"have {MAX_ENQUEUED}. Enqueue more with POST /studies/{{study}}/enqueue."
         )
 
 
-def _find_sampler(found: Component | CustomPart | None) -> Component | None:
-    if isinstance(found, CustomPart):
-        raise SamplerUnavailable(f"The sampler {found.type} cannot be used here: {found.reason}")
-    return found
+def _find_part(found: Component | CustomPart | None, users: str) -> Component | None:
+    """What JSON cannot say is run as it is, beside the server."""
+    return Component(users, {"name": found.type}) if isinstance(found, CustomPart) else found
 
 
-def _find_pruner(found: Component | CustomPart | None) -> Component | None:
-    if isinstance(found, CustomPart):
-        raise InvalidPruner(f"The pruner {found.type} cannot be used here: {found.reason}")
-    return found
+def _take_pruner(
+    description: Description, n_objectives: int
+) -> tuple[Component | None, tuple[str, ...]]:
+    """The pruner, and sentences about one that nobody asks."""
+    pruner = _find_part(description.pruner, USER_PRUNER)
+    if pruner is None or description.directions is None or n_objectives == 1:
+        return pruner, ()
+    # Optuna gives every study a pruner.
+    return None, ("The study's pruner does not count: several objectives are never pruned.",)
 
 
 def _take_seed(sampler: Component | None) -> tuple[Component | None, int | None]:

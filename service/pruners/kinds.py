@@ -8,6 +8,8 @@ from optuna.pruners import BasePruner
 
 from service.domain.arguments import Limits
 from service.domain.studies import Component
+from service.domain.user_code import USER_PRUNER
+from service.pruners.users import UserPruner
 from service.pruners.wandb_hyperband import WandbHyperbandPruner
 
 _STEPS = Limits(1, 2**31)
@@ -28,12 +30,14 @@ class Kind:
     Attributes:
         auto: The argument that Optuna estimates from completed trials when it is "auto".
         inner: The argument that is a pruner, if one is.
+        is_users: It stands for code of a user's.
     """
 
     constructor: type[BasePruner]
     auto: str | None = None
     inner: str | None = None
     limits: Mapping[str, Limits] = field(default_factory=dict)
+    is_users: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -52,7 +56,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     "WilcoxonPruner": Kind(pruners.WilcoxonPruner),
     "WandbHyperbandPruner": Kind(WandbHyperbandPruner, limits=_BANDS),
+    USER_PRUNER: Kind(UserPruner, is_users=True),
 }
+
+
+def is_users_pruner(component: Component | None) -> bool:
+    """Tell whether code of a user's judges."""
+    return component is not None and KINDS[component.type].is_users
 
 
 def find_inner(component: Component) -> Component | None:

@@ -36,8 +36,9 @@ def resolve_pruner(component: Component, *, n_objectives: int) -> Component:
 
 def _resolve(component: Component, path: str) -> Component:
     kind = KINDS.get(component.type)
-    if kind is None:
-        nearest, known = did_you_mean(component.type, KINDS), ", ".join(KINDS)
+    if kind is None or kind.is_users:
+        names = [name for name, found in KINDS.items() if not found.is_users]
+        nearest, known = did_you_mean(component.type, names), ", ".join(names)
         message = f'There is no pruner "{component.type:.80}".{nearest} Use one of {known}.'
         _refuse(f"{path}.type", message)
     component = replace(component, args=_fill_in(component, kind))

@@ -9,8 +9,10 @@ from optuna.samplers import BaseSampler, nsgaii
 
 from service.domain.arguments import Limits
 from service.domain.studies import Component
+from service.domain.user_code import USER_SAMPLER
 from service.samplers.brute_force import BruteForceSampler
 from service.samplers.imputing import ImputingSampler
+from service.samplers.users import UserSampler
 
 _STARTUP = Limits(0, 1_000_000)
 _GENETIC = {"population_size": Limits(2, 100_000), "dividing_parameter": Limits(1, 50)}
@@ -25,7 +27,7 @@ class Kind:
     """One sampler class.
 
     Attributes:
-        draws_jointly: `sample_relative` may return something.
+        draws_jointly: `sample_relative` may return something. Of a wrapper: if the one inside does.
         has_hooks: `before_trial` or `after_trial` does something.
         is_reusable: Nothing but its random state changes from call to call.
         is_finite: Calls `study.stop()` when it has nothing left to suggest.
@@ -37,6 +39,7 @@ class Kind:
         is_wrapper: What it draws is what the sampler inside draws.
         operators: Arguments that are crossovers or mutations.
         package: What it imports when it is made and is too heavy for a server; it runs beside it.
+        is_users: It stands for code of a user's, which runs beside the server.
     """
 
     constructor: type[BaseSampler]
@@ -54,6 +57,7 @@ class Kind:
     )
     limits: Mapping[str, Limits] = field(default_factory=dict)
     package: str | None = None
+    is_users: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -97,20 +101,18 @@ KINDS: Mapping[str, Kind] = {
     ),
     "PartialFixedSampler": Kind(
         samplers.PartialFixedSampler,
-        draws_jointly=False,
         is_reusable=True,
         inner="base_sampler",
         is_wrapper=True,
     ),
     "ImputingSampler": Kind(
         ImputingSampler,
-        draws_jointly=False,
         has_hooks=True,
-        is_reusable=True,
         single_objective=True,
         inner="base_sampler",
         is_wrapper=True,
     ),
+    USER_SAMPLER: Kind(UserSampler, is_users=True),
 }
 
 
@@ -161,7 +163,12 @@ def is_reusable(component: Component) -> bool:
 
 def needs_process(component: Component) -> bool:
     """Tell whether the sampler must not run in the server."""
-    return any(kind.package is not None for kind in _list_kinds(component))
+    return any(kind.package is not None or kind.is_users for kind in _list_kinds(component))
+
+
+def is_users_sampler(component: Component) -> bool:
+    """Tell whether code of a user's draws."""
+    return KINDS[component.type].is_users
 
 
 def find_grid(component: Component) -> Mapping[str, Sequence[Any]] | None:

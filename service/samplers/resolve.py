@@ -62,6 +62,12 @@ class _Context:
         _refuse([FieldError(f"{self.path}.{where}", message)])
 
 
+def is_available(name: str) -> bool:
+    """Tell whether there is what a sampler of that name imports; nothing is imported."""
+    package = KINDS[name].package
+    return package is None or find_spec(package) is not None
+
+
 def default_sampler(n_objectives: int) -> Component:
     """Return Optuna's default, TPE, with all its arguments written down."""
     return resolve_sampler(Component("TPESampler"), space=None, n_objectives=n_objectives)
@@ -95,25 +101,35 @@ def _resolve(component: Component, context: _Context) -> Component:
     _check_args(component, kind, context)
     component = replace(component, args=_resolve_nested(component, kind, context))
     _check_nesting(component, context)
-    if needs_process(component):
+    if kind.package is not None:
         # Its constructor checks nothing that was not checked here, and imports what it needs.
         return component
     try:
-        construct_once(component)
+        construct_once(_without_packages(component, kind))
     except (ValueError, TypeError) as error:
         context.refuse("args", str(error))
     return component
 
 
+def _without_packages(component: Component, kind: Kind) -> Component:
+    """The same with a light sampler inside, if the one there is heavy; that was checked before."""
+    inner = find_inner(component)
+    if inner is None or not needs_process(inner):
+        return component
+    args = {**component.args, str(kind.inner): {"type": "RandomSampler"}}
+    return replace(component, args=args)
+
+
 def _find_kind(name: str, context: _Context) -> Kind:
     kind = KINDS.get(name)
-    if kind is None:
-        nearest, known = did_you_mean(name, KINDS), ", ".join(KINDS)
+    if kind is None or kind.is_users:
+        names = [known for known, found in KINDS.items() if not found.is_users]
+        nearest, known = did_you_mean(name, names), ", ".join(names)
         context.refuse("type", f'There is no sampler "{name:.80}".{nearest} Use one of {known}.')
-    if kind.package is not None and find_spec(kind.package) is None:
+    if not is_available(name):
         message = (
-            f"{name} needs {kind.package}, which this server does not have. Install "
-            f"asktell-server[gp] there, or use TPESampler."
+            f"{name} needs {kind.package}, which is not installed here. Install "
+            f"asktell-server[gp], or use TPESampler."
         )
         raise SamplerUnavailable(message, errors=[FieldError(f"{context.path}.type", message)])
     if kind.single_objective and context.n_objectives > 1:

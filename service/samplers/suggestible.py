@@ -13,6 +13,9 @@ from service.samplers.grids import MAX_COMBINATIONS, count_values, list_values
 from service.samplers.kinds import find_grid, find_inner
 from service.search_space import SearchSpace, find_value_problem
 
+# Each list is an array of floats, made anew for every draw.
+_MOST_LISTED = 1_000_000
+
 
 def check_suggestible(component: Component, distributions: Mapping[str, BaseDistribution]) -> None:
     """Check that a resolved sampler can suggest parameters that a trial declares itself.
@@ -72,16 +75,39 @@ def list_unsuggestible(
             return _list_outside_grid(args["search_space"], distributions, f"{path}.args")
         case "BruteForceSampler":
             return list_endless(distributions, path)
+        case "GPSampler":
+            return _list_too_fine(distributions, path)
+        case "ImputingSampler":
+            return _list_unsuggestible_inside(component, distributions, path)
         case "PartialFixedSampler":
             fixed = args["fixed_params"]
             rest = {name: found for name, found in distributions.items() if name not in fixed}
             errors = _list_outside_fixed(fixed, distributions, f"{path}.args")
-            inner = find_inner(component)
-            if inner is not None:
-                errors += list_unsuggestible(inner, rest, f"{path}.args.base_sampler")
-            return errors
+            return errors + _list_unsuggestible_inside(component, rest, path)
         case _:
             return []
+
+
+def _list_unsuggestible_inside(
+    component: Component, distributions: Mapping[str, BaseDistribution], path: str
+) -> list[FieldError]:
+    inner = find_inner(component)
+    if inner is None:
+        return []
+    return list_unsuggestible(inner, distributions, f"{path}.args.base_sampler")
+
+
+def _list_too_fine(distributions: Mapping[str, BaseDistribution], path: str) -> list[FieldError]:
+    """Return the parameters of which `optuna._gp.search_space` would make too long a list."""
+    return [
+        FieldError(
+            path,
+            f'"{name}" has {count:.0f} values, and GPSampler lists them all; use a larger step, so '
+            f"that there are at most {_MOST_LISTED}, or another sampler.",
+        )
+        for name, found in distributions.items()
+        if _MOST_LISTED < (count := count_values(found)) < math.inf
+    ]
 
 
 def list_undeclared(component: Component, space: SearchSpace, path: str) -> list[FieldError]:

@@ -9,7 +9,14 @@ Nothing that a file says is trusted: it runs in a process of its own, without en
 network as far as the kernel allows, and answers in JSON that is checked here.
 """
 
-from service.sandbox.errors import FileFailed, SandboxError, SandboxUnavailable, SuggestRefused
+from service.sandbox.answers import check_json, read_failure
+from service.sandbox.errors import (
+    FileFailed,
+    ProcessKilled,
+    SandboxError,
+    SandboxUnavailable,
+    SuggestRefused,
+)
 from service.sandbox.files import (
     CustomPart,
     Description,
@@ -20,19 +27,24 @@ from service.sandbox.files import (
 )
 from service.sandbox.limits import SandboxLimits
 from service.sandbox.sandbox import Sandbox, Suggest
+from service.sandbox.session import Session
 
 __all__ = [
     "CustomPart",
     "Description",
     "FileFailed",
+    "ProcessKilled",
     "Sandbox",
     "SandboxError",
     "SandboxLimits",
     "SandboxUnavailable",
     "SearchSpaceRun",
+    "Session",
     "StudyFacts",
     "Suggest",
     "SuggestRefused",
     "SweepFacts",
     "UserFile",
+    "check_json",
+    "read_failure",
 ]

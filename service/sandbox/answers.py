@@ -1,14 +1,14 @@
 """What a child says, checked completely before anything is made of it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from service.domain.limits import MAX_NAME_LENGTH
 from service.domain.studies import Component
 from service.sandbox.errors import FileFailed
-from service.sandbox.files import CustomPart, Description, SearchSpaceRun, UserFile
-from service.search_space import describe, list_json_problems
+from service.sandbox.files import CustomPart, Description, SearchSpaceRun, UserFile, WaitingTrial
+from service.search_space import describe, find_number_problem, flatten, list_json_problems
 from service.search_space.scalars import find_text_problem
 
 _MAX_DEPTH = 16
@@ -23,8 +23,9 @@ def read_run(message: Mapping[str, Any], params: Mapping[str, Any], output: str)
         FileFailed: The message is not what the sandbox's own code sends.
     """
     constraints = _read_named(message.get("constraints"), "Constraint")
-    if not all(_is_number(value) for value in constraints.values()):
-        _refuse()
+    for name, value in constraints.items():
+        if problem := find_number_problem(value):
+            raise FileFailed(f"Constraint {name}: {problem}")
     return SearchSpaceRun(
         params=dict(params),
         config=_read_config(message.get("config")),
@@ -38,11 +39,14 @@ def read_description(message: Mapping[str, Any], file: UserFile, output: str) ->
     """Return what a file defines, from the child's last message.
 
     Raises:
-        FileFailed: The message is not what the sandbox's own code sends.
+        FileFailed: What it gives cannot be kept, also what its search space gave for once, or the
+            message is not what the sandbox's own code sends.
     """
     functions = _read_texts(message.get("functions"))
     if not set(functions) <= _list_names(file):
         _refuse()
+    if (run := message.get("run")) is not None:
+        read_run(_check_object(run), {}, output)
     return Description(
         functions=functions,
         has_search_space=message.get("has_search_space") is True,
@@ -50,7 +54,8 @@ def read_description(message: Mapping[str, Any], file: UserFile, output: str) ->
         pruner=_read_part(message.get("pruner")),
         directions=_read_directions(message.get("directions")),
         metric_names=_read_texts(message.get("metric_names", [])),
-        enqueued=tuple(map(_read_mapping, _read_list(message.get("enqueued", [])))),
+        user_attrs=_read_named(message.get("user_attrs", {}), "The study's user attribute"),
+        enqueued=tuple(map(_read_waiting, _read_list(message.get("enqueued", [])))),
         has_terminator=message.get("has_terminator") is True,
         notes=_read_texts(message.get("notes", [])),
         output=make_printable(output),
@@ -108,40 +113,35 @@ def _list_names(file: UserFile) -> set[str]:
 
 def _read_named(value: Any, what: str) -> dict[str, Any]:
     found = _read_mapping(value)
-    for name, each in found.items():
+    for name in found:
         if not 1 <= len(name) <= MAX_NAME_LENGTH:
             raise FileFailed(
                 f"{what} {describe(name)}: its name has {len(name)} characters; 1 to "
                 f"{MAX_NAME_LENGTH} can be kept."
             )
-        _check_kept(f"{what} {name}", each)
     return found
+
+
+def _read_waiting(document: Any) -> WaitingTrial:
+    found = _check_object(document)
+    return WaitingTrial(
+        _read_mapping(found.get("params")),
+        _read_named(found.get("user_attrs"), "User attribute of an enqueued trial:"),
+    )
 
 
 def _read_config(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
     config = _read_mapping(value)
-    _check_kept("What it returned", config)
+    for path, problem in list_json_problems(config, "What it returned"):
+        raise FileFailed(f"{path}: {problem}")
     seen: set[str] = set()
-    for name in _list_flat_names(config, ""):
+    for name, _ in flatten(config):
         if name in seen:
             raise FileFailed(f"It returned two values for {describe(name)}; leave one out.")
         seen.add(name)
     return config
-
-
-def _check_kept(where: str, value: Any) -> None:
-    for path, problem in list_json_problems(value, where):
-        raise FileFailed(f"{path}: {problem}")
-
-
-def _list_flat_names(group: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    for key, value in group.items():
-        if isinstance(value, Mapping) and value:
-            yield from _list_flat_names(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def _read_part(document: Any) -> Component | CustomPart | None:
@@ -166,9 +166,13 @@ def _read_directions(value: Any) -> tuple[str, ...] | None:
 
 
 def _read_mapping(value: Any) -> dict[str, Any]:
+    check_json(found := _check_object(value))
+    return found
+
+
+def _check_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         _refuse()
-    check_json(value)
     return value
 
 
@@ -186,10 +190,6 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         _refuse()
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _refuse() -> NoReturn:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from service.sandbox.errors import FileFailed, SandboxUnavailable, ZygoteGone
+from service.sandbox.errors import FileFailed, ProcessKilled, SandboxUnavailable, ZygoteGone
 from service.sandbox.limits import SandboxLimits
 from service.sandbox.zygote_process import ZygoteProcess
 
@@ -65,10 +65,16 @@ class Call:
             ready = self.receive()
         except FileFailed as error:
             raise SandboxUnavailable(f"A process for user files failed: {error}") from error
+        self.begin()
+        return ready
+
+    def begin(self) -> None:
+        """Let the bounds on time, messages and output count from now on."""
         self._seconds_left = self._limits.seconds
         self._ends_at = self._clock() + self._limits.total_seconds
         self._received = 0
-        return ready
+        self._printed = 0
+        self._output = b""
 
     @property
     def output(self) -> str:
@@ -82,15 +88,21 @@ class Call:
         Raises:
             FileFailed: The child does not read, or is gone.
         """
-        started_at = self._clock()
-        self._ends.channel.settimeout(max(self._find_seconds_left(), 0.001))
-        try:
-            self._ends.channel.sendall(json.dumps(message).encode() + b"\n")
-        except TimeoutError:
-            self._fail_late()
-        except OSError:
-            self._fail_ended()
-        self._seconds_left -= self._clock() - started_at
+        self._send(json.dumps(message).encode() + b"\n")
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send what a program of ours in the child reads with `Channel.receive_bytes`.
+
+        Raises:
+            FileFailed: As `send`.
+        """
+        self.send({"bytes": len(data)})
+        self._send(data)
+
+    def kill(self) -> None:
+        """Have the child ended, and return at once; any thread. `end` has to follow."""
+        with suppress(OSError):
+            self._ends.status.shutdown(socket.SHUT_WR)
 
     def receive(self) -> dict[str, Any]:
         """Return the next message.
@@ -120,8 +132,7 @@ class Call:
         """
         self._is_ending = True
         if self._ending is None:
-            with suppress(OSError):
-                self._ends.status.shutdown(socket.SHUT_WR)
+            self.kill()
             self._seconds_left = _KILL_SECONDS
             self._ends_at = math.inf
             self._ending = self._read_ending()
@@ -131,6 +142,17 @@ class Call:
     def close(self) -> None:
         self._selector.close()
         self._ends.close()
+
+    def _send(self, data: bytes) -> None:
+        started_at = self._clock()
+        self._ends.channel.settimeout(max(self._find_seconds_left(), 0.001))
+        try:
+            self._ends.channel.sendall(data)
+        except TimeoutError:
+            self._fail_late()
+        except OSError:
+            self._fail_ended()
+        self._seconds_left -= self._clock() - started_at
 
     def _receive_more(self) -> bytes:
         self._wait_for(self._ends.channel)
@@ -207,7 +229,9 @@ class Call:
                 raise SandboxUnavailable(problem)
             self._zygote.close()
             raise ZygoteGone("The process that starts user files was killed. Try again.")
-        raise FileFailed(_explain_end(self._ending, self._limits))
+        reason = _explain_end(self._ending, self._limits)
+        has_been_killed = self._ending["ended"] == -signal.SIGKILL
+        raise ProcessKilled(reason) if has_been_killed else FileFailed(reason)
 
 
 def _receive(end: socket.socket) -> bytes:

@@ -2,6 +2,7 @@
 
 SandboxError
 ├── FileFailed           the file: fails its trial, or refuses its study
+│   └── ProcessKilled    the file, or this machine: worth another try
 └── SandboxUnavailable   this machine: worth another try, or a setting
 SuggestRefused           raised by the caller's `suggest`, seen by the file as a ValueError
 """
@@ -17,6 +18,10 @@ class SandboxError(Exception):
 
 class FileFailed(SandboxError):
     """The user file raised, crashed, passed a limit or answered with something else."""
+
+
+class ProcessKilled(FileFailed):
+    """A process was killed, by the kernel for its memory or by somebody."""
 
 
 class SandboxUnavailable(SandboxError):

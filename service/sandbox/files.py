@@ -99,6 +99,14 @@ class CustomPart:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingTrial:
+    """A trial that a study has enqueued: its fixed values, and its attributes."""
+
+    params: Mapping[str, Any]
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What a user file defines.
 
@@ -111,7 +119,8 @@ class Description:
             arguments are Optuna's; nobody has checked yet whether the service takes them.
         directions: Of the study; None without one.
         metric_names: Of the study; empty if it has none.
-        enqueued: Fixed values of the trials that the study has waiting.
+        user_attrs: Of the study.
+        enqueued: The trials that the study has waiting, in their order.
         has_terminator: The optimizer returned a terminator.
         notes: Sentences about what the file says and nobody follows.
         output: The end of what was printed.
@@ -123,7 +132,8 @@ class Description:
     pruner: Component | CustomPart | None = None
     directions: tuple[str, ...] | None = None
     metric_names: tuple[str, ...] = ()
-    enqueued: tuple[Mapping[str, Any], ...] = ()
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    enqueued: tuple[WaitingTrial, ...] = ()
     has_terminator: bool = False
     notes: tuple[str, ...] = ()
     output: str = ""

@@ -1,5 +1,6 @@
 """What one call of a user file may use."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -32,3 +33,13 @@ class SandboxLimits:
     total_message_bytes: int = 1024 * 1024
     choices: int = 1000
     text_bytes: int = 256 * 1024
+
+
+SESSION_LIMITS = SandboxLimits(
+    seconds=10.0,
+    total_seconds=math.inf,
+    cpu_seconds=24 * 3600,
+    memory_bytes=1024**3,
+    message_bytes=1024 * 1024,
+)
+"""Bounds of a session: for each question that it is asked, but memory and processor time."""

@@ -1,9 +1,10 @@
 """Runs user files, each call in a process of its own that is cut off from everything."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from functools import partial
 from threading import BoundedSemaphore, Lock
 from types import TracebackType
 from typing import Any, Self
@@ -20,11 +21,19 @@ from service.sandbox.answers import (
     read_run,
 )
 from service.sandbox.call import NO_MESSAGE, Call
-from service.sandbox.errors import FileFailed, SandboxUnavailable, SuggestRefused, ZygoteGone
+from service.sandbox.errors import (
+    FileFailed,
+    SandboxError,
+    SandboxUnavailable,
+    SuggestRefused,
+    ZygoteGone,
+)
 from service.sandbox.files import Description, SearchSpaceRun, StudyFacts, SweepFacts, UserFile
-from service.sandbox.limits import SandboxLimits
+from service.sandbox.limits import SESSION_LIMITS, SandboxLimits
+from service.sandbox.session import Session
 from service.sandbox.zygote_process import Facts, ZygoteProcess, start_zygote
 from service.search_space import describe, find_number_problem, is_same_json, parse_distribution
+from service.search_space.variants import find_variant_problem
 
 _SHOWN_PROBLEMS = 3
 
@@ -44,10 +53,23 @@ class Sandbox:
     Blocking, for threads of a server; any number may call at once, `calls_at_once` of them run.
     Nothing is started before the first call. Every process ends with its call, and all of them
     with `close` or with this process.
+
+    Args:
+        programs: Modules that sessions may run; a sealed process can import none that is the
+            server's own, so they are imported before.
     """
 
-    def __init__(self, limits: SandboxLimits | None = None, *, calls_at_once: int = 4) -> None:
+    def __init__(
+        self,
+        limits: SandboxLimits | None = None,
+        *,
+        session_limits: SandboxLimits = SESSION_LIMITS,
+        calls_at_once: int = 4,
+        programs: Sequence[str] = (),
+    ) -> None:
         self._limits = limits or SandboxLimits()
+        self._session_limits = session_limits
+        self._programs = programs
         self._places = BoundedSemaphore(calls_at_once)
         self._lock = Lock()
         self._zygote: ZygoteProcess | None = None
@@ -55,37 +77,79 @@ class Sandbox:
         self._is_closed = False
 
     def run_objective(
-        self, file: UserFile, number: int, suggest: Suggest, *, study: StudyFacts | None = None
+        self,
+        file: UserFile,
+        number: int,
+        suggest: Suggest,
+        *,
+        study: StudyFacts | None = None,
+        total_seconds: float | None = None,
     ) -> SearchSpaceRun:
         """Run `objective(trial)`, or the named search space, for trial `number`.
 
         A name that is asked twice is suggested once, as in Optuna.
 
+        Args:
+            total_seconds: In place of that limit, where `suggest` takes long.
+
         Raises:
             FileFailed: With the reason; nothing of the file runs any more.
             SandboxUnavailable: No process could be started, or it was killed from outside.
         """
-        with self._open_call(file) as call:
+        limits = self._limits
+        if total_seconds is not None:
+            limits = replace(limits, total_seconds=total_seconds)
+        with self._open_call(file, limits) as call:
             call.send(_write_request("run", file, number=number, study=study))
             last, params = _answer_suggestions(call, suggest, self._limits)
             call.end()
             _check_op(last, "ran")
             return read_run(last, params, call.output)
 
-    def describe(self, file: UserFile, *, sweep: SweepFacts | None = None) -> Description:
+    def describe(
+        self, file: UserFile, *, study: StudyFacts | None = None, sweep: SweepFacts | None = None
+    ) -> Description:
         """Return what the file defines; runs `sampler()`, `pruner()`, `study()` or the optimizer.
+
+        Args:
+            study: For the search space, which is run once.
+            sweep: For an optimizer.
 
         Raises:
             FileFailed: It does not load, defines nothing that counts, lacks a function that was
                 named, or a function gives the wrong type.
             SandboxUnavailable: As `run_objective`.
         """
-        with self._open_call(file) as call:
-            call.send(_write_request("describe", file, sweep=sweep))
+        with self._open_call(file, self._limits) as call:
+            call.send(_write_request("describe", file, study=study, sweep=sweep))
             last, _ = _answer_suggestions(call, _suggest_middle, self._limits)
             call.end()
             _check_op(last, "described")
             return read_description(last, file, call.output)
+
+    def open_session(
+        self, file: UserFile, program: str, *, sweep: SweepFacts | None = None
+    ) -> Session:
+        """Start a child that loads `file` and then is served by a program of ours, until its end.
+
+        Sessions count for nothing in `calls_at_once`; the caller has to bound them.
+
+        Args:
+            program: A module with `serve(module, request, channel)`, one of `programs`.
+            sweep: For an optimizer.
+
+        Raises:
+            FileFailed: The file does not load.
+            SandboxUnavailable: As `run_objective`.
+        """
+        _check_text(file, self._limits)
+        call = self._start_call(self._session_limits)
+        try:
+            call.send({**_write_request("serve", file, sweep=sweep), "program": program})
+            return Session(call, partial(_write_reason, file, call=call))
+        except BaseException:
+            _end(call)
+            raise
 
     @property
     def cuts_network(self) -> bool:
@@ -142,37 +206,37 @@ class Sandbox:
         self.close()
 
     @contextmanager
-    def _open_call(self, file: UserFile) -> Iterator[Call]:
+    def _open_call(self, file: UserFile, limits: SandboxLimits) -> Iterator[Call]:
         """Start a child for `file`; it is gone when this is left."""
-        _check_text(file, self._limits)
+        _check_text(file, limits)
         with self._places:
-            call = self._start_call()
+            call = self._start_call(limits)
             try:
                 yield call
             except FileFailed as error:
                 call.end()
-                raise FileFailed(_write_reason(file, error, call)) from error
+                raise FileFailed(_write_reason(file, error, call=call)) from error
             finally:
                 _end(call)
 
-    def _start_call(self) -> Call:
+    def _start_call(self, limits: SandboxLimits) -> Call:
         with self._lock:
             try:
-                return self._start_child(self._get_zygote())
+                return self._start_child(self._get_zygote(), limits)
             except ZygoteGone:
                 self._drop_zygote()
-                return self._start_child(self._get_zygote())
+                return self._start_child(self._get_zygote(), limits)
 
     def _get_zygote(self) -> ZygoteProcess:
         if self._is_closed:
             raise SandboxUnavailable("The sandbox is closed.")
         if self._zygote is None or not self._zygote.is_running():
             self._drop_zygote()
-            self._zygote = start_zygote()
+            self._zygote = start_zygote(self._programs)
         return self._zygote
 
-    def _start_child(self, zygote: ZygoteProcess) -> Call:
-        call = Call(zygote, self._limits)
+    def _start_child(self, zygote: ZygoteProcess, limits: SandboxLimits) -> Call:
+        call = Call(zygote, limits)
         try:
             self._check_sealed(zygote, call.wait_until_ready())
         except SandboxUnavailable:
@@ -196,7 +260,7 @@ class Sandbox:
     def _find_facts(self) -> Facts:
         if self._facts is None:
             with self._places:
-                _end(self._start_call())
+                _end(self._start_call(self._limits))
         assert self._facts is not None
         return self._facts
 
@@ -286,6 +350,8 @@ def _read_suggestion(
     except InvalidSpace as error:
         problems = " ".join(each.message for each in error.errors[:_SHOWN_PROBLEMS])
         raise SuggestRefused(f"{name}: {problems}") from error
+    if problem := find_variant_problem(name):
+        raise SuggestRefused(problem)
     return name, {"type": document["type"], **_read_attributes(distribution)}
 
 
@@ -323,6 +389,6 @@ def _check_op(message: Mapping[str, Any], wanted: str) -> None:
             raise FileFailed(NO_MESSAGE)
 
 
-def _write_reason(file: UserFile, error: FileFailed, call: Call) -> str:
+def _write_reason(file: UserFile, error: SandboxError, *, call: Call) -> str:
     printed = f" It had printed: {call.output}" if call.output else ""
     return make_printable(f"{file.name}: {error.reason}{printed}")

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ spec = importlib.util.spec_from_file_location("service", sys.argv[1])
 sys.modules["service"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["service"])
 from service.sandbox.inside.zygote import main
-main(int(sys.argv[2]))
+main(int(sys.argv[2]), sys.argv[3:])
 """
 _PACKAGE = str(Path(__file__).parents[1] / "__init__.py")
 _START_SECONDS = 60.0
@@ -124,14 +124,17 @@ class ZygoteProcess:
         return greeting
 
 
-def start_zygote() -> ZygoteProcess:
+def start_zygote(programs: Sequence[str]) -> ZygoteProcess:
     """Start a zygote, which inherits nothing, and wait until it is ready.
+
+    Args:
+        programs: Modules to import before it is sealed.
 
     Raises:
         SandboxUnavailable: It did not start.
     """
     control, inside = socket.socketpair()
-    arguments = [*_FLAGS, "-c", _START, _PACKAGE, str(inside.fileno())]
+    arguments = [*_FLAGS, "-c", _START, _PACKAGE, str(inside.fileno()), *programs]
     with inside:
         process = subprocess.Popen(  # noqa: S603 (nothing of a user's is in it)
             [sys.executable, *arguments],

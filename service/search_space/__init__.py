@@ -16,7 +16,7 @@ from service.search_space.scalars import (
     find_number_problem,
     find_scalar_problem,
 )
-from service.search_space.spaces import Parameter, SearchSpace, nest
+from service.search_space.spaces import Parameter, SearchSpace, flatten, nest
 from service.search_space.values import find_value_problem
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "find_read_entries",
     "find_scalar_problem",
     "find_value_problem",
+    "flatten",
     "is_same_json",
     "list_json_problems",
     "nest",

@@ -1,7 +1,7 @@
 """The one internal form of a declared search space."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,18 @@ def nest(params: Mapping[str, Any]) -> dict[str, Any]:
         else:
             group[last] = params[name]
     return nested
+
+
+def flatten(group: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what `nest` would put into groups, by dotted name; an empty group is a value.
+
+    A name comes twice if `group` has it both nested and with a dot.
+    """
+    for key, value in group.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _open_group(

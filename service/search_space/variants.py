@@ -25,29 +25,23 @@ SEPARATOR = " ∈ "
 _LOG = {True: " (log)", False: ""}
 
 
-def name_variant(name: str, distribution: BaseDistribution) -> str:
+def choose_kept_name(
+    name: str, distribution: BaseDistribution, first: BaseDistribution | None
+) -> str:
     """Return the name under which Optuna keeps a parameter that is declared like this.
 
     The same for whatever Optuna takes for the same parameter: ranges and steps may change.
+
+    Args:
+        first: As what the study keeps under the declared name; None if it keeps nothing there.
     """
+    if first is None or _is_kept_as(first, distribution):
+        return name
     variant = f"{name}{SEPARATOR}{_describe(distribution)}"
     if len(variant) <= MAX_NAME_LENGTH:
         return variant
     digest = blake2b(variant.encode(), digest_size=8).hexdigest()
     return f"{variant[: MAX_NAME_LENGTH - len(digest) - 1]} {digest}"
-
-
-def is_kept_as(known: BaseDistribution, distribution: BaseDistribution) -> bool:
-    """Whether Optuna may keep both under one name: it takes true for 1, which is another choice."""
-    try:
-        check_distribution_compatibility(known, distribution)
-    except ValueError:
-        return False
-    if isinstance(known, CategoricalDistribution) and isinstance(
-        distribution, CategoricalDistribution
-    ):
-        return is_same_json(known.choices, distribution.choices)
-    return True
 
 
 def find_declared_name(kept: str) -> str:
@@ -62,6 +56,19 @@ def find_variant_problem(name: str) -> str | None:
     if len(name) + len(SEPARATOR) > MAX_NAME_LENGTH // 2:
         return f"A parameter's name may have at most {MAX_NAME_LENGTH // 2} characters here."
     return None
+
+
+def _is_kept_as(first: BaseDistribution, distribution: BaseDistribution) -> bool:
+    """Whether Optuna may keep both under one name: it takes true for 1, which is another choice."""
+    try:
+        check_distribution_compatibility(first, distribution)
+    except ValueError:
+        return False
+    if isinstance(first, CategoricalDistribution) and isinstance(
+        distribution, CategoricalDistribution
+    ):
+        return is_same_json(first.choices, distribution.choices)
+    return True
 
 
 def _describe(distribution: BaseDistribution) -> str:

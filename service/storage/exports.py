@@ -14,11 +14,14 @@ _PAGE_SIZE = 100
 
 # Which names occur anywhere in a study, each set in its own order. Optuna's list of constraints
 # has names only in the study; where it has none, positions serve. NaN and infinities, as Optuna
-# writes them, are not JSON.
+# writes them, are not JSON. A trial with a configuration of its own shows that and no parameters.
 LIST_COLUMNS = """
 WITH own AS (SELECT trial_id FROM asktell.trials WHERE study_id = %(study_id)s)
 SELECT ARRAY(SELECT DISTINCT param_name COLLATE "C" FROM public.trial_params
-             JOIN own USING (trial_id) ORDER BY 1) AS params,
+             JOIN own USING (trial_id)
+             WHERE NOT EXISTS (SELECT FROM public.trial_system_attributes AS given
+                               WHERE given.trial_id = own.trial_id
+                                 AND given.key = 'asktell:config') ORDER BY 1) AS params,
        ARRAY(SELECT DISTINCT json_object_keys(value_json::json) COLLATE "C"
              FROM public.trial_system_attributes JOIN own USING (trial_id)
              WHERE key = 'asktell:config' ORDER BY 1) AS configs,

@@ -60,14 +60,19 @@ def spec_from_document(document: Mapping[str, Any]) -> StudySpec:
 
 def _code_to_document(code: UserCode) -> dict[str, Any]:
     functions = {role.value: name for role, name in code.functions.items()}
-    return {"source": code.source, "functions": functions}
+    return {
+        "source": code.source,
+        "functions": functions,
+        **({"has_terminator": True} if code.has_terminator else {}),
+    }
 
 
 def _code_from_document(document: Mapping[str, Any] | None) -> UserCode | None:
     if document is None:
         return None
     functions = {Role(role): name for role, name in document["functions"].items()}
-    return UserCode(document["source"], functions)
+    has_terminator = document.get("has_terminator", False)
+    return UserCode(document["source"], functions, has_terminator=has_terminator)
 
 
 def settings_to_document(settings: StudySettings) -> dict[str, Any]:

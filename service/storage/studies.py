@@ -1,9 +1,11 @@
 """Makes managed studies and removes them, each in a transaction of its own."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -12,6 +14,7 @@ from service.domain.sweeps import Sweep
 from service.storage.driver_errors import unavailable_when_lost
 from service.storage.journal import ANY_NUMBER, StoredReply
 from service.storage.specs import settings_to_document, spec_to_document
+from service.storage.waiting import insert_waiting
 
 METRIC_NAMES_ATTR = "study:metric_names"
 """Study system attribute in which Optuna and its dashboard look for the objectives' names."""
@@ -114,12 +117,14 @@ class StudyTable:
         key: StoredReply | None = None,
         *,
         sweep: Sweep | None = None,
+        waiting: Sequence[FrozenTrial] = (),
     ) -> int | None:
         """Creates the study in Optuna's tables and ours; None if its name is taken.
 
         Args:
             key: The idempotency key to keep with it.
             sweep: What makes it one.
+            waiting: As `insert_waiting` takes them.
         """
         with unavailable_when_lost():
             async with self._pool.connection() as connection, connection.transaction():
@@ -128,6 +133,7 @@ class StudyTable:
                 if row is None:
                     return None
                 await _insert_details(connection, row[0], spec, settings)
+                await insert_waiting(connection, row[0], waiting)
                 if sweep is not None:
                     await _insert_sweep(connection, row[0], sweep, settings)
                 if key is not None:

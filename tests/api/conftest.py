@@ -11,6 +11,7 @@ from service.api.app import build_app
 from service.api.gate import GateRules
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine
+from service.engine.user_code import CodeRunner
 from service.sandbox import Sandbox
 from service.storage.database import Database
 
@@ -60,7 +61,10 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """An engine whose leases run out only when a test says so."""
     async with open_engine(
-        database, clock=clock, reap_every_seconds=None, sandbox=sandbox, may_be_uncontained=True
+        database,
+        clock=clock,
+        reap_every_seconds=None,
+        code_runner=CodeRunner(sandbox, may_be_uncontained=True),
     ) as engine:
         yield engine
 

@@ -2,22 +2,27 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import optuna
+import pytest
 from optuna import importance, visualization
 
+from service.domain.errors import ProcessUnavailable
+from service.domain.insights import PlotKind
+from service.engine.actor import Actor
 from service.engine.engine import Engine
 from service.engine.insights import Insights, Wanted
-from service.engine.replica.messages import PlotKind
 from service.storage.database import Database
 from tests.api.problems import assert_problem, get_fields
 from tests.plain_optuna import open_rdb_storage
 
-PARAMS = ["lr", "layers"]
+PARAMS = ["layers", "lr"]
+SAID_OTHERWISE = ["lr", "layers", "lr"]
 TWO = [{"name": "loss", "direction": "minimize"}, {"name": "cost", "direction": "minimize"}]
 
 
@@ -37,15 +42,23 @@ async def fill(api: httpx.AsyncClient, study: str, *, n_objectives: int = 1) -> 
 
 
 class CountingThreads(ThreadPoolExecutor):
-    """Counts what is computed."""
+    """Counts what is computed, and computes nothing before `go`."""
 
     def __init__(self) -> None:
         super().__init__(1)
         self.count = 0
+        self.go = threading.Event()
+        self.began = asyncio.Event()
+        super().submit(self.go.wait)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.count += 1
+        self.began.set()
         return super().submit(fn, *args, **kwargs)
+
+    def shutdown(self, *args: Any, **kwargs: Any) -> None:
+        self.go.set()
+        super().shutdown(*args, **kwargs)
 
 
 def show(figure: Any) -> Any:
@@ -74,9 +87,8 @@ async def test_every_one_is_optunas(
         }
         rated = importance.get_param_importances(plain)
     for kind, figure in expected.items():
-        query = {"params": PARAMS} if kind in ("contour", "slice", "rank") else {}
-        if kind in ("parallel-coordinate", "importances"):
-            query = {"params": PARAMS}
+        is_by_params = kind not in ("history", "intermediate", "edf", "timeline")
+        query = {"params": SAID_OTHERWISE} if is_by_params else {}
         response = await api.get(f"{study}/plots/{kind}", params=query)
         assert response.status_code == 200, response.text
         assert response.headers["content-type"] == "application/json"
@@ -94,22 +106,68 @@ async def test_every_one_is_optunas(
     by_trees = {"evaluator": "fanova", "params": ["lr"]}
     response = await api.get(f"{study}/importances", params=by_trees)
     assert response.json()["importances"] == {"lr": 1.0}
-    await check_computed_once(api, engine)
-
-
-async def check_computed_once(api: httpx.AsyncClient, engine: Engine) -> None:
     actor = await engine.get_actor("digits")
+    await check_computed_once(api, actor)
+    await check_few_may_wait(actor)
+    await check_not_kept_without_end(actor)
+
+
+async def check_computed_once(api: httpx.AsyncClient, actor: Actor) -> None:
     with CountingThreads() as threads:
-        insights = Insights(threads)
-        at_once = await asyncio.gather(*(insights.show(actor, Wanted()) for _ in range(3)))
-        assert await insights.show(actor, Wanted()) == at_once[0] == at_once[2]
-        assert threads.count == 1
-
+        insights = Insights(threads, places=2)
+        early = [asyncio.create_task(insights.show(actor, Wanted())) for _ in range(2)]
+        await threads.began.wait()
+        late = []
+        for step in (7, 8, 9):
+            report = {"points": [{"step": step, "value": 1.0}]}
+            await api.post("/studies/digits/trials/10/report", json=report)
+            late.append(asyncio.create_task(insights.show(actor, Wanted())))
+            await asyncio.sleep(0)
         told = {"state": "COMPLETE", "values": 100}
-        assert (await api.post("/studies/digits/trials/10/tell", json=told)).status_code == 200
+        await api.post("/studies/digits/trials/10/tell", json=told)
+        threads.go.set()
 
-        assert await insights.show(actor, Wanted()) != at_once[0]
+        before, after = await asyncio.gather(*early), await asyncio.gather(*late)
+        assert before[0] == before[1] != after[0] == after[2]
+        assert await insights.show(actor, Wanted()) == after[0]
         assert threads.count == 2
+
+
+async def check_few_may_wait(actor: Actor) -> None:
+    with CountingThreads() as threads:
+        insights = Insights(threads, places=2)
+        for number in range(17):
+            wanted = Wanted(PlotKind.SLICE, params=(str(number),))
+            asking = asyncio.create_task(insights.show(actor, wanted))
+            await asyncio.sleep(0)
+            # It is computed all the same.
+            asking.cancel()
+        with pytest.raises(ProcessUnavailable, match="Too many plots"):
+            await asyncio.wait_for(insights.show(actor, Wanted(PlotKind.RANK)), 10)
+
+
+async def check_not_kept_without_end(actor: Actor) -> None:
+    with CountingThreads() as threads:
+        threads.go.set()
+        size = len(await Insights(threads, places=2).show(actor, Wanted(PlotKind.EDF)))
+        threads.count = 0
+        insights = Insights(threads, places=2, most_kept_bytes=size + 2000)
+        for kind in (PlotKind.EDF, PlotKind.EDF, PlotKind.TIMELINE, PlotKind.EDF):
+            await insights.show(actor, Wanted(kind))
+        assert threads.count == 3
+
+
+async def test_a_study_that_is_adopted_anew_is_shown_anew(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    with open_rdb_storage(database) as storage:
+        plain = optuna.create_study(storage=storage, study_name="plain")
+        for value in (1.0, 2.0):
+            plain.tell(plain.ask(), value)
+            assert (await api.post("/studies/plain/adopt")).status_code == 200
+            history = (await api.get("/studies/plain/plots/history")).json()
+            assert (await api.post("/studies/plain/release")).status_code == 200
+    assert len(history["data"][0]["x"]) == 2
 
 
 async def test_of_several_objectives_one_is_named(api: httpx.AsyncClient) -> None:
@@ -133,7 +191,7 @@ async def test_of_several_objectives_one_is_named(api: httpx.AsyncClient) -> Non
     assert "loss, cost" in problem["detail"]
     path = "/studies/two/plots/slice?objective=cost&params=lr&params=momentum"
     problem = assert_problem(await api.get(path), 422, "invalid-plot")
-    assert problem["detail"].startswith("There is nothing to show: Parameter momentum does not")
+    assert problem["detail"].startswith("This cannot be shown: Parameter momentum does not")
 
 
 async def test_what_cannot_be_shown_is_refused(api: httpx.AsyncClient, study: str) -> None:

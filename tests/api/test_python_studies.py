@@ -15,6 +15,7 @@ from service.engine.ask import Ask, ask
 from service.engine.dispatch import WorkerClaim, claim_attempts
 from service.engine.engine import Engine, open_engine
 from service.engine.replay import replay_study
+from service.engine.user_code import CodeRunner
 from service.sandbox import Sandbox
 from service.storage.database import Database
 from tests.api.conftest import SettableClock
@@ -231,19 +232,22 @@ async def test_a_sandbox_that_is_gone_changes_nothing(
     with Sandbox() as other:
         pass
     async with open_engine(
-        database, clock=clock, reap_every_seconds=None, sandbox=other, may_be_uncontained=True
+        database,
+        clock=clock,
+        reap_every_seconds=None,
+        code_runner=CodeRunner(other, may_be_uncontained=True),
     ) as engine:
         with pytest.raises(CodeUnavailable):
             await ask(await engine.get_actor("p"), Ask())
         with pytest.raises(CodeUnavailable):
-            await engine.code_runner.read(UserCode(BRANCHES), "p", ())
+            await engine.code_runner.read(UserCode(BRANCHES), "p", (), {})
     assert await list_trials(api) == []
 
 
 async def test_a_study_without_python_has_none(api: httpx.AsyncClient) -> None:
     await api.post("/studies", json={"name": "p", "direction": "minimize"})
     assert (await api.get("/studies/p")).json()["python"] is None
-    assert_problem(await api.get("/studies/p/python"), 404, "study-not-found")
+    assert_problem(await api.get("/studies/p/python"), 404, "python-not-found")
 
 
 async def test_true_and_one_are_not_the_same_choice(api: httpx.AsyncClient) -> None:
@@ -324,3 +328,12 @@ def make(sweep):
 """
     created = await create(api, source, python={"optimizer": "make"}, direction="maximize")
     assert created["sampler"]["type"] == "QMCSampler"
+
+
+async def test_a_new_sweep_tells_what_of_its_code_nobody_follows(api: httpx.AsyncClient) -> None:
+    source = BRANCHES + OPTUNA_NAMES + "def study():\n    return optuna.create_study()\n"
+    body = build_study(source, launch={"program": "train.py"})
+    response = await api.post("/sweeps", json=body)
+
+    assert response.status_code == 201, response.text
+    assert "sampler() is not called: study() says sampler and pruner." in response.json()["notes"]

@@ -31,6 +31,7 @@ WRITING_METHODS = ("post", "patch", "put", "delete")
 NOT_FROM_WRITES = {
     "invalid-plot": "plots are only read",
     "no-best-trial": "only GET …/best looks for the best trial",
+    "python-not-found": "only GET …/python looks for it",
     "login-link-refused": "links are used by GET",
     "write-failed": "validation knows every row that the database would refuse",
     "client-gone": "its client is not there any more to read it",

@@ -232,6 +232,37 @@ async def test_lists_and_shows(run: Run, api: httpx.AsyncClient, sweep: str) -> 
     assert document["best"]["values"] == [0.75]
 
 
+async def test_a_trial_that_no_worker_had_tells_why_it_failed(
+    run: Run, api: httpx.AsyncClient, sweep: str, file: Path
+) -> None:
+    (attempt,) = await claim_of_gpu(api)
+    await end(api, attempt, exit_code=9)
+    assert (await api.post(f"/studies/{sweep}/ask")).status_code == 200
+    told = {"state": "FAIL", "reason": "objective: it raised\nValueError"}
+    assert (await api.post(f"/studies/{sweep}/trials/1/tell", json=told)).status_code == 200
+
+    shown = (await run("show", sweep)).output
+    failures = json.loads((await run("show", sweep, "--json")).stdout)["failures"]
+    logs = await run("logs", sweep, "1")
+
+    reason = "objective: it raised ValueError"
+    assert shown.index(f"trial 1 failed: {reason}") < shown.index("trial 0 failed: ")
+    assert [(each["trial"], each["attempt"]) for each in failures] == [(1, None), (0, 1)]
+    assert f"Trial 1 of s failed before a worker had it: {reason}" in logs.stderr
+
+
+async def test_whose_worker_has_left_is_told_how_it_goes_on(
+    run: Run, api: httpx.AsyncClient, sweep: str
+) -> None:
+    report = REPORT | {"queue": "gpu"}
+    assert (await api.put("/workers/w1", json=report)).status_code == 204
+    await claim_of_gpu(api, count=2)
+    hint = "no worker for queue gpu follows what runs: start `asktell worker --queue gpu`"
+    assert hint not in (await run("show", sweep)).output
+    assert (await api.delete("/workers/w1")).status_code == 204
+    assert hint in (await run("show", sweep)).output
+
+
 async def test_changes_state(run: Run, api: httpx.AsyncClient, sweep: str) -> None:
     await claim_of_gpu(api)
     assert (await run("pause", sweep)).output == "Sweep s is paused.\n"

@@ -44,6 +44,7 @@ class SmallStudy:
     """A study without an engine; with a replica that one draws.
 
     Attributes:
+        replica: What draws; None: it is drawn for here.
         revision: Counts what it has accepted.
     """
 
@@ -53,7 +54,7 @@ class SmallStudy:
         self.local = build_sampler(spec.sampler, seed=spec.seed, space=self.space)
         self.revision = 0
         self._spec = spec
-        self._replica = replica
+        self.replica = replica
         self.mirror = Mirror(
             study_id=1,
             name=spec.name,
@@ -63,7 +64,7 @@ class SmallStudy:
 
     def ask(self, *, fixed: Mapping[str, Any] | None = None) -> int:
         draft = self._fork()
-        sampler = self.local if self._replica is None else self._open_remote(self._replica)
+        sampler = self.local if self.replica is None else self._open_remote(self.replica)
         study = optuna.Study(self._spec.name, draft, sampler=sampler, pruner=NopPruner())
         drawn = draw_trial(study, draft, space=self.space, fixed=fixed or {})
         self._accept(draft)
@@ -116,8 +117,8 @@ class SmallStudy:
     def _accept(self, draft: Mirror) -> None:
         self.mirror.replay(draft.journal)
         self.revision += 1
-        if self._replica is not None:
-            self._replica.feed.note(self.revision, draft.journal)
+        if self.replica is not None:
+            self.replica.feed.note(self.revision, draft.journal)
 
 
 def objective(trial: FrozenTrial) -> float:

@@ -128,8 +128,13 @@ async def test_visitors_are_asked_to_wait_until_it_listens(tmp_path: Path):
     assert "starting" in data.json()["reason"]
 
 
-async def test_a_killed_process_comes_back_and_stops_with_the_service(database: Database):
+async def test_a_killed_process_comes_back_and_stops_with_the_service(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     create_study(database, "digits")
+    # Nothing is imported from the folder that the server runs in.
+    (tmp_path / "json.py").write_text("import os; os._exit(77)")
+    monkeypatch.chdir(tmp_path)
     process = DashboardProcess(database.sqlalchemy_url)
     async with DashboardProxy(process) as dashboard, build_client(dashboard) as client:
         assert await read_names(client) == ["digits"]

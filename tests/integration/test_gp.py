@@ -6,22 +6,30 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from service.domain.errors import ProcessUnavailable
 from service.domain.studies import Component, Direction, Objective
 from service.domain.trials import Outcome, TrialState
+from service.domain.user_code import Role, UserCode
 from service.engine.actor import Actor
 from service.engine.ask import Ask, ask
 from service.engine.create import create_study
-from service.engine.engine import Engine
+from service.engine.engine import Engine, open_engine
 from service.engine.heartbeat import heartbeat
 from service.engine.report import report
 from service.engine.tell import tell
+from service.engine.user_code import bind_code
+from service.sandbox import FileFailed, Sandbox, SandboxLimits
 from service.storage.database import Database
 from tests.integration.engine_use import new_study
+from tests.integration.replica_use import SPACE, build_spec
 
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
@@ -68,6 +76,34 @@ async def test_several_objectives_until_the_study_is_removed(engine: Engine) -> 
     async with engine.removing("s"):
         while list_processes():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.05)
+
+
+async def test_a_draw_that_takes_too_long_is_refused_and_says_which_setting(
+    database: Database,
+) -> None:
+    async with open_engine(database, sampler_timeout_seconds=0.01) as engine:
+        await create_study(engine, new_study(sampler=GP))
+        with pytest.raises(ProcessUnavailable, match="Raise ASKTELL_SAMPLER_TIMEOUT_SECONDS, or"):
+            await ask(await engine.get_actor("s"), Ask())
+
+
+@pytest.mark.parametrize("sampler", [GP, Component("RandomSampler")])
+def test_that_it_is_slow_does_not_fail_the_trial_of_a_python_space(sampler: Component) -> None:
+    spec = build_spec(sampler, SPACE)
+    source = "def objective(trial):\n    for n in range(9): trial.suggest_float(f'x{n}', 0, 1)"
+    code = UserCode(source, {Role.OBJECTIVE: "objective"})
+    with Sandbox(SandboxLimits(seconds=60, total_seconds=0.1)) as sandbox:
+        declare = bind_code(sandbox, code, spec)
+        if sampler is GP:
+            assert len(declare(0, suggest_slowly).params) == 9
+        else:
+            with pytest.raises(FileFailed, match=r"more than 0\.1 seconds, with its suggestions"):
+                declare(0, suggest_slowly)
+
+
+def suggest_slowly(_name: str, _document: Mapping[str, Any]) -> float:
+    time.sleep(0.05)
+    return 0.5
 
 
 async def run_trial(actor: Actor) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from service.engine.create import create_study
 from service.engine.engine import open_engine
 from service.engine.replay import replay_study
 from service.engine.tell import tell
+from service.engine.user_code import CodeRunner, open_sandbox
 from service.sandbox import Sandbox
 from service.storage.database import Database
 from tests.integration.engine_use import new_study
@@ -37,7 +39,26 @@ def objective(trial):
         trial.suggest_categorical("batch_size", [64, 128, 256])
         trial.suggest_int("trees", 10, 100, step=10)
 """
+USERS = """
+class Walk(optuna.samplers.BaseSampler):
+    def __init__(self):
+        self.sampler = optuna.samplers.RandomSampler(seed=5)
+
+    def infer_relative_search_space(self, study, trial):
+        return optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
+
+    def sample_relative(self, study, trial, search_space):
+        return {"model": study.best_params["model"]} if trial.number % 2 and search_space else {}
+
+    def sample_independent(self, *args):
+        return self.sampler.sample_independent(*args)
+
+def sampler():
+    return Walk()
+"""
 SAMPLERS = {
+    "users": None,
+    "gp": Component("GPSampler"),
     "random": Component("RandomSampler"),
     "tpe": Component("TPESampler"),
     "tpe-univariate": Component("TPESampler", {"multivariate": False}),
@@ -51,16 +72,19 @@ SAMPLERS = {
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
+    with open_sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.mark.parametrize(
-    ("sampler", "workers"), [*((name, 8) for name in SAMPLERS), ("random", 1), ("tpe-group", 1)]
+    ("sampler", "workers"),
+    [*((name, 8) for name in SAMPLERS), ("random", 1), ("tpe-group", 1), ("users", 1)],
 )
 async def test_no_trial_is_outside_the_space(
     database: Database, sandbox: Sandbox, sampler: str, workers: int
 ) -> None:
+    if sampler == "gp" and find_spec("torch") is None:
+        pytest.skip("torch is not installed")
     seen: dict[int, Mapping[str, Any]] = {}
     async with managed(database, sandbox, SAMPLERS[sampler]) as actor:
         await asyncio.gather(*(work(actor, seen) for _ in range(workers)))
@@ -68,16 +92,20 @@ async def test_no_trial_is_outside_the_space(
     assert seen.keys() == set(range(N_TRIALS))
     assert [number for number, params in seen.items() if not is_inside(params)] == []
     assert {params["model"] for params in seen.values()} == {"net", "forest", "line"}
-    assert (await asyncio.to_thread(replay_study, database, "s")).difference is None
+    runner = CodeRunner(sandbox, may_be_uncontained=True)
+    replayed = await asyncio.to_thread(replay_study, database, "s", code_runner=runner)
+    assert replayed.difference is None
 
 
 @asynccontextmanager
-async def managed(database: Database, sandbox: Sandbox, sampler: Component) -> AsyncIterator[Actor]:
+async def managed(
+    database: Database, sandbox: Sandbox, sampler: Component | None
+) -> AsyncIterator[Actor]:
     async with open_engine(
-        database, reap_every_seconds=None, sandbox=sandbox, may_be_uncontained=True
+        database, reap_every_seconds=None, code_runner=CodeRunner(sandbox, may_be_uncontained=True)
     ) as engine:
         settings = StudySettings(budget=Budget(max_trials=N_TRIALS))
-        code = UserCode(SOURCE)
+        code = UserCode(SOURCE if sampler else SOURCE + USERS)
         await create_study(
             engine, new_study(space=None, sampler=sampler, user_code=code, settings=settings)
         )

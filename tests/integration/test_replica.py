@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from optuna.trial import FrozenTrial
 from service.domain.errors import ProcessUnavailable
 from service.domain.studies import Component
 from service.engine.replica.child import Child
+from service.engine.replica.messages import Accepted, Load, Message
 from service.engine.replica.replica import Replica
 from service.engine.replica.room import ReplicaRoom, open_room
 from tests.integration.replica_use import CONDITIONAL, SPACE, SmallStudy, build_spec
@@ -30,6 +32,9 @@ CASES = {
 }
 
 
+start = partial(Child, deadline_seconds=LONG)
+
+
 @pytest.fixture(scope="module")
 def room() -> Iterator[ReplicaRoom]:
     with open_room(2) as opened:
@@ -39,7 +44,7 @@ def room() -> Iterator[ReplicaRoom]:
 @pytest.mark.parametrize("name", CASES)
 def test_draws_and_writes_what_the_same_sampler_does_here(room: ReplicaRoom, name: str) -> None:
     spec = build_spec(*CASES[name])
-    replica = Replica(1, spec, room)
+    replica = Replica(1, spec, room, start=start)
     here, there = SmallStudy(spec), SmallStudy(spec, replica)
 
     here.live(N_TRIALS)
@@ -49,16 +54,40 @@ def test_draws_and_writes_what_the_same_sampler_does_here(room: ReplicaRoom, nam
     assert len({str(params) for params, *_ in here.list_told()}) > N_TRIALS / 2
 
 
+class WatchedChild(Child):
+    """Counts what it is told and asked.
+
+    Attributes:
+        n_loads: Studies to begin with.
+        most_changes: In one message.
+    """
+
+    n_loads = 0
+    n_told = 0
+    most_changes = 0
+
+    def tell(self, message: Message) -> None:
+        self.n_loads += isinstance(message, Load)
+        if isinstance(message, Accepted):
+            self.most_changes = max(self.most_changes, len(message.mutations))
+        super().tell(message)
+        self.n_told += 1
+
+
 class Room:
     """Lets everybody in, and remembers the processes."""
 
     def __init__(self, *deadlines: float) -> None:
         self._deadlines = iter(deadlines)
-        self.children: list[Child] = []
+        self.children: list[WatchedChild] = []
 
-    def enter(self, replica: Replica) -> Child:
-        self.children.append(Child(deadline_seconds=next(self._deadlines)))
-        return self.children[-1]
+    def start(self) -> Child:
+        child = WatchedChild(deadline_seconds=next(self._deadlines), advice="Wait longer.")
+        self.children.append(child)
+        return child
+
+    def enter(self, replica: Replica) -> None:
+        pass
 
     def touch(self, replica: Replica) -> None:
         pass
@@ -71,7 +100,7 @@ class Room:
 def drawing_beside(room: Room) -> Iterator[SmallStudy]:
     """A study whose next trial has number 8."""
     spec = build_spec(TPE, SPACE)
-    replica = Replica(1, spec, room)
+    replica = Replica(1, spec, room, start=room.start)
     study = SmallStudy(spec, replica)
     study.live(8)
     yield study
@@ -87,24 +116,43 @@ def expected() -> FrozenTrial:
     return study.get_trial(study.ask())
 
 
+def test_a_study_is_read_once_and_heard_of_in_messages_of_a_few_changes_after_that() -> None:
+    room = Room(LONG)
+    with drawing_beside(room) as study:
+        for step in range(300):
+            study.report(7, step, 1.0)
+        study.ask()
+    assert [child.n_loads for child in room.children] == [1]
+    assert 0 < room.children[0].most_changes <= 100
+
+
 def test_one_that_is_killed_in_the_middle_of_a_call_is_replaced(expected: FrozenTrial) -> None:
     room = Room(LONG, LONG)
     with drawing_beside(room) as study, ThreadPoolExecutor(1) as threads:
         # Stopped, so that the call cannot end before.
         os.kill(room.children[0].pid, signal.SIGSTOP)
+        n_told = room.children[0].n_told
         asking = threads.submit(study.ask)
+        # What has been accepted, that an operation begins, what its draft has, and a call.
+        while room.children[0].n_told < n_told + 4:
+            time.sleep(0.01)
         os.kill(room.children[0].pid, signal.SIGKILL)
         assert study.get_trial(asking.result()).params == expected.params
-    assert len(room.children) == 2
+    assert [child.n_loads for child in room.children] == [1, 1]
 
 
-def test_one_that_hangs_is_replaced(expected: FrozenTrial) -> None:
+def test_one_that_takes_too_long_is_ended_and_the_next_ask_has_another(
+    expected: FrozenTrial,
+) -> None:
     room = Room(LONG, LONG)
     with drawing_beside(room) as study:
         os.kill(room.children[0].pid, signal.SIGSTOP)
         room.children[0].deadline_seconds = 0.1
+        with pytest.raises(ProcessUnavailable, match=r"did not answer within 0\.1 s.*Wait longer"):
+            study.ask()
+        assert [is_there(child) for child in room.children] == [False]
         assert study.get_trial(study.ask()).params == expected.params
-        assert not is_there(room.children[0])
+    assert len(room.children) == 2
 
 
 def test_the_second_failure_is_told_and_changes_nothing(expected: FrozenTrial) -> None:
@@ -112,7 +160,7 @@ def test_the_second_failure_is_told_and_changes_nothing(expected: FrozenTrial) -
     with drawing_beside(room) as study:
         os.kill(room.children[0].pid, signal.SIGKILL)
         before = study.revision
-        with pytest.raises(ProcessUnavailable, match=r"failed twice: it did not answer within"):
+        with pytest.raises(ProcessUnavailable, match=r"it did not answer within 0\.01 s"):
             study.ask()
         assert study.revision == before
         assert study.mirror.counts.total == 8
@@ -120,10 +168,33 @@ def test_the_second_failure_is_told_and_changes_nothing(expected: FrozenTrial) -
         assert [is_there(child) for child in room.children] == [False, False, True]
 
 
+def test_nothing_is_imported_from_the_folder_that_the_server_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("import os; os._exit(77)")
+    monkeypatch.chdir(tmp_path)
+    with drawing_beside(Room(LONG)) as study:
+        assert study.mirror.counts.total == 8
+
+
+def test_one_that_is_idle_ends_until_it_is_needed() -> None:
+    spec = build_spec(TPE, SPACE)
+    with open_room(1) as room:
+        study = SmallStudy(spec, Replica(1, spec, room, start=start))
+        study.ask()
+        room.end_idle(LONG)
+        assert room.list_present() == [study.replica]
+        room.end_idle(0.0)
+        while room.list_present():
+            time.sleep(0.01)
+        study.ask()
+        assert room.list_present() == [study.replica]
+
+
 def test_the_least_recently_used_one_makes_room() -> None:
     spec = build_spec(TPE, SPACE)
     with open_room(2) as room:
-        replicas = [Replica(1, spec, room) for _ in range(3)]
+        replicas = [Replica(1, spec, room, start=start) for _ in range(3)]
         studies = [SmallStudy(spec, replica) for replica in replicas]
         for turn in (0, 1, 0, 2, 1):
             studies[turn].ask()

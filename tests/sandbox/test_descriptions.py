@@ -6,7 +6,10 @@ import pytest
 
 from service.domain.studies import Component
 from service.sandbox import CustomPart, FileFailed, Sandbox, SweepFacts, UserFile
+from service.sandbox.files import WaitingTrial
 from tests.sandbox.test_search_spaces import PUBLISHED
+
+MADE = "s = optuna.create_study()"
 
 
 def test_published_example_is_described(sandbox: Sandbox) -> None:
@@ -94,14 +97,20 @@ def test_what_json_cannot_say_is_custom(
 
 def test_study_comes_before_sampler_and_pruner(sandbox: Sandbox) -> None:
     source = """
+import numpy as np
 def sampler(): raise ValueError
+def objective(trial):
+    study = trial.study
+    assert study.user_attrs["owner"][0] == "me" and study.metric_names == ["loss", "size"]
 def study():
     made = optuna.create_study(
         directions=["minimize", "maximize"],
         sampler=optuna.samplers.QMCSampler(scramble=True),
     )
     made.set_metric_names(["loss", "size"])
-    made.enqueue_trial({"x": 1})
+    made.set_user_attr("owner", ("me", 2**70))
+    made.enqueue_trial({"x": np.int64(1)})
+    made.enqueue_trial({}, user_attrs={"why": "the paper's"})
     made.add_trial(optuna.trial.create_trial(values=[1, 2]))
     return made
 """
@@ -110,10 +119,11 @@ def study():
     assert found.pruner == Component("MedianPruner", {})
     assert found.directions == ("minimize", "maximize")
     assert found.metric_names == ("loss", "size")
-    assert found.enqueued == ({"x": 1},)
+    assert found.user_attrs == {"owner": ["me", 2**70]}
+    assert found.enqueued == (WaitingTrial({"x": 1}), WaitingTrial({}, {"why": "the paper's"}))
     assert found.notes == (
-        "1 trials of the study are not taken over.",
         "sampler() is not called: study() says sampler and pruner.",
+        "1 trials of the study are not taken over.",
     )
 
 
@@ -153,6 +163,24 @@ def make(sweep):
         ),
         (UserFile("def objective(trial): 1 / 0"), "Line 1: ZeroDivisionError"),
         (UserFile("raise ValueError('no')"), "Line 1: ValueError: no"),
+        (
+            UserFile("def objective(trial): trial.set_user_attr('x' * 513, 1)"),
+            'User attribute "x+": its name has 513 characters; 1 to 512 can be kept',
+        ),
+        (
+            UserFile("def f(trial): return {'a': 2**60}", search_space="f"),
+            "What it returned.a: Integers must lie",
+        ),
+        (
+            UserFile(f"def study():\n  {MADE}\n  s.set_user_attr('a', {{1}})\n  return s"),
+            "The study's user attribute a: a set cannot be kept",
+        ),
+        (
+            UserFile(
+                f"def study():\n  {MADE}\n  s.enqueue_trial({{'a': float('nan')}})\n  return s"
+            ),
+            "The value of an enqueued trial for a: nan cannot be kept",
+        ),
     ],
 )
 def test_a_file_that_gives_the_wrong_thing_is_refused(
@@ -160,3 +188,11 @@ def test_a_file_that_gives_the_wrong_thing_is_refused(
 ) -> None:
     with pytest.raises(FileFailed, match=reason):
         sandbox.describe(file)
+
+
+def test_a_constraints_func_is_refused(sandbox: Sandbox) -> None:
+    source = """
+def sampler(): return optuna.samplers.TPESampler(constraints_func=lambda trial: (1.0,))
+"""
+    with pytest.raises(FileFailed, match=r"constraints_func .* trial\.set_constraint"):
+        sandbox.describe(UserFile(source))

@@ -41,7 +41,11 @@ class ServerProcess:
         with log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli.main", "serve", *options],
-                env={**os.environ, "ASKTELL_DATABASE_URL": self._database_url},
+                env={
+                    **os.environ,
+                    "ASKTELL_DATABASE_URL": self._database_url,
+                    "ASKTELL_USER_CODE": "uncontained",
+                },
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

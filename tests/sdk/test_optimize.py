@@ -107,6 +107,35 @@ def test_caught_exceptions_fail_their_trials_only(study: asktell.Study, catch: A
     assert states(study) == ["FAIL", "COMPLETE"]
 
 
+def test_trials_that_the_python_of_the_study_fails_count_and_end_nothing(
+    client: asktell.Client, name: str
+) -> None:
+    source = """
+def objective(trial):
+    if trial.number == 1:
+        raise ValueError("odd one")
+    trial.suggest_float("x", 0, 1)
+
+class Odd(optuna.pruners.BasePruner):
+    def prune(self, study, trial):
+        if trial.number == 2:
+            raise ValueError("odd two")
+
+def pruner():
+    return Odd()
+"""
+
+    def objective(trial: asktell.Trial) -> float:
+        trial.report(trial.params["x"], 0)
+        return float(trial.params["x"])
+
+    study = client.create_study(name, python=source)
+    study.optimize(objective, n_trials=4)
+
+    assert states(study) == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
+    assert ["odd one" in (t.reason or "") for t in study.trials()] == [False, True, False, False]
+
+
 def test_text_that_is_a_number_is_one_as_in_optuna(study: asktell.Study) -> None:
     study.optimize(lambda _: "1.5", n_trials=1)
     assert study.best_value == 1.5

@@ -19,11 +19,12 @@ NEVER_BEGUN = ("pending", "killed")
 
 @dataclass
 class EnqueuedRun(Run):
-    """A run of the sweep; `label` is its display name."""
+    """A run of the sweep; `label` is its display name, and an agent may have taken it."""
 
     state: str = "pending"
     label: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+    is_taken: bool = False
     created_at: str = "2026-01-01T00:00:00Z"
     heartbeat_at: str = "2026-01-01T00:00:00Z"
 
@@ -51,9 +52,12 @@ class AgentWorld(LaunchWorld):
     def list_enqueued(self) -> list[EnqueuedRun]:
         return [run for run in self.runs.values() if isinstance(run, EnqueuedRun)]
 
-    def take(self) -> EnqueuedRun:
+    def take(self, *, is_begun: bool = True) -> EnqueuedRun:
         """An agent takes the oldest run that waits, and its program begins."""
         run = next(run for run in self.list_enqueued() if run.state == "pending")
+        run.is_taken = True
+        if not is_begun:
+            return run
         run.state = "running"
         self.executions[run.label] += 1
         return run
@@ -83,6 +87,11 @@ class AgentWorld(LaunchWorld):
             for name, run in ((path.split("/")[2], run) for path, run in self.runs.items())
             if isinstance(run, EnqueuedRun) and run.label in labels and name not in self.hidden
         ]
+
+    def _list_taken_runs(self, entity: str, project: str, sweep: str) -> list[str]:
+        assert f"{entity}/{project}/{sweep}" == SWEEP
+        found = ((path.split("/")[2], run) for path, run in self.runs.items())
+        return [name for name, run in found if isinstance(run, EnqueuedRun) and run.is_taken]
 
     def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
         while self.takes_at_once and any(run.state == "pending" for run in self.list_enqueued()):

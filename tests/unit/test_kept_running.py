@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import structlog
@@ -80,3 +81,17 @@ async def test_a_server_can_stop_a_worker_that_it_cannot_start(
         await until(lambda: bool(lines))
         await worker.stop()
     assert "/nowhere/python" in lines[0]["reason"]
+
+
+async def test_nothing_is_imported_from_the_folder_that_the_server_runs_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "json.py").write_text("import os; os._exit(77)")
+    monkeypatch.chdir(tmp_path)
+    worker = InnerWorker({"slots": 1}, stop_seconds=1)
+    with structlog.testing.capture_logs() as lines:
+        worker.start()
+        await until(lambda: bool(lines))
+        await worker.stop()
+    # It was not told enough.
+    assert lines[0]["exit_code"] == 1

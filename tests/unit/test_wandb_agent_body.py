@@ -16,11 +16,12 @@ def build(launch: dict[str, Any], **changes: Any) -> CreateSweepBody:
 
 
 def test_its_runs_belong_to_a_sweep_whatever_is_said() -> None:
-    launch = build({"value": "best"}).launch.to_launch()
+    launch = build({"value": "best", "start_timeout_seconds": 900}).launch.to_launch()
 
     assert launch.has_mirror
     assert launch.arguments["program"] == "train.py"
     assert launch.arguments["value"] == "best"
+    assert launch.arguments["start_timeout_seconds"] == 900
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def test_its_runs_belong_to_a_sweep_whatever_is_said() -> None:
         ({"command": ["${envvars:A}"]}, "no macro"),
         ({"project": "a/b"}, "launch.project"),
         ({"sweep": True}, "launch.sweep"),
+        ({"start_timeout_seconds": 0}, "start_timeout_seconds"),
         ({"directory": "/srv"}, "launch.directory"),
         ({"mode": "offline"}, "launch.mode"),
         ({"step_metric": "value"}, "step_metric"),

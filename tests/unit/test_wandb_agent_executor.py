@@ -69,7 +69,7 @@ class TestLaunch(AgentTests):
 
         assert [run.state for run in world.list_enqueued()] == ["pending", "killed", "killed"]
         assert {(each.ending, each.note) for each in seen} == {
-            (None, f"No agent has taken it yet. To start one: wandb agent {SWEEP}")
+            (None, f"No agent has begun it yet. To start one: wandb agent {SWEEP}")
         }
 
     async def test_what_is_seen_late_and_twice_is_stopped(self, executor, world, clock):
@@ -240,7 +240,7 @@ class TestFollowing(AgentTests):
 
         ending = await see_end(executor, waiting)
         assert ending.kind is EndingKind.CANCELLED
-        assert "before an agent had taken it" in ending.message
+        assert "before a program had begun the run" in ending.message
         assert (await executor.look(running)).is_running
 
     async def test_deleted_run_has_vanished(self, executor, world):
@@ -253,6 +253,72 @@ class TestFollowing(AgentTests):
         assert (await see_end(executor, launch)).kind is EndingKind.VANISHED
 
 
+class TestWaiting(AgentTests):
+    async def test_program_that_dies_before_its_run_begins_fails_the_attempt(self, executor, world):
+        launch = build_launch()
+        await executor.launch(launch)
+        run = world.take(is_begun=False)
+        await executor.look(launch)
+        taken = await executor.look(launch, after_seconds=61)
+        still = await executor.look(launch, after_seconds=599)
+        await executor.look(launch, after_seconds=2)
+
+        assert (taken.is_running, taken.ending, still.ending) == (False, None, None)
+        assert taken.note == "An agent has taken it; its program has not begun the run yet."
+        ending = await see_end(executor, launch)
+        assert ending.kind is EndingKind.FAILED
+        assert ending.message.startswith("An agent took it, and its program had not begun the run")
+        assert run.state == "killed"
+
+    async def test_what_no_agent_has_taken_waits_and_asks_once_a_minute(self, executor, world):
+        launch = build_launch()
+        await executor.launch(launch)
+        for _ in range(120):
+            seen = await executor.look(launch, after_seconds=30)
+
+        assert (seen.ending, seen.note[:12]) == (None, "No agent has")
+        assert world.calls["list_taken_runs"] == 59
+
+    @pytest.mark.parametrize(
+        ("is_taken", "words"), [(True, "An agent took it"), (False, "no agent took it, or its")]
+    )
+    async def test_limit_of_the_sweep(self, executor, world, is_taken, words):
+        launch = build_launch(start_timeout_seconds=100)
+        await executor.launch(launch)
+        if is_taken:
+            world.take(is_begun=False)
+        await executor.look(launch)
+        still = await executor.look(launch, after_seconds=99)
+        await executor.look(launch, after_seconds=2)
+
+        ending = await see_end(executor, launch)
+        assert (still.ending, ending.kind) == (None, EndingKind.FAILED)
+        assert words in ending.message
+        assert "after 100 s" in ending.message
+
+    async def test_it_is_over_once_the_program_begins(self, executor, world):
+        launch = build_launch(start_timeout_seconds=100)
+        await executor.launch(launch)
+        await executor.look(launch)
+        run = world.take()
+        await executor.look(launch, after_seconds=1000)
+
+        assert (await executor.look(launch)).is_running
+        assert not run.is_stopped
+
+    async def test_wandb_that_tells_nothing_of_agents_hides_nothing(self, executor, world):
+        launch, running = build_launch(1), build_launch(2)
+        await executor.launch(running)
+        world.take()
+        await executor.launch(launch)
+        world.refusals["list_taken_runs"] = "Cannot query field agents."
+        await executor.look(launch)
+        seen = await executor.look(launch, after_seconds=61)
+
+        assert (seen.ending, seen.note) == (None, "Cannot query field agents.")
+        assert (await executor.look(running)).is_running
+
+
 class TestStop(AgentTests):
     async def test_what_waits_is_never_begun(self, executor, world, clock):
         launch = build_launch()
@@ -263,7 +329,9 @@ class TestStop(AgentTests):
         (run,) = world.list_enqueued()
         assert run.state == "killed"
         await executor.stop(launch, StopKind.GRACEFUL)
-        assert (await see_end(executor, launch)).kind is EndingKind.NOT_STARTED
+        ending = await see_end(executor, launch)
+        assert ending.kind is EndingKind.NOT_STARTED
+        assert ending.message == "Stopped before a program had begun its run."
 
     async def test_agent_that_was_faster_is_told(self, executor, world):
         launch = build_launch()

@@ -99,7 +99,7 @@ class Optimization:
         return is_at_end or self._clock.monotonic() >= self._ends_at
 
     def _run_trial(self) -> None:
-        trial = self._ask()
+        trial = self._ask_unless_failed()
         if trial is None:
             return
         try:
@@ -109,6 +109,16 @@ class Optimization:
         if trial.told is not None and trial.told.state.is_finished():
             for callback in self._callbacks:
                 callback(self._study, trial.told)
+
+    def _ask_unless_failed(self) -> Trial | None:
+        """The next trial; None also when the study's Python has failed it before anybody got it."""
+        try:
+            return self._ask()
+        except ConflictError as error:
+            if error.code != "python-failed":
+                raise
+            _logger.warning("A trial failed before it was started: %s", error.message)
+            return None
 
     def _ask(self) -> Trial | None:
         """The next trial, however long others keep it; None when there will be none."""

@@ -95,7 +95,8 @@ class Study(ReadableStudy):
             StudyPausedError: It was paused all the time.
             TooManyRequestsError: `parallelism-reached` all the time.
             ConflictError: `study-finished`: the budget is spent, somebody ended the study, or
-                the sampler has nothing left to suggest.
+                the sampler has nothing left to suggest. `python-failed`: the study's Python has
+                failed the next trial, which is FAIL now.
             InvalidError: The params contradict the declared space.
             NotFoundError: The study was deleted.
         """
@@ -255,7 +256,8 @@ class Study(ReadableStudy):
 
         An exception of the objective tells FAIL and is raised again, unless it is to be caught;
         TrialPruned tells PRUNED. A returned NaN, None or wrong number of values is a FAIL. A trial
-        that somebody else has got meanwhile, because its lease ran out, is left to them.
+        that somebody else has got meanwhile, because its lease ran out, is left to them. One that
+        the study's own Python has failed counts as a trial and ends nothing.
 
         While the study is paused, and while others run as many trials as it allows, it waits.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Whoever was interrupted, or has just waited in vain, does not wait for the whole deadline again.
 LAST_WORDS_SECONDS = 5.0
 
-_NOT_OURS_CODES = frozenset({"lease-lost", "trial-not-running", "already-told"})
+_NOT_OURS_CODES = frozenset({"lease-lost", "trial-not-running", "already-told", "python-failed"})
 
 _MISSING: Any = object()
 

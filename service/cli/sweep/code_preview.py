@@ -46,7 +46,7 @@ def read_new_code(new: NewStudy) -> CodeParts | None:
     if new.user_code is None:
         return None
     with Sandbox() as sandbox:
-        return read_code(sandbox, new.user_code, new.name, new.objectives)
+        return read_code(sandbox, new.user_code, new.name, new.objectives, new.user_attrs)
 
 
 def sample_trials(code: UserCode, spec: StudySpec) -> SampledTrials:

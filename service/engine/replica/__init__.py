@@ -8,4 +8,8 @@ nothing else needs.
     actor ── feed.py, journals ──► replica.py ── pickle ──► process.py, serving.py
       ▲                               ▲      ◄── JSON ────  (PerCallSampler, Optuna's plots)
       └── draft ── remote_sampler.py ─┘
+
+Samplers, pruners and terminators that a user wrote run in sessions of the sandbox instead
+(`user_child.py`, `user_program.py`, `user_study.py`), and all that they say is checked
+(`user_answers.py`, `user_sampler.py`).
 """

@@ -11,8 +11,8 @@ from typing import Any
 
 from service.engine.replica.messages import Call, Message
 
-# A plot of many thousand trials is this long.
-_MAX_ANSWER_BYTES = 256 << 20
+# Much longer than any plot that is shown.
+_MAX_ANSWER_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
 # Read when the libraries are imported; more threads make small matrices slower, and results depend
 # on their number.
@@ -22,13 +22,36 @@ _ONE_THREAD = dict.fromkeys(
 
 
 class ChildGone(Exception):
-    """The process has ended, or was of no use any more and was killed; the message says how."""
+    """The process has ended, or was of no use any more and was killed; the message says how.
+
+    Attributes:
+        fault: What to raise if that happens twice, if it may have been the fault of what ran there.
+    """
+
+    def __init__(self, message: str, *, fault: Exception | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class TookTooLong(ChildGone):
+    """It was killed because it did not answer in time; to ask another one takes as long.
+
+    Attributes:
+        advice: What to do about it.
+    """
+
+    def __init__(self, message: str, *, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Child:
     """A running process; it ends when this process does, however that ends.
 
     For one thread at a time, `kill` excepted.
+
+    Args:
+        advice: What to do where the deadline is too short.
 
     Attributes:
         deadline_seconds: How long an answer may take.
@@ -37,8 +60,9 @@ class Child:
         ChildGone: It could not be started.
     """
 
-    def __init__(self, *, deadline_seconds: float) -> None:
+    def __init__(self, *, deadline_seconds: float, advice: str = "") -> None:
         self.deadline_seconds = deadline_seconds
+        self._advice = advice
         self._received = b""
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -57,6 +81,7 @@ class Child:
 
         Raises:
             ChildGone
+            TookTooLong: It does not even listen.
         """
         self._socket.settimeout(self.deadline_seconds)
         try:
@@ -68,7 +93,8 @@ class Child:
         """Returns the answer to a call; see `serving.Answer`.
 
         Raises:
-            ChildGone: Also if the answer takes longer than the deadline.
+            ChildGone
+            TookTooLong
         """
         self.tell(call)
         line = self._read_line(until=time.monotonic() + self.deadline_seconds)
@@ -106,17 +132,16 @@ class Child:
         return line
 
     def _give_up(self, error: Exception) -> ChildGone:
+        self.bury()
         if isinstance(error, TimeoutError):
             reason = f"it did not answer within {self.deadline_seconds:g} s"
-        else:
-            reason = str(error)
-        self.bury()
-        return ChildGone(f"{reason} (status {self._process.returncode})")
+            return TookTooLong(reason, advice=self._advice)
+        return ChildGone(f"{error} (status {self._process.returncode})")
 
 
 def _start(descriptor: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - of our own
-        [sys.executable, "-W", "ignore", "-m", f"{__package__}.process", str(descriptor)],
+        [sys.executable, "-P", "-W", "ignore", "-m", f"{__package__}.process", str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=[descriptor],

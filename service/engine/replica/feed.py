@@ -1,10 +1,10 @@
 """Feed: what a study has accepted since its replica was last brought up to date."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from service.storage.journal import Mutation
+from service.storage.journal import Mutation, StudyAttrSet
 
 # Beyond that, reading the study anew is no more work, and it needs no memory meanwhile.
 _MOST_JOURNALS = 20_000
@@ -22,9 +22,13 @@ class Feed:
     """Journals for one replica, kept only while there is one.
 
     The event loop opens it and adds to it; one thread at a time takes from it.
+
+    Args:
+        without: Attributes of the study that the replica does not look at, long ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, without: Collection[str] = ()) -> None:
+        self._without = without
         self._journals: _Journals | None = None
 
     def open(self, revision: int) -> None:
@@ -41,6 +45,8 @@ class Feed:
         kept = self._journals
         if kept is None or not journal:
             return
+        if self._without:
+            journal = [mutation for mutation in journal if not self._is_left_out(mutation)]
         kept.entries.append((revision, journal))
         if len(kept.entries) > _MOST_JOURNALS:
             self.close()
@@ -57,3 +63,6 @@ class Feed:
                 taken.extend(journal)
         kept.since = until
         return taken
+
+    def _is_left_out(self, mutation: Mutation) -> bool:
+        return isinstance(mutation, StudyAttrSet) and mutation.key in self._without

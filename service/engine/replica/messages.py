@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
+from service.domain.insights import Evaluator, PlotKind
 from service.domain.studies import StudySpec
 from service.storage.journal import Mutation
 
@@ -71,27 +71,28 @@ class DrawOne:
     distribution: BaseDistribution
 
 
-class Evaluator(StrEnum):
-    """How Optuna rates parameters."""
+@dataclass(frozen=True, slots=True)
+class AfterTrials:
+    """Let a user's sampler know which trials have ended since it was asked last.
 
-    PED_ANOVA = "ped-anova"
-    FANOVA = "fanova"
-    MEAN_DECREASE_IMPURITY = "mean-decrease-impurity"
+    Attributes:
+        numbers: In the order in which they ended.
+    """
+
+    numbers: Sequence[int]
 
 
-class PlotKind(StrEnum):
-    """Optuna's plots, by their names without `plot_`."""
+@dataclass(frozen=True, slots=True)
+class HasEnough:
+    """Ask a user's terminator whether the study is over."""
 
-    HISTORY = "history"
-    INTERMEDIATE = "intermediate"
-    PARALLEL_COORDINATE = "parallel-coordinate"
-    CONTOUR = "contour"
-    SLICE = "slice"
-    IMPORTANCES = "importances"
-    EDF = "edf"
-    RANK = "rank"
-    TIMELINE = "timeline"
-    PARETO_FRONT = "pareto-front"
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Ask a user's pruner about a trial, whose last report was at `step`."""
+
+    trial_id: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +117,19 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """Draw a plot."""
+class Plot:
+    """Make a plot."""
 
     kind: PlotKind
     view: View
 
 
-Call = BeforeTrial | DrawJointly | DrawOne | Rate | Draw
+Insight = Rate | Plot
+
+OfUsers = AfterTrials | HasEnough | Judge
+"""What only the parts that a user wrote are asked."""
+
+Call = BeforeTrial | DrawJointly | DrawOne | Insight | OfUsers
 """What is answered."""
 
 Message = Load | Trials | Accepted | Begin | Drafted | Call

@@ -83,14 +83,20 @@ class RemoteSampler(BaseSampler):
         self._local.after_trial(study, trial, state, values)
 
     def _call(self, study: Study, call: Call) -> Any:
-        mirror = study._storage
-        assert isinstance(mirror, Mirror), "a draft's study is on a mirror"
+        mirror = mirror_of(study)
         answer = self._replica.call(
             self._moment, call, drafted=mirror.journal, apply=_writing_to(mirror)
         )
         if "error" in answer:
             raise _build_error(answer)
         return answer["value"]
+
+
+def mirror_of(study: Study) -> Mirror:
+    """The mirror that a draft's study is on."""
+    mirror = study._storage
+    assert isinstance(mirror, Mirror), "a draft's study is on a mirror"
+    return mirror
 
 
 def _writing_to(mirror: Mirror) -> Callable[[Sequence[Mapping[str, Any]]], int]:

@@ -1,17 +1,17 @@
 """A replica of one study, as the server sees it: brought up to date, asked, started again."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from service.domain.errors import ProcessUnavailable
 from service.domain.studies import StudySpec
 from service.engine.mirror import Mirror
-from service.engine.replica.child import Child, ChildGone
+from service.engine.replica.child import ChildGone, TookTooLong
 from service.engine.replica.feed import Feed
 from service.engine.replica.messages import (
     Accepted,
@@ -19,12 +19,16 @@ from service.engine.replica.messages import (
     Call,
     Drafted,
     Load,
+    Message,
     Trials,
 )
+from service.sandbox import FileFailed
 from service.storage.journal import Mutation
 
 # Pickling holds the interpreter lock: some milliseconds at a time, and requests in between.
-_TRIALS_PER_MESSAGE = 100
+_MOST_PER_MESSAGE = 100
+
+_T = TypeVar("_T")
 
 _log = structlog.get_logger(__name__)
 
@@ -41,17 +45,29 @@ class Moment:
     revision: int
 
 
+class Process(Protocol):
+    """What runs a replica: see `child.Child`, and `user_child.UserChild` for code of users."""
+
+    def tell(self, message: Message) -> None: ...
+
+    def ask(self, call: Call) -> dict[str, Any]: ...
+
+    def kill(self) -> None: ...
+
+    def bury(self) -> None: ...
+
+
 class Room(Protocol):
     """Where replicas run: a few of them at a time."""
 
-    def enter(self, replica: "Replica") -> Child:
-        """Starts a process for it, and ends another replica's if need be."""
+    def enter(self, replica: "Replica") -> None:
+        """Makes place for its process, and ends another replica's if need be."""
 
     def touch(self, replica: "Replica") -> None:
         """Notes that it is in use; the one that was not for the longest time has to go first."""
 
     def leave(self, replica: "Replica") -> None:
-        """Its process has ended."""
+        """It has no process any more."""
 
 
 class Replica:
@@ -59,17 +75,30 @@ class Replica:
 
     Any thread may call; calls take turns.
 
+    Args:
+        start: Starts a process for it.
+        without: Attributes of the study that it does not look at.
+
     Attributes:
         feed: What the study accepts, while there is a process that has not heard of it.
     """
 
-    def __init__(self, study_id: int, spec: StudySpec, room: Room) -> None:
-        self.feed = Feed()
+    def __init__(
+        self,
+        study_id: int,
+        spec: StudySpec,
+        room: Room,
+        *,
+        start: Callable[[], Process],
+        without: Collection[str] = (),
+    ) -> None:
+        self.feed = Feed(without=without)
         self._study_id = study_id
         self._spec = spec
         self._room = room
+        self._start = start
         self._turn = threading.Lock()
-        self._child: Child | None = None
+        self._child: Process | None = None
         self._is_closed = False
         self._moment: Moment | None = None
         self._revision = 0
@@ -85,7 +114,8 @@ class Replica:
     ) -> dict[str, Any]:
         """Returns the answer of the process to a call, in the state of a moment and a draft of it.
 
-        A process that ends or takes too long is replaced, and the call made once more.
+        A process that ends is replaced, and the call made once more; for one that takes too long
+        there is no use in that.
 
         Args:
             drafted: The draft's journal.
@@ -93,12 +123,18 @@ class Replica:
                 then.
 
         Raises:
-            ProcessUnavailable: The second one failed as well, or the study is served no more.
+            ProcessUnavailable: It took too long, the second one failed as well, or the study is
+                served no more.
+            FileFailed: Code of the study's user failed in a way that ends its process, or `apply`
+                raised it.
         """
         with self._taking_turn():
             answer = self._call_twice(moment, call, drafted)
             if apply is not None:
-                self._n_told = apply(answer["writes"])
+                # Should that raise, the process knows of writes that the draft does not have.
+                self._moment = None
+                self._n_told = apply(answer.get("writes"))
+                self._moment = moment
             return answer
 
     def close(self) -> None:
@@ -136,24 +172,32 @@ class Replica:
         self, moment: Moment, call: Call, drafted: Sequence[Mutation]
     ) -> dict[str, Any]:
         try:
-            return self._call(moment, call, drafted)
+            return self._call_once(moment, call, drafted)
+        except TookTooLong as error:
+            raise _build_unavailable(error) from error
+        except ChildGone:
+            pass
+        try:
+            return self._call_once(moment, call, drafted)
         except ChildGone as error:
-            self._note_failure(error)
+            raise (error.fault or _build_unavailable(error)) from error
+
+    def _call_once(self, moment: Moment, call: Call, drafted: Sequence[Mutation]) -> dict[str, Any]:
         try:
             return self._call(moment, call, drafted)
         except ChildGone as error:
-            self._note_failure(error)
-            raise _build_unavailable(error) from error
-
-    def _note_failure(self, error: ChildGone) -> None:
-        self._forget_child()
-        self._check_open()
-        _log.warning("replica.failed", study=self._spec.name, reason=str(error))
+            self._forget_child()
+            self._check_open()
+            _log.warning("replica.failed", study=self._spec.name, reason=str(error))
+            raise
+        except FileFailed:
+            self._forget_child()
+            raise
 
     def _call(self, moment: Moment, call: Call, drafted: Sequence[Mutation]) -> dict[str, Any]:
         self._check_open()
         if self._child is None:
-            self._child = self._room.enter(self)
+            self._child = self._enter()
         self._room.touch(self)
         if moment is not self._moment:
             self._bring_to(self._child, moment)
@@ -162,7 +206,18 @@ class Replica:
             self._n_told = len(drafted)
         return self._child.ask(call)
 
-    def _bring_to(self, child: Child, moment: Moment) -> None:
+    def _enter(self) -> Process:
+        self._room.enter(self)
+        try:
+            child = self._start()
+        except BaseException:
+            self._room.leave(self)
+            raise
+        if self._is_closed:
+            child.kill()
+        return child
+
+    def _bring_to(self, child: Process, moment: Moment) -> None:
         missing = None
         if self._moment is not None:
             missing = self.feed.take(after=self._revision, until=moment.revision)
@@ -170,17 +225,17 @@ class Replica:
         self._moment = None
         if missing is None:
             self._load(child, moment.mirror)
-        elif missing:
-            child.tell(Accepted(missing))
+        for part in _split(missing or ()):
+            child.tell(Accepted(part))
         child.tell(Begin())
         self._moment, self._revision, self._n_told = moment, moment.revision, 0
 
-    def _load(self, child: Child, mirror: Mirror) -> None:
+    def _load(self, child: Process, mirror: Mirror) -> None:
         load = Load(self._study_id, self._spec, mirror.user_attrs, mirror.system_attrs)
         child.tell(load)
         trials = mirror.get_all_trials(self._study_id, deepcopy=False)
-        for start in range(0, len(trials), _TRIALS_PER_MESSAGE):
-            child.tell(Trials(trials[start : start + _TRIALS_PER_MESSAGE]))
+        for part in _split(trials):
+            child.tell(Trials(part))
 
     def _forget_child(self) -> None:
         self._moment = None
@@ -192,10 +247,22 @@ class Replica:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise ProcessUnavailable("The study is being read again. Try again shortly.")
+            raise ProcessUnavailable(
+                "The study is not served here any more, or read again. Repeat the request to see."
+            )
+
+
+def _split(found: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(found), _MOST_PER_MESSAGE):
+        yield found[start : start + _MOST_PER_MESSAGE]
 
 
 def _build_unavailable(error: ChildGone) -> ProcessUnavailable:
+    if isinstance(error, TookTooLong):
+        return ProcessUnavailable(
+            f"The process that computes for this study was ended: {error}. Nothing was changed. "
+            f"{error.advice}"
+        )
     return ProcessUnavailable(
         f"The process that computes for this study failed twice: {error}. Nothing was changed. Try "
         "again; if it stays so, see the server's log."

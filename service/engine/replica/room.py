@@ -1,15 +1,13 @@
 """Where replicas run: a few processes at a time, and the threads that wait for them."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from service.domain.errors import ProcessUnavailable
-from service.engine.replica.child import Child
 from service.engine.replica.replica import Replica
-
-_DEADLINE_SECONDS = 60.0
 
 
 class ReplicaRoom:
@@ -26,22 +24,20 @@ class ReplicaRoom:
         self._places = places
         self._lock = threading.Lock()
         self._is_closed = False
-        # By last use, the latest one last.
-        self._present: dict[Replica, None] = {}
+        # With the time of its last use, the latest one last.
+        self._present: dict[Replica, float] = {}
 
-    def enter(self, replica: Replica) -> Child:
+    def enter(self, replica: Replica) -> None:
         self._make_place()
         with self._lock:
             self._check_open()
-            child = Child(deadline_seconds=_DEADLINE_SECONDS)
-            self._present[replica] = None
-            return child
+            self._present[replica] = time.monotonic()
 
     def touch(self, replica: Replica) -> None:
         with self._lock:
             self._check_open()
             self._present.pop(replica, None)
-            self._present[replica] = None
+            self._present[replica] = time.monotonic()
 
     def leave(self, replica: Replica) -> None:
         with self._lock:
@@ -51,6 +47,14 @@ class ReplicaRoom:
         """Those that have a process, by last use."""
         with self._lock:
             return list(self._present)
+
+    def end_idle(self, idle_seconds: float) -> None:
+        """Ends the processes that nobody has used for so long; returns at once."""
+        used_before = time.monotonic() - idle_seconds
+        with self._lock:
+            for replica, used_at in self._present.items():
+                if used_at <= used_before and not self._is_closed:
+                    self.threads.submit(replica.put_aside)
 
     def close(self, replica: Replica) -> None:
         """Ends a replica for good; returns at once."""

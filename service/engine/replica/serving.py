@@ -1,12 +1,13 @@
 """What a replica does with each message."""
 
 import traceback
-from collections.abc import Sequence
-from typing import Any, NoReturn, assert_never
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.pruners import NopPruner
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from service.domain.errors import InvalidParams
@@ -17,11 +18,12 @@ from service.engine.replica.messages import (
     Begin,
     Call,
     Drafted,
-    Draw,
     DrawJointly,
     DrawOne,
+    Insight,
     Load,
     Message,
+    Plot,
     Rate,
     Trials,
 )
@@ -35,15 +37,20 @@ Answer = dict[str, Any]
 
 
 class Served:
-    """A study and, while an operation is under way, its draft."""
+    """A study and, while an operation is under way, its draft.
 
-    def __init__(self) -> None:
-        self._study: _Study | None = None
+    Args:
+        open_study: Makes a study that has no trials yet.
+    """
+
+    def __init__(self, open_study: "Callable[[Load], ReplicatedStudy] | None" = None) -> None:
+        self._open_study = open_study or _open_stock_study
+        self._study: ReplicatedStudy | None = None
 
     def take(self, message: Message) -> Answer | None:
         """Does what a message wants; returns the answer to a call, None to what is none."""
         if isinstance(message, Load):
-            self._study = _Study(message)
+            self._study = self._open_study(message)
             return None
         assert self._study is not None, "a study is loaded before anything else"
         match message:
@@ -60,8 +67,14 @@ class Served:
         return None
 
 
-class _Study:
-    def __init__(self, load: Load) -> None:
+class ReplicatedStudy:
+    """A copy of a study, and what is asked of it.
+
+    Attributes:
+        draft: What the present operation has made of it.
+    """
+
+    def __init__(self, load: Load, sampler: BaseSampler) -> None:
         self.spec = load.spec
         self._mirror = Mirror.of(
             study_id=load.study_id,
@@ -72,8 +85,7 @@ class _Study:
             trials=(),
             new_trial_id=_refuse_new_trial,
         )
-        space = None if load.spec.space is None else parse_space(load.spec.space)
-        self._sampler = build_sampler(load.spec.sampler, seed=load.spec.seed, space=space)
+        self._sampler = sampler
         self.begin()
 
     def add(self, trials: Sequence[FrozenTrial]) -> None:
@@ -92,8 +104,7 @@ class _Study:
             answer = {"value": self._do(call)}
         except Exception as error:
             answer = _describe_error(error)
-        writes = [_describe_write(mutation) for mutation in self.draft.journal[written:]]
-        return {**answer, "writes": writes}
+        return {**answer, "writes": describe_writes(self.draft.journal[written:])}
 
     def _do(self, call: Call) -> Any:
         match call:
@@ -106,12 +117,11 @@ class _Study:
                 trial = self.draft.get_trial(trial_id)
                 study = self._open(trial_id)
                 return self._sampler.sample_independent(study, trial, name, distribution)
-            case Rate() | Draw():
+            case Rate() | Plot():
                 return self._compute_insight(call)
-            case _:
-                assert_never(call)
+        raise TypeError(f"{call} is for the parts that a user wrote.")
 
-    def _compute_insight(self, call: Rate | Draw) -> Any:
+    def _compute_insight(self, call: Insight) -> Any:
         # Most replicas only draw, and this imports plotly and scikit-learn.
         from service.engine.replica.figures import draw_plot, rate_params
 
@@ -136,6 +146,21 @@ class _Study:
             )
             self._opened = None if trial_id is None else (trial_id, study)
         return study
+
+
+def describe_writes(journal: Sequence[Mutation]) -> list[dict[str, Any]]:
+    """Returns the attributes that were set, as JSON.
+
+    Raises:
+        TypeError: Something else was done.
+    """
+    return [_describe_write(mutation) for mutation in journal]
+
+
+def _open_stock_study(load: Load) -> ReplicatedStudy:
+    spec = load.spec
+    space = None if spec.space is None else parse_space(spec.space)
+    return ReplicatedStudy(load, build_sampler(spec.sampler, seed=spec.seed, space=space))
 
 
 def _refuse_new_trial() -> NoReturn:

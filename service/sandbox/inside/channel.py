@@ -1,4 +1,4 @@
-"""Lines of JSON to and from the server, over one socket."""
+"""Lines of JSON to and from the server, and bytes from it, over one socket."""
 
 import json
 import os
@@ -40,3 +40,21 @@ class Channel:
         line, _, self._pending = b"".join(chunks).partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
+
+    def receive_bytes(self) -> bytes:
+        """Return the next bytes that the server has sent.
+
+        Raises:
+            EOFError: The server has closed its end.
+        """
+        left = self.receive()["bytes"]
+        chunks = [self._pending[:left]]
+        self._pending = self._pending[left:]
+        left -= len(chunks[0])
+        while left:
+            chunk = os.read(self._descriptor, min(left, _CHUNK))
+            if not chunk:
+                raise EOFError
+            chunks.append(chunk)
+            left -= len(chunk)
+        return b"".join(chunks)

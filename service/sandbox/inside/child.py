@@ -1,6 +1,7 @@
 """One call of a user file: cuts itself off, says so, takes the file and answers."""
 
 import fcntl
+import importlib
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from service.sandbox.inside.describing import describe_file
 from service.sandbox.inside.running import run_search_space
 from service.sandbox.inside.sealing import seal_child
 from service.sandbox.inside.system import Facts
-from service.sandbox.inside.user_module import explain
+from service.sandbox.inside.user_module import explain, load_module
 
 _CHANNEL = 3
 _ABOVE = 16
@@ -67,10 +68,23 @@ def _serve(channel: Channel) -> None:
     except BaseException as error:
         answer = explain(error, request["file"]["name"])
     sys.stdout.flush()
-    channel.send(answer)
+    if answer is not None:
+        channel.send(answer)
 
 
-def _answer(channel: Channel, request: Mapping[str, Any]) -> dict[str, Any]:
-    if request["do"] == "describe":
-        return describe_file(channel, request)
+def _answer(channel: Channel, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    match request["do"]:
+        case "describe":
+            return describe_file(channel, request)
+        case "serve":
+            _run_program(channel, request)
+            return None
     return run_search_space(channel, request)
+
+
+def _run_program(channel: Channel, request: Mapping[str, Any]) -> None:
+    """Let a program of ours serve the loaded file until the server ends the session."""
+    module = load_module(request["file"])
+    program = importlib.import_module(request["program"])
+    channel.send({"op": "serving"})
+    program.serve(module, request, channel)

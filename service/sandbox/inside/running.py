@@ -24,8 +24,8 @@ def run_once(module: ModuleType, channel: Channel, request: Mapping[str, Any]) -
     return {
         "op": "ran",
         "config": _read_config(name, returned) if file["search_space"] else None,
-        "user_attrs": _keep_all("User attribute ", trial.user_attrs),
-        "constraints": _keep_all("Constraint ", trial.constraints),
+        "user_attrs": keep_all("User attribute ", trial.user_attrs),
+        "constraints": keep_all("Constraint ", trial.constraints),
     }
 
 
@@ -46,10 +46,18 @@ def _read_config(name: str, returned: Any) -> dict[str, Any]:
             f"{name}(trial) returned a {type(returned).__name__}; it has to return a mapping of "
             "parameter names to values."
         )
-    return _keep_all(f"{name}(trial): ", returned)
+    return keep_all(f"{name}(trial): ", returned)
 
 
-def _keep_all(where: str, values: Mapping[Any, Any]) -> dict[str, Any]:
+def keep_all(where: str, values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return values by name as JSON has them.
+
+    Args:
+        where: What stands before a name in a sentence.
+
+    Raises:
+        WrongFile: JSON cannot say one.
+    """
     return {str(key): _keep(f"{where}{key}", value) for key, value in values.items()}
 
 

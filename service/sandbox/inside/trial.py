@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy
@@ -13,6 +14,9 @@ from optuna.distributions import (
     IntDistribution,
     check_distribution_compatibility,
 )
+
+# Some 4200 digits; Python and what reads JSON for it take 4300.
+_MOST_BITS = 14_000
 
 Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Takes a name and a distribution as native JSON; gives `{"value": …}` or `{"index": …}`."""
@@ -28,6 +32,8 @@ class AskingTrial(optuna.Trial):
         super().__init__(study, study._storage.create_new_trial(study._study_id))
         self._number = number
         self._ask = ask
+        # Threads of a file may suggest, too.
+        self._asking = Lock()
 
     @property
     def number(self) -> int:
@@ -44,6 +50,12 @@ class AskingTrial(optuna.Trial):
         return False
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if not isinstance(name, str):
+            raise TypeError(f"The name of a parameter is a string, not {name!r}")
+        with self._asking:
+            return self._find_value(name, distribution)
+
+    def _find_value(self, name: str, distribution: BaseDistribution) -> Any:
         known = self._cached_frozen_trial
         if name in known.distributions:
             check_distribution_compatibility(known.distributions[name], distribution)
@@ -108,7 +120,7 @@ def to_plain(value: Any) -> Any:
             return value
         case numpy.generic() | numpy.ndarray():
             return to_plain(value.tolist())
-        case int():
+        case int() if value.bit_length() <= _MOST_BITS:
             return int(value)
         case float() if math.isfinite(value):
             return float(value)
@@ -129,6 +141,8 @@ def _name_kind(value: Any) -> str:
         return "a mapping with keys that are not strings"
     if isinstance(value, float):
         return str(value)
+    if isinstance(value, int):
+        return f"an integer beyond 2**{_MOST_BITS}"
     if hasattr(value, "__name__"):
         return f"a function or class ({value.__name__})"
     return f"a {type(value).__name__}"

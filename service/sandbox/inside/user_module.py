@@ -10,6 +10,7 @@ import optuna
 
 _MODULE = "user_file"
 _TEXT_LENGTH = 2000
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class WrongFile(Exception):
@@ -24,7 +25,8 @@ def load_module(file: Mapping[str, Any]) -> ModuleType:
     module = ModuleType(_MODULE)
     module.__dict__["optuna"] = optuna
     sys.modules[_MODULE] = module
-    exec(compile(file["source"], file["name"], "exec"), module.__dict__)  # noqa: S102
+    source = file["source"].removeprefix(_BYTE_ORDER_MARK)
+    exec(compile(source, file["name"], "exec"), module.__dict__)  # noqa: S102
     return module
 
 

@@ -5,12 +5,14 @@ ready in some milliseconds, with Optuna imported. Only one thread ever runs here
 """
 
 import gc
+import importlib
 import json
 import os
 import selectors
 import signal
 import socket
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -33,10 +35,16 @@ _REQUEST_BYTES = 65536
 _NOTHING_MORE = b""
 
 
-def main(control: int) -> None:
-    """Serve the server's requests until it closes its end of the socket `control`."""
+def main(control: int, programs: Sequence[str]) -> None:
+    """Serve the server's requests until it closes its end of the socket `control`.
+
+    Args:
+        programs: Modules that children will need and cannot import themselves.
+    """
     server = socket.socket(fileno=control)
     nothing = os.open(os.devnull, os.O_RDONLY)
+    for program in programs:
+        importlib.import_module(program)
     _warm_up()
     try:
         facts = seal_zygote()
