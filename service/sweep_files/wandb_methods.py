@@ -181,7 +181,7 @@ def _list_distributions(space: SearchSpace | None) -> Iterable[tuple[str, BaseDi
 def _is_vast(found: BaseDistribution) -> bool:
     if not isinstance(found, IntDistribution | FloatDistribution) or found.step is None:
         return False
-    return (found.high - found.low) / found.step > _MOST_VALUES
+    return (found.high - found.low) / found.step >= _MOST_VALUES
 
 
 def _find_imputing(
