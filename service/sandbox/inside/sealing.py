@@ -28,7 +28,7 @@ from service.sandbox.inside.system import (
 _NOBODY = 65534
 _OPEN_FILES = 64
 _ONLY_LINUX = "only Linux has it"
-_POLITENESS = 5
+_POLITENESS = 10
 _FIRST_TO_GO = "1000"
 _ZYGOTE_WAYS = (
     "memory",

@@ -1,0 +1,1 @@
+"""Samplers, pruners and terminators that users wrote."""
