@@ -60,6 +60,7 @@ def _list_kinds() -> Iterator[type]:
 
 
 def _record(kind: type) -> None:
+    # mypy rightly thinks that a class's constructor is not for others to change.
     initialise = kind.__init__  # type: ignore[misc]
 
     @functools.wraps(initialise)
