@@ -57,6 +57,11 @@ SAMPLER_STATE_ATTR = "asktell:sampler-state"
 PRUNER_STATE_ATTR = "asktell:pruner-state"
 """Study system attributes: such an object as it is now, pickled, in Base64; null: it cannot be."""
 
+THEIR_PREFIX = "user:"
+"""Of the system attributes that users' code sets, as they are stored: so none of them is one that a
+sampler of Optuna's would believe, and perhaps unpickle, in the server. The code sees its own
+names."""
+
 BEGUN_ATTR = "asktell:begun"
 """Trial system attribute: a user's sampler has prepared the trial."""
 

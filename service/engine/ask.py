@@ -20,7 +20,12 @@ from service.domain.studies import RetryMode
 from service.domain.trials import AskedTrial, AttemptPhase, TrialState
 from service.domain.workers import Worker
 from service.engine.actor import Actor
-from service.engine.consulting import Consultation, consult, prepare_consultation
+from service.engine.consulting import (
+    Consultation,
+    consult,
+    leave_out_late,
+    prepare_consultation,
+)
 from service.engine.declaring import CONFIG_ATTR, declare_trial
 from service.engine.draft import Draft
 from service.engine.drawing import (
@@ -211,6 +216,8 @@ async def _hand_out(
             answer = [_write_asked(trial) for trial in asked] or _write_failure(actor, drawn)
             if request is not None and answer:
                 draft.replies.append(request.reply(answer))
+        if actor.runs_code:
+            leave_out_late(actor, draft)
         committed = actor.accept(draft)
     await committed
     return answer

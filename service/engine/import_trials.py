@@ -1,7 +1,7 @@
 """Import: trials that ended elsewhere, for the sampler to learn from."""
 
-import asyncio
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,6 +38,8 @@ from service.search_space import (
 from service.search_space.variants import find_declared_name, find_variant_problem
 from service.storage.journal import TrialRecord
 
+# The study's code runs once for each; whoever sends many gets an answer in time.
+_LONGEST_READ_SECONDS = 20.0
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 _NO_DISTRIBUTIONS = (
@@ -119,12 +121,19 @@ async def _read_all(actor: Actor, trials: Sequence[ImportedTrial]) -> list[_Read
     if run_code is None:
         return [_read(actor, trial) for trial in trials]
     first, user_attrs = actor.count_trials, actor.begin().mirror.user_attrs
-    return await asyncio.to_thread(
-        lambda: [
-            _read_declared(run_code, number, each, user_attrs)
-            for number, each in enumerate(trials, first)
-        ]
-    )
+
+    def read() -> list[_ReadTrial]:
+        until, read = time.monotonic() + _LONGEST_READ_SECONDS, list[_ReadTrial]()
+        for number, trial in enumerate(trials, first):
+            if time.monotonic() > until:
+                raise InvalidParams(
+                    f"The study's Python took {_LONGEST_READ_SECONDS:g} s for the first "
+                    f"{len(read)} of these trials, and nothing was imported. Send fewer at once."
+                )
+            read.append(_read_declared(run_code, number, trial, user_attrs))
+        return read
+
+    return await actor.sampling.run(read, trials=len(trials))
 
 
 def _read_declared(

@@ -16,7 +16,7 @@ from service.engine.drawing import end_sentence
 from service.engine.ending import end_trial
 from service.engine.leases import renew
 from service.engine.replica.messages import Judge
-from service.engine.replica.user_answers import read_decision, write_attributes
+from service.engine.replica.user_answers import OF_PRUNERS, read_decision, write_attributes
 from service.sandbox import FileFailed
 
 
@@ -51,14 +51,15 @@ async def report_and_judge(
         _store(actor, number, step, first[step])
         async with actor.judging:
             is_open = _is_ours(actor, number, attempt) and not _is_decided(actor, number, step)
-            failure = await _judge(actor, number, step) if is_open else None
+            failure = await _judge(actor, number, step, attempt) if is_open else None
         if failure is not None:
             return failure
     return None
 
 
 def _is_ours(actor: Actor, number: int, attempt: int) -> bool:
-    return _is_running(actor, number) and actor.get_record(number).attempt == attempt
+    is_running = actor.get_trial(number).state is OptunaState.RUNNING
+    return is_running and actor.get_record(number).attempt == attempt
 
 
 def _store(actor: Actor, number: int, step: int, value: float) -> None:
@@ -74,26 +75,26 @@ def _store(actor: Actor, number: int, step: int, value: float) -> None:
     actor.accept(draft)
 
 
-async def _judge(actor: Actor, number: int, step: int) -> str | None:
+async def _judge(actor: Actor, number: int, step: int, attempt: int) -> str | None:
     judge, call = actor.open_judge(), Judge(actor.get_trial(number)._trial_id, step)
     loop = asyncio.get_running_loop()
     try:
         answer = await loop.run_in_executor(judge.threads, judge.ask, call)
         should_prune = read_decision(answer)
         draft = actor.begin()
-        if _is_running(actor, number):
-            write_attributes(draft.mirror, answer.get("writes"))
+        write_attributes(draft.mirror, answer.get("writes"), ours=OF_PRUNERS, is_late=True)
     except FileFailed as error:
-        return _fail(actor, number, end_sentence(error.reason))
-    if _is_running(actor, number):
+        return _fail(actor, number, attempt, end_sentence(error.reason))
+    if _is_ours(actor, number, attempt):
         record = actor.get_record(number)
         draft.records[number] = replace(record, decision_step=step, should_prune=should_prune)
+    if not draft.is_empty:
         actor.accept(draft)
     return None
 
 
-def _fail(actor: Actor, number: int, reason: str) -> str | None:
-    if not _is_running(actor, number):
+def _fail(actor: Actor, number: int, attempt: int, reason: str) -> str | None:
+    if not _is_ours(actor, number, attempt):
         return None
     draft = actor.begin()
     end_trial(actor, draft, actor.get_record(number), state=TrialState.FAIL, reason=reason)
@@ -102,9 +103,6 @@ def _fail(actor: Actor, number: int, reason: str) -> str | None:
 
 
 def _is_decided(actor: Actor, number: int, step: int) -> bool:
-    decided = actor.get_record(number).decision_step
-    return decided is not None and decided >= step
-
-
-def _is_running(actor: Actor, number: int) -> bool:
-    return actor.get_trial(number).state is OptunaState.RUNNING
+    record = actor.get_record(number)
+    is_judged = record.decision_step is not None and record.decision_step >= step
+    return record.should_prune or is_judged

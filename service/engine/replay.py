@@ -158,10 +158,10 @@ class _Replay:
 
     def _draw(self, fixed: Mapping[str, Any]) -> DrawnTrial:
         study = self._open_study()
-        if isinstance(study.sampler, RemoteUserSampler) and self._ended:
-            ended, self._ended = self._ended, []
+        if isinstance(study.sampler, RemoteUserSampler):
             try:
-                study.sampler.hear_of_ends(study, ended)
+                while self._ended:
+                    study.sampler.hear_of_end(study, self._ended.pop(0))
             except FileFailed:
                 # Its trial failed with it.
                 return DrawnTrial(start_trial(study, self._mirror, fixed).number, {})
@@ -251,7 +251,7 @@ def _open_mirror(loaded: LoadedStudy) -> Mirror:
         study_id=loaded.study_id,
         name=loaded.spec.name,
         directions=directions_of(loaded.spec),
-        user_attrs={},
+        user_attrs=loaded.spec.user_attrs,
         system_attrs=loaded.system_attrs.get(BEFORE_ADOPTION_ATTR, {}),
         trials=[],
         new_trial_id=partial(next, trial_ids),

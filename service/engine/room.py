@@ -15,7 +15,8 @@ _BECAUSE = {
     StopReason.MAX_FAILURES: "max_failures trials failed in a row. Mend the job, then raise it",
     StopReason.TARGET: "its target is reached. Set another one with PATCH",
     StopReason.PATIENCE: "there was no better trial for as long as its patience. Raise it",
-    StopReason.EXHAUSTED: "its sampler has tried everything there is. Create a new study",
+    StopReason.EXHAUSTED: "its sampler has tried everything there is, or its terminator has said "
+    "that it is enough. Create a new study",
     StopReason.REFUSED: "what it is to launch is not there, or does not fit it; its last failure "
     "says how. Mend that and resume it, or create another one",
 }

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.domain.errors import CodeFailed, FieldError, InvalidParams, TrialNotRunning
 from service.domain.trials import TrialState as Ended
 from service.engine.actor import Actor
+from service.engine.consulting import leave_out_late
 from service.engine.draft import Draft
 from service.engine.drawing import FIXED_ATTR, end_sentence, suggest_value
 from service.engine.ending import end_trial
@@ -57,6 +58,8 @@ async def suggest(actor: Actor, number: int, distributions: Mapping[str, Any]) -
         chosen = tuple(name for name in parsed if name not in trial.params)
         if chosen:
             draft.suggestions.append(Suggestion(trial._trial_id, seq, chosen))
+        if actor.runs_code:
+            leave_out_late(actor, draft)
         committed = actor.confirm() if draft.is_empty else actor.accept(draft)
     await committed
     return params

@@ -135,13 +135,13 @@ class CodeRunner:
 
         Raises:
             FileFailed: The code does not load.
+            ChildGone: The process was killed, or none could be started.
             CodeDisabled, CodeUnavailable: As `read`.
         """
         assert spec.user_code is not None, "only its code can make such parts of a study"
         sandbox, file = self._open_sandbox(), _build_file(spec.user_code)
         sweep = _describe_sweep(spec.name, spec.objectives)
-        with _telling_unavailable():
-            return UserChild(sandbox.open_session(file, PROGRAM, sweep=sweep))
+        return UserChild.start(sandbox, file, sweep)
 
     def close(self) -> None:
         """Ends what runs: whoever waits for it is told that it is not available."""

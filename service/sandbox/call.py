@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from service.sandbox.errors import FileFailed, ProcessKilled, SandboxUnavailable, ZygoteGone
+from service.sandbox.inside.orders import HALT, RESUME
 from service.sandbox.limits import SandboxLimits
 from service.sandbox.zygote_process import ZygoteProcess
 
@@ -99,6 +100,13 @@ class Call:
         self.send({"bytes": len(data)})
         self._send(data)
 
+    def halt(self) -> None:
+        """Let the child, and whatever it has started, do nothing until `resume`."""
+        self._order(HALT)
+
+    def resume(self) -> None:
+        self._order(RESUME)
+
     def kill(self) -> None:
         """Have the child ended, and return at once; any thread. `end` has to follow."""
         with suppress(OSError):
@@ -153,6 +161,11 @@ class Call:
         except OSError:
             self._fail_ended()
         self._seconds_left -= self._clock() - started_at
+
+    def _order(self, order: bytes) -> None:
+        # Whoever is gone is noticed by the next message.
+        with suppress(OSError):
+            self._ends.status.sendall(order)
 
     def _receive_more(self) -> bytes:
         self._wait_for(self._ends.channel)

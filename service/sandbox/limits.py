@@ -36,7 +36,7 @@ class SandboxLimits:
 
 
 SESSION_LIMITS = SandboxLimits(
-    seconds=10.0,
+    seconds=5.0,
     total_seconds=math.inf,
     cpu_seconds=24 * 3600,
     memory_bytes=1024**3,

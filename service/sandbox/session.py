@@ -9,7 +9,9 @@ from service.sandbox.errors import FileFailed, SandboxError, SandboxUnavailable,
 
 
 class Session:
-    """A running child, which ends with `end`, or with the sandbox. The limits hold for each `ask`.
+    """A child that runs while it is asked, and ends with `end`, or with the sandbox.
+
+    The limits hold for each `ask`.
 
     For one thread at a time, `kill` excepted. Once anything was raised there is nothing to do but
     `end` it.
@@ -28,6 +30,7 @@ class Session:
         self._write_reason = write_reason
         self._is_killed = False
         self._receive("serving")
+        self._rest()
 
     def tell(self, data: bytes) -> None:
         """Send what is not answered.
@@ -36,7 +39,7 @@ class Session:
             FileFailed: The child does not read, or has ended.
             SandboxUnavailable: It was ended from outside.
         """
-        self._call.begin()
+        self._call.resume()
         try:
             self._call.send_bytes(data)
         except (FileFailed, ZygoteGone) as error:
@@ -50,8 +53,11 @@ class Session:
             ProcessKilled: The child was killed.
             SandboxUnavailable: As `tell`.
         """
+        self._call.begin()
         self.tell(data)
-        return self._receive("answer")
+        answer = self._receive("answer")
+        self._rest()
+        return answer
 
     def kill(self) -> None:
         """Have the child ended, and return at once; any thread."""
@@ -64,6 +70,11 @@ class Session:
             self._call.end()
         finally:
             self._call.close()
+
+    def _rest(self) -> None:
+        """Nothing of the file's runs on; all that is told next has the time of one question."""
+        self._call.halt()
+        self._call.begin()
 
     def _receive(self, wanted: str) -> dict[str, Any]:
         try:

@@ -305,16 +305,21 @@ def test_what_waits_in_flyte_is_cancelled_there(begun: FlyteWorld) -> None:
     with open_admin(begun.zygote, slots=1) as narrow:
         begun.start_worker("bob", queue="narrow", admin=narrow)
         launch = build_launch("wait", queue="narrow", **_NEVER)
-        begun.create("queued", launch, **_X | {"budget": {"max_trials": 2}})
-        begun.wait_executions("queued", "RUNNING", "QUEUED", admin=narrow)
+        # It has the only slot, or what waits might be executed before it is cancelled.
+        begun.create("first", launch, **_X)
+        begun.wait_executions("first", "RUNNING", admin=narrow)
+        begun.create("queued", launch, **_X)
+        begun.wait_executions("queued", "QUEUED", admin=narrow)
         begun.wait_until(lambda: "Waits in Flyte to be started." in begun.list_notes("queued"))
-        begun.command("queued", "cancel")
-        begun.wait_over("queued")
+        for name in ("queued", "first"):
+            begun.command(name, "cancel")
+            begun.wait_over(name)
         begun.stop_worker("bob")
 
-        assert _list_states(begun, "queued") == ["cancelled", "cancelled"]
+        for name in ("queued", "first"):
+            assert _list_states(begun, name) == ["cancelled"]
+            begun.check_once(name, narrow)
         assert len(narrow.executed) == 1
-        begun.check_once("queued", narrow)
 
 
 @pytest.mark.parametrize("name", _ENDS)

@@ -181,3 +181,9 @@ async def test_other_python_of_the_same_name_is_said_to_be(api: httpx.AsyncClien
     await create(api, BRANCH)
     other = await create(api, CONSTRAINED, if_exists="load")
     assert "a different python" in assert_problem(other, 409, "study-exists")["detail"]
+
+
+async def test_a_study_of_other_directions_is_refused_with_both(api: httpx.AsyncClient) -> None:
+    source = STUDY_OF_TWO.format("") + "\n" + BRANCH
+    problem = assert_problem(await create(api, source), 422, "invalid-python")
+    assert "directions minimize, maximize, but the objectives here have" in problem["detail"]

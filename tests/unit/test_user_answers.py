@@ -11,8 +11,10 @@ from optuna.distributions import (
 )
 from optuna.study import StudyDirection
 
+from service.domain.user_code import PRUNER_STATE_ATTR, SAMPLER_STATE_ATTR
 from service.engine.mirror import Mirror
 from service.engine.replica.user_answers import (
+    OF_PRUNERS,
     read_decision,
     read_drawn,
     read_drawn_value,
@@ -49,11 +51,14 @@ def test_what_is_in_order_is_taken(mirror: Mirror) -> None:
         mirror,
         [
             {"trial_id": None, "kind": "user", "key": "u", "value": [1, {"a": 2}]},
-            {"trial_id": 0, "kind": "system", "key": "own:note", "value": 0.5},
+            {"trial_id": 0, "kind": "system", "key": "user:own:note", "value": 0.5},
         ],
     )
     assert mirror.user_attrs == {"u": [1, {"a": 2}]}
-    assert mirror.get_trial(0).system_attrs == {"own:note": 0.5}
+    assert mirror.get_trial(0).system_attrs == {"user:own:note": 0.5}
+    state = {"trial_id": None, "kind": "system", "key": PRUNER_STATE_ATTR, "value": "cGlja2xl"}
+    write_attributes(mirror, [state, state | {"value": None}], ours=OF_PRUNERS)
+    assert mirror.system_attrs == {PRUNER_STATE_ATTR: None}
 
 
 @pytest.mark.parametrize("value", ODD)
@@ -64,6 +69,8 @@ def test_joint_draws_that_are_none(value: Any) -> None:
         {"space": {"x": FLOAT}, "params": value},
         {"space": {"x": value}, "params": {"x": 0.5}},
         {"space": {"x": f'{{"name": {FLOAT}, "attributes": 1}}'}, "params": {"x": 0.5}},
+        {"space": {"x": "[" * 100_000}, "params": {"x": 0.5}},
+        {"space": {"x": FLOAT}, "params": {"x": "odd"}},
         {"space": {"x": '{"name": "FloatDistribution", "attributes": []}'}, "params": {"x": 0.5}},
         {
             "space": {"x": '{"name": "IntDistribution", "attributes": {"low": "a"}}'},
@@ -94,6 +101,8 @@ def test_decisions_that_are_none(value: Any) -> None:
         (CategoricalDistribution(["a"]), "b"),
         (CategoricalDistribution([1]), True),
         (CategoricalDistribution(["a"]), {"a": 1}),
+        (FloatDistribution(0.0, 1.0), 10**400),
+        (FloatDistribution(0.0, 1.0, step=0.1), 1e300),
     ],
 )
 def test_values_outside_their_distribution(distribution: Any, value: Any) -> None:
@@ -116,20 +125,28 @@ def test_failures_without_words(failed: Any) -> None:
         {"key": ""},
         {"key": "x" * 600},
         {"key": "nul\0"},
-        {"key": "asktell:config"},
+        {"key": "own"},
+        # What Optuna's own samplers and pruners would believe.
+        {"key": "cma:optimizer:0"},
+        {"key": "qmc:0"},
         {"key": "fixed_params"},
         {"key": "constraints"},
+        {"key": "asktell:config"},
+        {"kind": "user", "key": "asktell:imported_from"},
+        {"key": SAMPLER_STATE_ATTR},
+        {"key": PRUNER_STATE_ATTR, "value": 7},
+        {"key": PRUNER_STATE_ATTR, "value": "x" * 100_000},
         {"value": float("inf")},
         {"value": 2**70},
         {"value": "\ud800"},
     ],
 )
 def test_attributes_that_it_may_not_set(mirror: Mirror, changed: dict[str, Any]) -> None:
-    write = {"trial_id": 0, "kind": "system", "key": "own", "value": 1}
-    write_attributes(mirror, [write])
+    write = {"trial_id": 0, "kind": "system", "key": "user:own", "value": 1}
+    write_attributes(mirror, [write], ours=OF_PRUNERS)
     with pytest.raises(FileFailed):
-        write_attributes(mirror, [write | changed])
-    assert mirror.get_trial(0).system_attrs == {"own": 1}
+        write_attributes(mirror, [write | changed], ours=OF_PRUNERS)
+    assert mirror.get_trial(0).system_attrs == {"user:own": 1}
 
 
 @pytest.mark.parametrize("writes", [writes for writes in ODD if writes != []])

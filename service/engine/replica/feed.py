@@ -3,18 +3,25 @@
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from service.storage.journal import Mutation, StudyAttrSet
+from service.storage.journal import Mutation, StudyAttrSet, TrialAttrSet
 
 # Beyond that, reading the study anew is no more work, and it needs no memory meanwhile.
 _MOST_JOURNALS = 20_000
+_MOST_LENGTH = 64 << 20
 
 
 @dataclass(slots=True)
 class _Journals:
-    """Everything accepted after revision `since`, with the revision that each led to."""
+    """Everything accepted after revision `since`, with the revision that each led to.
+
+    Attributes:
+        length: Of the attributes in it, in characters of JSON and only about.
+    """
 
     since: int
+    length: int = 0
     entries: deque[tuple[int, Sequence[Mutation]]] = field(default_factory=deque)
 
 
@@ -48,7 +55,8 @@ class Feed:
         if self._without:
             journal = [mutation for mutation in journal if not self._is_left_out(mutation)]
         kept.entries.append((revision, journal))
-        if len(kept.entries) > _MOST_JOURNALS:
+        kept.length += sum(map(_measure, journal))
+        if len(kept.entries) > _MOST_JOURNALS or kept.length > _MOST_LENGTH:
             self.close()
 
     def take(self, *, after: int, until: int) -> list[Mutation] | None:
@@ -59,6 +67,7 @@ class Feed:
         taken: list[Mutation] = []
         while kept.entries and kept.entries[0][0] <= until:
             revision, journal = kept.entries.popleft()
+            kept.length -= sum(map(_measure, journal))
             if revision > after:
                 taken.extend(journal)
         kept.since = until
@@ -66,3 +75,21 @@ class Feed:
 
     def _is_left_out(self, mutation: Mutation) -> bool:
         return isinstance(mutation, StudyAttrSet) and mutation.key in self._without
+
+
+def _measure(mutation: Mutation) -> int:
+    """Attributes may be long; all else is short."""
+    return (
+        _measure_value(mutation.value) if isinstance(mutation, StudyAttrSet | TrialAttrSet) else 0
+    )
+
+
+def _measure_value(value: Any) -> int:
+    match value:
+        case str():
+            return len(value)
+        case list():
+            return len(value) + sum(map(_measure_value, value))
+        case dict():
+            return sum(len(key) + _measure_value(item) for key, item in value.items())
+    return 1

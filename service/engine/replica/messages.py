@@ -72,14 +72,10 @@ class DrawOne:
 
 
 @dataclass(frozen=True, slots=True)
-class AfterTrials:
-    """Let a user's sampler know which trials have ended since it was asked last.
+class AfterTrial:
+    """Let a user's sampler know that a trial has ended."""
 
-    Attributes:
-        numbers: In the order in which they ended.
-    """
-
-    numbers: Sequence[int]
+    trial_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +122,7 @@ class Plot:
 
 Insight = Rate | Plot
 
-OfUsers = AfterTrials | HasEnough | Judge
+OfUsers = AfterTrial | HasEnough | Judge
 """What only the parts that a user wrote are asked."""
 
 Call = BeforeTrial | DrawJointly | DrawOne | Insight | OfUsers

@@ -102,13 +102,16 @@ def mirror_of(study: Study) -> Mirror:
 def _writing_to(mirror: Mirror) -> Callable[[Sequence[Mapping[str, Any]]], int]:
     def write(writes: Sequence[Mapping[str, Any]]) -> int:
         for each in writes:
-            _write(mirror, **each)
+            write_attribute(mirror, **each)
         return len(mirror.journal)
 
     return write
 
 
-def _write(mirror: Mirror, *, trial_id: int | None, kind: str, key: str, value: Any) -> None:
+def write_attribute(
+    mirror: Mirror, *, trial_id: int | None, kind: str, key: str, value: Any
+) -> None:
+    """Sets an attribute of the study, or of a trial."""
     is_user = AttrKind(kind) is AttrKind.USER
     if trial_id is None:
         set_study = mirror.set_study_user_attr if is_user else mirror.set_study_system_attr

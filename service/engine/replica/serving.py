@@ -61,7 +61,7 @@ class Served:
             case Begin():
                 self._study.begin()
             case Drafted(mutations):
-                self._study.draft.replay(mutations)
+                self._study.go_on(mutations)
             case _:
                 return self._study.answer(message)
         return None
@@ -93,6 +93,9 @@ class ReplicatedStudy:
 
     def accept(self, mutations: Sequence[Mutation]) -> None:
         self._mirror.replay(mutations)
+
+    def go_on(self, mutations: Sequence[Mutation]) -> None:
+        self.draft.replay(mutations)
 
     def begin(self) -> None:
         self.draft = self._mirror.fork()

@@ -1,5 +1,6 @@
 """What a user's code says, checked completely before anything is made of it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -7,19 +8,28 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.exceptions import UpdateFinishedTrialError
 
 from service.domain.limits import MAX_NAME_LENGTH
-from service.domain.user_code import BEGUN_ATTR, PRUNER_STATE_ATTR, SAMPLER_STATE_ATTR
-from service.engine.constraints import CONSTRAINTS_ATTR
-from service.engine.drawing import FIXED_ATTR
+from service.domain.user_code import (
+    BEGUN_ATTR,
+    PRUNER_STATE_ATTR,
+    SAMPLER_STATE_ATTR,
+    THEIR_PREFIX,
+)
 from service.engine.mirror import Mirror
+from service.engine.replica.remote_sampler import write_attribute
 from service.samplers import RELATIVE_ATTR
 from service.sandbox import FileFailed, check_json, read_failure
 from service.search_space import describe, find_value_problem, list_json_problems
 from service.search_space.scalars import find_text_problem
 from service.storage.journal import AttrKind
 
+OF_SAMPLERS = frozenset({SAMPLER_STATE_ATTR, BEGUN_ATTR, RELATIVE_ATTR})
+OF_PRUNERS = frozenset({PRUNER_STATE_ATTR})
+"""System attributes that our part of the process sets for theirs."""
+
+_MOST_STATE_LENGTH = 96 * 1024
 _OURS = "asktell:"
-_WRITTEN_FOR_THEM = frozenset({BEGUN_ATTR, PRUNER_STATE_ATTR, SAMPLER_STATE_ATTR, RELATIVE_ATTR})
-_NOT_THEIRS = frozenset({CONSTRAINTS_ATTR, FIXED_ATTR})
+# What odd values and documents end in, in Optuna's hands or ours.
+_ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 
 
 def read_value(answer: Mapping[str, Any]) -> Any:
@@ -71,13 +81,23 @@ def read_drawn_value(name: str, distribution: BaseDistribution, value: Any) -> A
     Raises:
         FileFailed: It is not in the distribution.
     """
-    if problem := find_value_problem(distribution, value):
-        raise FileFailed(f"The sampler gave {describe(value)} for {describe(name)}. {problem}")
+    try:
+        problem = find_value_problem(distribution, value)
+    except _ODD:
+        raise _refuse_value(name, value) from None
+    if problem:
+        raise _refuse_value(name, value, problem)
     return value
 
 
-def write_attributes(mirror: Mirror, writes: Any) -> None:
+def write_attributes(
+    mirror: Mirror, writes: Any, *, ours: frozenset[str] = frozenset(), is_late: bool = False
+) -> None:
     """Sets the attributes that a user's code has set, in its own copy of the study.
+
+    Args:
+        ours: System attributes that may be among them, and do not begin with `THEIR_PREFIX`.
+        is_late: Whether trials may have ended since the code looked; theirs are left out.
 
     Raises:
         FileFailed: One is not for it to set, or cannot be stored.
@@ -89,8 +109,8 @@ def write_attributes(mirror: Mirror, writes: Any) -> None:
             case {"trial_id": int() | None as trial_id, "kind": str(kind), "key": str(key)} if (
                 "value" in each and kind in set(AttrKind)
             ):
-                _check_attribute(kind, key, each["value"])
-                _write(mirror, trial_id, AttrKind(kind), key, each["value"])
+                _check_attribute(kind, key, each["value"], ours)
+                _write(mirror, trial_id, AttrKind(kind), key, each["value"], is_late=is_late)
             case _:
                 _refuse()
 
@@ -98,57 +118,73 @@ def write_attributes(mirror: Mirror, writes: Any) -> None:
 def _is_inside(name: str, distribution: BaseDistribution, value: Any) -> bool:
     try:
         distribution.to_internal_repr(value)
-    except (ValueError, TypeError):
-        read_drawn_value(name, distribution, value)
-    return find_value_problem(distribution, value) is None
+        return find_value_problem(distribution, value) is None
+    except _ODD:
+        raise _refuse_value(name, value) from None
 
 
 def _read_mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else _refuse()
 
 
+def _refuse_value(name: str, value: Any, problem: str = "") -> FileFailed:
+    text = f"The sampler gave {describe(value)} for {describe(name)}. {problem}"
+    return FileFailed(text.rstrip())
+
+
 def _read_distribution(text: Any) -> BaseDistribution:
     if not isinstance(text, str):
         _refuse()
     try:
+        _check_choices(json.loads(text))
         return json_to_distribution(text)
-    except (ValueError, TypeError, KeyError) as error:
+    except _ODD as error:
         raise FileFailed("The sampler gave a distribution that is none of Optuna's.") from error
 
 
-def _check_attribute(kind: str, key: str, value: Any) -> None:
-    what = f"The attribute {describe(key)}"
+def _check_choices(document: Any) -> None:
+    """Optuna takes any choices, and warns of odd ones with their text."""
+    choices = document["attributes"].get("choices", ())
+    if any(isinstance(choice, list | dict) for choice in choices):
+        raise TypeError("choices that are no scalars")
+
+
+def _check_attribute(kind: str, key: str, value: Any, ours: frozenset[str]) -> None:
+    what = f"The attribute {describe(key.removeprefix(THEIR_PREFIX))}"
     if not 1 <= len(key) <= MAX_NAME_LENGTH:
         raise FileFailed(f"{what}: its name may have 1 to {MAX_NAME_LENGTH} characters.")
     if problem := find_text_problem(key):
         raise FileFailed(f"{what}: {problem}")
-    if kind == AttrKind.SYSTEM:
-        _check_theirs(key, what)
+    if kind == AttrKind.USER and key.startswith(_OURS):
+        raise FileFailed(f"{what} is for the service to set.")
+    if kind == AttrKind.SYSTEM and not key.startswith(THEIR_PREFIX):
+        _check_ours(key, value, ours)
     check_json(value)
     for path, problem in list_json_problems(value, what):
         raise FileFailed(f"{path}: {problem}")
 
 
-def _check_theirs(key: str, what: str) -> None:
-    is_ours = key.startswith(_OURS) and key not in _WRITTEN_FOR_THEM
-    if is_ours or key in _NOT_THEIRS:
-        raise FileFailed(f"{what} is for the service to set.")
+def _check_ours(key: str, value: Any, ours: frozenset[str]) -> None:
+    if key not in ours:
+        _refuse()
+    is_state = key in (SAMPLER_STATE_ATTR, PRUNER_STATE_ATTR) and value is not None
+    if is_state and not (isinstance(value, str) and len(value) <= _MOST_STATE_LENGTH):
+        _refuse()
 
 
-def _write(mirror: Mirror, trial_id: int | None, kind: AttrKind, key: str, value: Any) -> None:
-    is_user = kind is AttrKind.USER
-    if trial_id is None:
-        set_study = mirror.set_study_user_attr if is_user else mirror.set_study_system_attr
-        set_study(mirror.study_id, key, value)
-        return
-    set_trial = mirror.set_trial_user_attr if is_user else mirror.set_trial_system_attr
+def _write(
+    mirror: Mirror, trial_id: int | None, kind: AttrKind, key: str, value: Any, *, is_late: bool
+) -> None:
     try:
-        set_trial(trial_id, key, value)
-    except (KeyError, UpdateFinishedTrialError) as error:
-        raise FileFailed(
-            f"The attribute {describe(key)} is for a trial that has ended; only those of running "
-            "trials and of the study can be set."
-        ) from error
+        write_attribute(mirror, trial_id=trial_id, kind=kind, key=key, value=value)
+    except UpdateFinishedTrialError as error:
+        if not is_late:
+            raise FileFailed(
+                f"The attribute {describe(key.removeprefix(THEIR_PREFIX))} is for a trial that has "
+                "ended; only those of running trials and of the study can be set."
+            ) from error
+    except KeyError as error:
+        raise FileFailed("It set an attribute of a trial that there is not.") from error
 
 
 def _refuse() -> NoReturn:

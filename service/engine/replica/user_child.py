@@ -3,11 +3,18 @@
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 from service.engine.replica.child import ChildGone
 from service.engine.replica.messages import Call, Message
-from service.sandbox import ProcessKilled, SandboxUnavailable, Session
+from service.sandbox import (
+    ProcessKilled,
+    Sandbox,
+    SandboxUnavailable,
+    Session,
+    SweepFacts,
+    UserFile,
+)
 
 PROGRAM = "service.engine.replica.user_program"
 """What the session has to run."""
@@ -22,6 +29,17 @@ class UserChild:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    @classmethod
+    def start(cls, sandbox: Sandbox, file: UserFile, sweep: SweepFacts) -> Self:
+        """Starts one.
+
+        Raises:
+            FileFailed: The file does not load.
+            ChildGone: The process was killed, or none could be started.
+        """
+        with _telling_gone():
+            return cls(sandbox.open_session(file, PROGRAM, sweep=sweep))
 
     def tell(self, message: Message) -> None:
         with _telling_gone():

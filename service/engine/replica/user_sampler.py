@@ -1,6 +1,6 @@
 """A sampler that a user wrote, for stock Optuna in the server."""
 
-from collections.abc import Sequence
+import time
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -8,7 +8,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from service.engine.replica.messages import (
-    AfterTrials,
+    AfterTrial,
     BeforeTrial,
     Call,
     DrawJointly,
@@ -16,12 +16,16 @@ from service.engine.replica.messages import (
 )
 from service.engine.replica.remote_sampler import RemoteSampler, mirror_of
 from service.engine.replica.user_answers import (
+    OF_SAMPLERS,
     read_drawn,
     read_drawn_value,
     read_value,
     write_attributes,
 )
 from service.sandbox import FileFailed
+
+# Each question has a bound of its own; a trial of many parameters asks many.
+_SECONDS = 60.0
 
 
 class RemoteUserSampler(RemoteSampler):
@@ -35,16 +39,18 @@ class RemoteUserSampler(RemoteSampler):
     """
 
     _failure: FileFailed | None = None
+    _seconds_left: float = _SECONDS
 
-    def hear_of_ends(self, study: Study, numbers: Sequence[int]) -> None:
-        """Let the sampler know which trials have ended, in this order; before a trial is created.
+    def hear_of_end(self, study: Study, number: int) -> None:
+        """Let the sampler know that a trial has ended; before another one is created.
 
         Optuna does so when a trial is told, where nobody waits for a sampler here.
         """
-        self._failure = None
-        read_value(self._exchange(study, AfterTrials(tuple(numbers))))
+        trial_id = mirror_of(study).get_trial_id_from_study_id_trial_number(study._study_id, number)
+        read_value(self._exchange(study, AfterTrial(trial_id)))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._failure = None
         try:
             read_value(self._exchange(study, BeforeTrial(trial._trial_id)))
         except FileFailed as error:
@@ -79,7 +85,12 @@ class RemoteUserSampler(RemoteSampler):
         mirror = mirror_of(study)
 
         def write(writes: Any) -> int:
-            write_attributes(mirror, writes)
+            write_attributes(mirror, writes, ours=OF_SAMPLERS)
             return len(mirror.journal)
 
-        return self._replica.call(self._moment, call, drafted=mirror.journal, apply=write)
+        began = time.monotonic()
+        answer = self._replica.call(self._moment, call, drafted=mirror.journal, apply=write)
+        self._seconds_left -= time.monotonic() - began
+        if self._seconds_left < 0:
+            raise FileFailed(f"The sampler took more than {_SECONDS:g} seconds for one request.")
+        return answer

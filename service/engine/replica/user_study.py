@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy.random
@@ -19,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from service.domain.user_code import BEGUN_ATTR, PRUNER_STATE_ATTR, SAMPLER_STATE_ATTR
 from service.engine.mirror import Mirror
 from service.engine.replica.messages import (
-    AfterTrials,
+    AfterTrial,
     BeforeTrial,
     Call,
     DrawJointly,
@@ -28,11 +29,18 @@ from service.engine.replica.messages import (
     Judge,
     Load,
 )
+from service.engine.replica.own_names import (
+    show_attrs,
+    show_mutation,
+    show_trial,
+    store_mutation,
+)
 from service.engine.replica.serving import Answer, ReplicatedStudy, describe_writes
 from service.samplers import RELATIVE_ATTR
 from service.samplers.seeding import derive_seed
 from service.sandbox.inside.making import Made
 from service.sandbox.inside.trial import to_plain
+from service.storage.journal import Mutation
 
 _MOST_STATE_BYTES = 64 * 1024
 
@@ -56,7 +64,8 @@ class UserStudy(ReplicatedStudy):
         make: Callable[[], Made],
         explain: Callable[[Exception], dict[str, Any]],
     ) -> None:
-        super().__init__(load, RandomSampler())
+        shown = replace(load, system_attrs=show_attrs(load.system_attrs))
+        super().__init__(shown, RandomSampler())
         self._call_functions = make
         self._explain = explain
         self._made: Made | None = None
@@ -64,13 +73,22 @@ class UserStudy(ReplicatedStudy):
         self._kept_sampler = _Kept(SAMPLER_STATE_ATTR, lambda: self._make().sampler)
         self._kept_pruner = _Kept(PRUNER_STATE_ATTR, lambda: self._make().pruner)
 
+    def add(self, trials: Sequence[FrozenTrial]) -> None:
+        super().add([show_trial(trial) for trial in trials])
+
+    def accept(self, mutations: Sequence[Mutation]) -> None:
+        super().accept([show_mutation(mutation) for mutation in mutations])
+
+    def go_on(self, mutations: Sequence[Mutation]) -> None:
+        super().go_on([show_mutation(mutation) for mutation in mutations])
+
     def answer(self, call: Call) -> Answer:
         """As its base does; what a call that fails has done before is undone."""
         before = self.draft
         self.draft = before.fork()
         try:
             value = self._answer(call)
-            writes = describe_writes(self.draft.journal)
+            writes = describe_writes([store_mutation(done) for done in self.draft.journal])
             before.replay(self.draft.journal)
         except Exception as error:
             return {"failed": self._explain(error), "writes": []}
@@ -95,14 +113,14 @@ class UserStudy(ReplicatedStudy):
                 return self._begin_once(self.draft.get_trial(trial_id))
             case DrawJointly(trial_id):
                 return self._draw_once(self.draft.get_trial(trial_id))
-            case AfterTrials(numbers):
-                return self._end_all(numbers)
+            case AfterTrial(trial_id):
+                return self._end(self.draft.get_trial(trial_id))
             case HasEnough():
                 terminator = (self._made or self._make()).terminator
-                return terminator is not None and bool(terminator(self._open(None)))
+                return terminator is not None and _decide(terminator(self._open(None)))
             case Judge(trial_id):
                 trial = self.draft.get_trial(trial_id)
-                return bool(self._pruner.prune(self._open(None), trial))
+                return _decide(self._pruner.prune(self._open(None), trial))
         return super()._do(call)
 
     def _seed_globally(self, call: Call) -> None:
@@ -121,6 +139,8 @@ class UserStudy(ReplicatedStudy):
                 return self._number_of(trial_id), "relative"
             case DrawOne(trial_id, name, _):
                 return self._number_of(trial_id), f"independent:{name}"
+            case AfterTrial(trial_id):
+                return self._number_of(trial_id), "after"
             case Judge(trial_id, step):
                 return self._number_of(trial_id), f"prune:{step}"
         return self.draft.counts.total, type(call).__name__
@@ -153,12 +173,8 @@ class UserStudy(ReplicatedStudy):
             "params": {name: pair[1] for name, pair in stored.items()},
         }
 
-    def _end_all(self, numbers: Sequence[int]) -> None:
-        if not _overrides(self._sampler, "after_trial"):
-            return
-        for number in numbers:
-            trial = self.draft.find_trial(number)
-            assert trial is not None, "only trials of the study end"
+    def _end(self, trial: FrozenTrial) -> None:
+        if _overrides(self._sampler, "after_trial"):
             running = copy(trial)
             running.state, running.values = TrialState.RUNNING, None
             running.datetime_complete = None
@@ -213,10 +229,18 @@ def _write_state(made: Any) -> str | None:
     stream = _Bounded()
     try:
         pickle.Pickler(stream, protocol=5).dump(made)
+        # Some can be written and not read.
+        pickle.loads(stream.getvalue())  # noqa: S301 - of this same process
     except Exception:
         # Whatever its class raises: then it lives in its process only.
         return None
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def _decide(said: Any) -> bool:
+    if not isinstance(said, bool | numpy.bool_ | None):
+        raise TypeError(f"the decision is a {type(said).__name__}, not True or False")
+    return bool(said)
 
 
 def _overrides(sampler: BaseSampler, hook: str) -> bool:

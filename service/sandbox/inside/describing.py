@@ -47,6 +47,9 @@ def describe_file(channel: Channel, request: Mapping[str, Any]) -> dict[str, Any
 def _merge(asked: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts about the study that will be: one that the file makes, with what was asked."""
     facts = {key: made.get(key) or value for key, value in asked.items()}
+    if len(facts["metric_names"]) != len(facts["directions"]):
+        # The server says that the numbers differ.
+        facts["metric_names"] = []
     return {**facts, "user_attrs": {**made.get("user_attrs", {}), **asked["user_attrs"]}}
 
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import optuna
 
 from service.sandbox.inside.child import run_child
+from service.sandbox.inside.orders import HALT
 from service.sandbox.inside.recording import record_constructors
 from service.sandbox.inside.sealing import seal_zygote
 from service.sandbox.inside.system import (
@@ -114,7 +115,7 @@ class _Zygote:
                         os.read(wake, _REQUEST_BYTES)
                         self._reap()
                     case process:
-                        self._kill(process)
+                        self._heed(process)
 
     def _take_request(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._server, _REQUEST_BYTES, 3)
@@ -151,9 +152,16 @@ class _Zygote:
                 rejoin(self._myself, CLONE_NEWPID)
         return process
 
-    def _kill(self, process: int) -> None:
-        """End a call whose server has closed or shut down its status socket."""
-        if call := self._calls.get(process):
+    def _heed(self, process: int) -> None:
+        """Do what the server says of a call: nothing more means that it is to end."""
+        call = self._calls.get(process)
+        if call is None:
+            return
+        orders = _receive(call.status)
+        if orders:
+            is_halted = orders.endswith(HALT)
+            os.kill(process, signal.SIGSTOP if is_halted else signal.SIGCONT)
+        else:
             self._selector.unregister(call.status)
             os.kill(process, signal.SIGKILL)
 
@@ -182,6 +190,13 @@ class _Zygote:
         for process in self._calls:
             os.waitpid(process, 0)
         os._exit(0)
+
+
+def _receive(status: socket.socket) -> bytes:
+    try:
+        return status.recv(_REQUEST_BYTES)
+    except ConnectionResetError:
+        return _NOTHING_MORE
 
 
 def _say(listener: socket.socket, message: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +18,16 @@ from service.domain.attempts import (
     Observation,
     StopCause,
 )
-from service.domain.errors import CodeFailed
+from service.domain.errors import CodeFailed, LeaseLost
 from service.domain.studies import (
+    AttemptEnd,
     Component,
+    RetryPolicy,
     StudySettings,
     StudySpec,
 )
-from service.domain.user_code import USER_SAMPLER, Role, UserCode
+from service.domain.trials import Outcome, TrialState
+from service.domain.user_code import SAMPLER_STATE_ATTR, USER_SAMPLER, Role, UserCode
 from service.engine.actor import Actor
 from service.engine.ask import Ask, ask
 from service.engine.claim import ClaimedAttempt, claim
@@ -31,6 +35,7 @@ from service.engine.engine import Engine
 from service.engine.observe import observe
 from service.engine.replica.user_child import PROGRAM
 from service.engine.report import report
+from service.engine.tell import tell
 from service.sandbox import Sandbox
 from service.sandbox.limits import SESSION_LIMITS
 from service.storage.database import Database
@@ -75,7 +80,7 @@ class Breaks(optuna.samplers.BaseSampler):
             while True:
                 pass
         if trial.number == 5:
-            study._storage.set_study_system_attr(study._study_id, "asktell:exhausted", True)
+            study._storage.set_trial_user_attr(study.trials[1]._trial_id, "late", True)
         if trial.number == 6:
             return float("nan")
         if trial.number == 7:
@@ -104,7 +109,7 @@ async def test_a_sampler_that_breaks_fails_its_trial_with_the_reason(
     assert reasons[2].startswith('The sampler gave 7.5 for "x".')
     assert "exit code 3" in reasons[3]
     assert "did not answer within 2 seconds" in reasons[4]
-    assert reasons[5] == 'The attribute "asktell:exhausted" is for the service to set.'
+    assert "UpdateFinishedTrialError" in reasons[5]
     assert "nan" in reasons[6]
     assert "Study.stop" in reasons[7]
     assert actor.control.stop_reason is None
@@ -136,7 +141,7 @@ async def test_a_killed_process_goes_on_with_the_same_walk(
     database: Database, sandbox: Sandbox
 ) -> None:
     wanted, _ = live_in_optuna(WALK)
-    assert sandbox.is_contained in (True, False)
+    sandbox.describe_containment()  # Starts what its processes come from.
     others = set(list_sessions())
     async with running(database, sandbox) as engine:
         actor = await create(engine, WALK, space=SPACE)
@@ -166,7 +171,7 @@ async def test_one_that_is_killed_each_time_fails_its_trial(
         "s", MINIMIZE, SPACE, Component(USER_SAMPLER, {"name": "S"}), None, 7, user_code=code
     )
     await engine.studies.insert(spec, StudySettings(), None)
-    assert sandbox.is_contained in (True, False)
+    sandbox.describe_containment()  # Starts what its processes come from.
     others = set(list_sessions())
     asking = asyncio.create_task(ask(await engine.get_actor("s"), Ask()))
     for _ in range(2):
@@ -234,3 +239,111 @@ async def test_a_report_that_was_stored_without_a_decision_gets_it_when_repeated
     assert actor.get_record(0).decision_step == 2
     # The one that was cancelled asked, too, and nobody heard it.
     assert actor.begin().mirror.user_attrs["asked"] == 2
+
+
+SLOW = """
+import time
+
+class Slow(optuna.pruners.BasePruner):
+    def prune(self, study, trial):
+        time.sleep(0.7)
+        for each in study.get_trials(deepcopy=False):
+            if each.state == optuna.trial.TrialState.RUNNING:
+                study._storage.set_trial_system_attr(each._trial_id, "cma:optimizer:0", "80")
+        seen = study.get_trials()[trial.number].system_attrs.get("cma:optimizer:0")
+        assert seen == "80", "it sees its own names"
+        return trial.intermediate_values[trial.last_step] > 1
+
+def pruner():
+    return Slow()
+"""
+
+
+async def test_a_decision_is_for_the_attempt_that_reported(engine: Engine) -> None:
+    retry = RetryPolicy(max_attempts=2, on=frozenset({AttemptEnd.FAILED}))
+    actor = await create(engine, SLOW, space=SPACE, settings=StudySettings(retry=retry))
+    await ask(actor, Ask())
+    reporting = asyncio.create_task(report(actor, 0, [(1, 3.0)], attempt=1))
+    await asyncio.sleep(0.2)
+    await tell(actor, 0, Outcome(TrialState.FAIL, attempt=1))
+    (again,) = await ask(actor, Ask())
+    assert (again.number, again.attempt) == (0, 2)
+    with pytest.raises(LeaseLost):
+        await reporting
+    record = actor.get_record(0)
+    assert (record.should_prune, record.decision_step) == (False, None)
+
+
+async def test_what_ends_while_a_pruner_thinks_is_left_alone(engine: Engine) -> None:
+    """And CmaEsSampler, which would unpickle what it finds under its own name, finds nothing."""
+    sampler = Component("CmaEsSampler", {"n_startup_trials": 1})
+    actor = await create(engine, SLOW, space={"x": SPACE["x"], "y": SPACE["x"]}, sampler=sampler)
+    await ask(actor, Ask(count=2))
+    reporting = asyncio.create_task(report(actor, 0, [(1, 0.5)]))
+    await asyncio.sleep(0.2)
+    await tell(actor, 1, Outcome(TrialState.COMPLETE, (1.0,)))
+    assert not (await reporting).should_prune
+    assert [actor.get_trial(number).system_attrs for number in range(2)] == [
+        {"user:cma:optimizer:0": "80"},
+        {},
+    ]
+    await tell(actor, 0, Outcome(TrialState.COMPLETE, (2.0,)))
+    await ask(actor, Ask())
+
+
+async def test_once_told_to_stop_a_trial_stays_so(engine: Engine) -> None:
+    actor = await create(engine, SLOW, space=SPACE)
+    await ask(actor, Ask())
+    reports = [report(actor, 0, [(1, 3.0)]), report(actor, 0, [(2, 0.5)])]
+    decisions = await asyncio.gather(*reports)
+    assert [each.should_prune for each in decisions] == [True, True]
+
+
+FORGETS = """
+class Forgets(optuna.samplers.RandomSampler):
+    def __init__(self):
+        super().__init__(seed=1)
+        self.heard = []
+        self.inner = optuna.samplers.RandomSampler(seed=1)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def after_trial(self, study, trial, state, values):
+        if trial.number == 1:
+            raise ValueError("not that one")
+        self.heard.append(trial.number)
+        study.set_user_attr("heard", list(self.heard))
+
+def sampler():
+    return Forgets()
+"""
+
+
+async def test_one_end_that_it_cannot_hear_of_costs_one_trial(engine: Engine) -> None:
+    """Also of an object that can be pickled and not be read again."""
+    actor = await create(engine, FORGETS, space=SPACE)
+    await ask(actor, Ask(count=4))
+    for number in range(3):
+        await tell(actor, number, Outcome(TrialState.COMPLETE, (1.0,)))
+    with pytest.raises(CodeFailed, match=r"Trial 4 is FAIL. .*not that one"):
+        await ask(actor, Ask())
+    (trial,) = await ask(actor, Ask())
+    mirror = actor.begin().mirror
+    assert (trial.number, mirror.user_attrs["heard"]) == (5, [2, 4])
+    assert mirror.system_attrs.get(SAMPLER_STATE_ATTR) is None
+
+
+async def test_nothing_of_it_runs_between_questions(engine: Engine, sandbox: Sandbox) -> None:
+    sandbox.describe_containment()
+    others = set(list_sessions())
+    actor = await create(engine, FORGETS, space=SPACE)
+    await ask(actor, Ask())
+    (session,) = set(list_sessions()) - others
+    while read_state(session) != "T":  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
+    await ask(actor, Ask())
+
+
+def read_state(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
