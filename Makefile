@@ -32,8 +32,7 @@ test: $(INSTALLED)  ## run the whole test suite; ARGS="-k name" runs a part of i
 chaos: $(INSTALLED)  ## kill worker, server and Postgres twenty times at each step of an attempt
 	CHAOS_ROUNDS=20 $(BIN)/pytest tests/acceptance/test_sweep_faults.py \
 		tests/acceptance/test_flyte_sweep_faults.py tests/acceptance/test_kill.py \
-		tests/contracts/test_equivalence.py tests/integration/test_python_spaces.py \
-		tests/integration/test_study_life.py $(ARGS)
+		tests/contracts/test_equivalence.py tests/integration/test_python_spaces.py $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types, layers, tests: what CI runs
 	$(BIN)/ruff format --check .

@@ -156,4 +156,4 @@ def open_admin(zygote: Zygote, *, slots: int = 16) -> Iterator[FlyteAdmin]:
     with FlyteAdmin(zygote=zygote, slots=slots) as admin:
         admin.register(TASKS)
         yield admin
-        assert admin.unknown == [], "Teach tests/flyte_admin what was asked for."
+        assert admin.unknown == [], f"Teach tests/flyte_admin this: {admin.unknown}"

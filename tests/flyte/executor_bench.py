@@ -146,7 +146,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
     with FlyteAdmin(slots=2) as admin:
         async with open_bench(admin, tmp_path_factory.mktemp("home")) as bench:
             yield bench
-        assert admin.unknown == [], "Teach tests/flyte_admin what was asked for."
+        assert admin.unknown == [], f"Teach tests/flyte_admin this: {admin.unknown}"
 
 
 def build_worker_environment(admin: FlyteAdmin, home: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ def flyte_admin(flyte_zygote: Zygote) -> Iterator[FlyteAdmin]:
     """
     with FlyteAdmin(zygote=flyte_zygote) as admin:
         yield admin
-        assert admin.unknown == [], "Teach tests/flyte_admin what was asked for."
+        assert admin.unknown == [], f"Teach tests/flyte_admin this: {admin.unknown}"
 
 
 @pytest.fixture(scope="module")
@@ -32,4 +32,4 @@ def shared_flyte_admin(flyte_zygote: Zygote) -> Iterator[FlyteAdmin]:
     """Such an admin for all tests of a module: use names of the test's own."""
     with FlyteAdmin(zygote=flyte_zygote) as admin:
         yield admin
-        assert admin.unknown == [], "Teach tests/flyte_admin what was asked for."
+        assert admin.unknown == [], f"Teach tests/flyte_admin this: {admin.unknown}"
