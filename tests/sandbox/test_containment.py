@@ -194,7 +194,8 @@ def test_a_killed_zygote_is_replaced() -> None:
     before = list_sandbox_processes()
 
     def kill_all(_name: str, _document: Mapping[str, Any]) -> Any:
-        for process in list_sandbox_processes() - before:
+        # The oldest first: one that lives on would tell how its child has ended.
+        for process in sorted(list_sandbox_processes() - before):
             os.kill(process, signal.SIGKILL)
         return 0.5
 
