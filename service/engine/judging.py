@@ -86,7 +86,8 @@ async def _judge(actor: Actor, number: int, step: int, attempt: int) -> str | No
     except FileFailed as error:
         return _fail(actor, number, attempt, end_sentence(error.reason))
     if _is_ours(actor, number, attempt):
-        record = actor.get_record(number)
+        # Whoever reports waits for this; heartbeats that came meanwhile are in memory only.
+        record = renew(actor.get_record(number), has_room=actor.room != 0, now=actor.clock())
         draft.records[number] = replace(record, decision_step=step, should_prune=should_prune)
     if not draft.is_empty:
         actor.accept(draft)

@@ -40,6 +40,14 @@ class TestLoss:
         assert lost.reason is not None
         assert "Attempt 1 was lost" in lost.reason
 
+    async def test_whoever_lost_it_is_promised_nothing(self, study: TimedStudy) -> None:
+        await study.create()
+        await study.ask()
+        await study.lose()
+        promised = (await decide(study.actor, 0)).lease_expires_at
+        assert promised is not None
+        assert promised <= study.actor.clock()
+
     async def test_it_waits_as_long_as_it_takes(self, study: TimedStudy) -> None:
         await study.create()
         await study.ask()
