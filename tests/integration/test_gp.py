@@ -95,10 +95,10 @@ def test_that_it_is_slow_does_not_fail_the_trial_of_a_python_space(sampler: Comp
     with Sandbox(SandboxLimits(seconds=60, total_seconds=0.1)) as sandbox:
         declare = bind_code(sandbox, code, spec)
         if sampler is GP:
-            assert len(declare(0, suggest_slowly).params) == 9
+            assert len(declare(0, suggest_slowly, {}).params) == 9
         else:
             with pytest.raises(FileFailed, match=r"more than 0\.1 seconds, with its suggestions"):
-                declare(0, suggest_slowly)
+                declare(0, suggest_slowly, {})
 
 
 def suggest_slowly(_name: str, _document: Mapping[str, Any]) -> float:
