@@ -6,7 +6,10 @@ from optuna.samplers import BaseSampler
 
 
 class UserSampler(BaseSampler):
-    """Stands for a class of a user's, which runs beside the server and nowhere else."""
+    """Stands for a class of a user's, which runs beside the server and nowhere else.
+
+    There is never an object of it; the methods are there because Optuna's base class wants them.
+    """
 
     def __init__(self) -> None:
         raise RuntimeError("A user's sampler is made by the user's code, not here.")

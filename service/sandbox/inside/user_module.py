@@ -49,7 +49,8 @@ def find_function(module: ModuleType, name: str, *args: str) -> Callable[..., An
         raise WrongFile(f"{name} is {kind}; write a plain function: def {signature}.")
     if not _takes(found, args):
         raise WrongFile(f"{name} cannot be called as {signature}.")
-    return found  # type: ignore[no-any-return]
+    function: Callable[..., Any] = found
+    return function
 
 
 def get_function(module: ModuleType, name: str, *args: str) -> Callable[..., Any]:
