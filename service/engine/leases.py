@@ -70,10 +70,15 @@ def compute_expiry(lease_seconds: float | None, now: datetime) -> datetime | Non
     return None if lease_seconds is None else now + timedelta(seconds=lease_seconds)
 
 
+def is_given_up(record: TrialRecord) -> bool:
+    """Whether a trial waits for a result only, and nobody is promised to keep it."""
+    return record.phase in (AttemptPhase.QUEUED, AttemptPhase.EXPIRED)
+
+
 def compute_promise(record: TrialRecord, now: datetime) -> datetime | None:
     """Returns until when an attempt that was heard of now keeps its trial; None: for ever."""
-    if record.phase is AttemptPhase.QUEUED:
-        # There was no room: the next ask may get the trial.
+    if is_given_up(record):
+        # There was no room: the next ask may get the trial, or an earlier attempt end it.
         return now
     return compute_expiry(record.lease_seconds, now)
 

@@ -1,8 +1,8 @@
 """Prune: what the pruner decided after the last report, without asking it again."""
 
-from service.domain.trials import AttemptPhase, Decision
+from service.domain.trials import Decision
 from service.engine.actor import Actor
-from service.engine.leases import check_attempt, decision_of
+from service.engine.leases import check_attempt, decision_of, is_given_up
 from service.engine.refusals import confirms_refusals
 
 
@@ -17,9 +17,7 @@ async def decide(actor: Actor, number: int, *, attempt: int | None = None) -> De
     actor.get_trial(number)
     record = actor.get_record(number)
     check_attempt(record, attempt)
-    # One that was given up waits for a result only, and is promised nothing.
-    is_given_up = record.phase in (AttemptPhase.QUEUED, AttemptPhase.EXPIRED)
-    expires_at = actor.clock() if is_given_up else actor.attempts.get_expiry(record)
+    expires_at = actor.clock() if is_given_up(record) else actor.attempts.get_expiry(record)
     decision = decision_of(record, expires_at)
     await actor.confirm()
     return decision

@@ -277,6 +277,24 @@ class TestRenewal:
         assert (await study.view(0)).phase is AttemptPhase.LIVE
         assert (await study.view(1)).phase is AttemptPhase.QUEUED
 
+    async def test_a_lost_attempt_without_room_is_promised_nothing(
+        self, study: TimedStudy
+    ) -> None:
+        await study.create(parallelism=1, retry=RetryPolicy(max_attempts=2))
+        for _ in range(2):
+            await study.ask()
+            await study.lose()
+        await study.ask()
+        assert (await study.view(0)).phase is AttemptPhase.EXPIRED
+        for decision in (
+            await report(study.actor, 0, [(0, 0.5)], attempt=2),
+            await report(study.actor, 0, [(0, 0.5)], attempt=2),
+            await heartbeat(study.actor, 0, attempt=2),
+        ):
+            assert decision.lease_expires_at == study.actor.clock()
+        told = await study.complete(0, attempt=1)
+        assert (told.state, told.attempt) == (TrialState.COMPLETE, 2)
+
     async def test_a_job_slower_than_its_lease_ends_its_trial_all_the_same(
         self, study: TimedStudy
     ) -> None:
