@@ -4,7 +4,7 @@ The models describe and are not run: hot answers are written straight from domai
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -177,17 +177,6 @@ class TrialAnswer(Answer):
     tell_seq: int | None
 
 
-class ListedTrialAnswer(TrialAnswer):
-    """A trial as of the last commit; with `fields`, no more than these and the number."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["number"]})
-
-
-class TrialPageAnswer(Answer):
-    trials: list[ListedTrialAnswer]
-    next_cursor: str | None = Field(description="Pass it as cursor for the next page")
-
-
 class TrialsAnswer(Answer):
     trials: list[TrialAnswer]
 
@@ -325,14 +314,6 @@ def to_trial(trial: TrialView) -> dict[str, Any]:
         "ask_seq": trial.ask_seq,
         "tell_seq": trial.tell_seq,
     }
-
-
-def to_listed_trial(trial: TrialView, fields: Collection[str]) -> dict[str, Any]:
-    """The number and these fields of a trial; all of it if none are named."""
-    document = to_trial(trial)
-    if not fields:
-        return document
-    return {name: document[name] for name in document if name == "number" or name in fields}
 
 
 def to_number(value: float) -> float | str:

@@ -7,6 +7,7 @@ from service.api.batch_bodies import EnqueueBody, ImportBody, TellManyBody
 from service.api.dependencies import ActorDependency, IdempotencyKey
 from service.api.direct import DirectRoute
 from service.api.openapi import describe_answer, describe_problems, link_to_same_study
+from service.api.trial_fields import write_trials
 from service.engine.enqueue import enqueue
 from service.engine.import_trials import import_trials as import_into_engine
 from service.engine.tell import tell_many
@@ -26,7 +27,9 @@ router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=Direc
 async def tell_trials(actor: ActorDependency, body: TellManyBody) -> Response:
     """Say how trials ended: all of them or, if one is refused, none."""
     trials = await tell_many(actor, body.to_outcomes())
-    return JsonAnswer({"trials": [to_trial(trial) for trial in trials]})
+    return await write_trials(
+        trials, lambda: JsonAnswer({"trials": [to_trial(trial) for trial in trials]})
+    )
 
 
 @router.post(

@@ -9,10 +9,11 @@ from service.domain.errors import FieldError, Invalid
 from service.domain.limits import MAX_NAME_LENGTH
 
 
-def encode_cursor(last: str | int | tuple[int, int]) -> str:
-    """A cursor that continues after the study of this name, or the trial of this number.
+def encode_cursor(last: str | tuple[str, int] | tuple[int, int]) -> str:
+    """A cursor that continues after the study of this name, or after a trial or an attempt.
 
-    A pair is an attempt: the number of its trial, and its own.
+    A trial is the order of its list and its number; an attempt is the number of its trial and its
+    own.
     """
     return urlsafe_b64encode(orjson.dumps(last)).decode().rstrip("=")
 
@@ -31,18 +32,18 @@ def decode_name_cursor(cursor: str | None) -> str | None:
     return last
 
 
-def decode_number_cursor(cursor: str | None) -> int | None:
-    """The trial number that a page continues after.
+def decode_trial_cursor(cursor: str | None, order: str) -> int | None:
+    """The number of the trial that a page of a list in this order continues after.
 
     Raises:
-        Invalid: It is none of our cursors, or belongs to another list.
+        Invalid: It is none of our cursors, or belongs to another list or order.
     """
     if cursor is None:
         return None
-    last = _decode(cursor)
-    if not _is_number(last):
-        raise _build_refusal()
-    return last
+    match _decode(cursor):
+        case [str(its_order), number] if its_order == order and _is_number(number):
+            return number
+    raise _build_refusal()
 
 
 def decode_attempt_cursor(cursor: str | None) -> tuple[int, int] | None:
@@ -72,7 +73,9 @@ def _decode(cursor: str) -> object:
 
 
 def _build_refusal() -> Invalid:
-    message = "is not a cursor of this list; pass next_cursor of the page before, unchanged"
+    message = (
+        "is not a cursor of this list in its order; pass next_cursor of the page before, unchanged"
+    )
     return Invalid(
         f"The request is not valid. cursor: {message}.", errors=[FieldError("cursor", message)]
     )

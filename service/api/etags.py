@@ -11,12 +11,16 @@ from service.api.answers import JsonAnswer
 from service.domain.studies import StudySummary
 
 
-def compute_etag(query: Iterable[str | int | None], rows: Iterable[StudySummary]) -> str:
+def compute_etag(query: Iterable[object], rows: Iterable[StudySummary]) -> str:
     """A strong entity tag over what was asked and the revisions of the studies answered.
 
     The server's version is part of it, since another version may render the same rows otherwise.
+
+    Args:
+        query: Whatever JSON can hold.
     """
-    revisions = [(row.study_id, row.revision) for row in rows]
+    # The time too: released and adopted, a study counts its revisions from 0 again.
+    revisions = [(row.study_id, row.created_at, row.revision) for row in rows]
     digest = hashlib.sha256(orjson.dumps([__version__, list(query), revisions]))
     return f'"{digest.hexdigest()[:32]}"'
 

@@ -197,6 +197,11 @@ class WandbQueueLaunchBody(ExecutorBody):
     timeout_seconds: Seconds | None = Field(
         default=None, description="A run that takes longer is stopped and has failed; null: none"
     )
+    start_timeout_seconds: Seconds | None = Field(
+        default=None,
+        description="A run that no program has begun after so long has failed, whether an agent "
+        "took it or not; null: a day from when an agent has taken it",
+    )
 
     @model_validator(mode="after")
     def _check_alternatives(self) -> Self:

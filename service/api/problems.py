@@ -38,9 +38,10 @@ EDGE_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "malformed-json": (400, "The body is not JSON as RFC 8259 has it."),
     "not-authenticated": (
         401,
-        "The request carries neither a good token nor a session that reads.",
+        "The request carries neither a good token nor a good session.",
     ),
     "origin-not-allowed": (403, "A web page of another host sent the request."),
+    "csrf-token-wrong": (403, "A browser's write lacks the token of its session."),
     "scope-missing": (403, "The token is good, but not for this; the detail says which one is."),
     "not-own-attempt": (403, "The call names another attempt than that of its token."),
     "attempt-token-over": (403, "The attempt of the token ended more than a lease time ago."),

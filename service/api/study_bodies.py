@@ -80,7 +80,7 @@ class RetryBody(Body):
 
     max_attempts: Count = Field(
         default=_RETRY.max_attempts,
-        description="In all; one that a worker had to give up is never the last",
+        description="In all; one that a worker had to give up is the last only after a hundred",
     )
     on: frozenset[AttemptEnd] = Field(
         default=_RETRY.on, description="Ends of an attempt that another one follows"

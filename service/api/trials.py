@@ -1,9 +1,10 @@
 """`/studies/{study}/ask` and `/studies/{study}/trials`: the life of a trial, and looking at it."""
 
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Response
 
 from service.api.answers import (
     AskAnswer,
@@ -11,20 +12,13 @@ from service.api.answers import (
     JsonAnswer,
     SuggestAnswer,
     TrialAnswer,
-    TrialPageAnswer,
     to_asked_trials,
     to_decision,
-    to_listed_trial,
-    to_trial,
 )
-from service.api.cursors import decode_number_cursor, encode_cursor
 from service.api.dependencies import (
-    DEFAULT_PAGE_SIZE,
     ActorDependency,
-    Cursor,
     EngineDependency,
     IdempotencyKey,
-    PageSize,
     StudyDependency,
     TrialNumber,
 )
@@ -39,9 +33,10 @@ from service.api.openapi import (
 from service.api.principals import choose_attempt, refuse_lost_attempt
 from service.api.strict import StrictRoute
 from service.api.trial_bodies import AskBody, AttemptBody, ReportBody, TellBody
+from service.api.trial_fields import WHOLE, TrialFields, TrialPartAnswer, answer_trial
 from service.domain.errors import NoBestTrial, TrialNotFound
 from service.domain.studies import StudySummary
-from service.domain.trials import TrialState, TrialView
+from service.domain.trials import TrialView
 from service.engine.ask import ask as ask_engine
 from service.engine.heartbeat import heartbeat as renew_lease
 from service.engine.prune import decide as find_decision
@@ -52,25 +47,6 @@ from service.storage.reads import StoredStudy
 
 router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=DirectRoute)
 reading_router = APIRouter(prefix="/studies/{study}", tags=["trials"], route_class=StrictRoute)
-
-TrialField = Literal[
-    "number",
-    "state",
-    "params",
-    "values",
-    "intermediate_values",
-    "user_attrs",
-    "constraints",
-    "attempt",
-    "phase",
-    "should_prune",
-    "lease_expires_at",
-    "reason",
-    "started_at",
-    "finished_at",
-    "ask_seq",
-    "tell_seq",
-]
 
 _ASK_FOR_ONE = AskBody()
 _WHOEVER = AttemptBody()
@@ -191,55 +167,27 @@ async def tell(actor: ActorDependency, number: TrialNumber, body: TellBody) -> R
     A FAIL that the study's retry policy lists leaves the trial RUNNING, queued for another attempt.
     """
     outcome = replace(body.to_outcome(), attempt=choose_attempt(body.attempt))
-    return JsonAnswer(to_trial(await tell_engine(actor, number, outcome)))
-
-
-@reading_router.get(
-    "/trials",
-    responses={200: describe_answer(TrialPageAnswer, "One page"), **describe_problems(404)},
-)
-async def list_trials(
-    study: StudyDependency,
-    engine: EngineDependency,
-    *,
-    state: Annotated[frozenset[TrialState], Query(description="Repeat it for several")] = (
-        frozenset()
-    ),
-    fields: Annotated[
-        frozenset[TrialField],
-        Query(description="Repeat it for several; left out, trials are listed whole"),
-    ] = frozenset(),
-    limit: PageSize = DEFAULT_PAGE_SIZE,
-    cursor: Cursor = None,
-) -> Response:
-    """List trials by number, whole or some fields of them."""
-    rows = await engine.reads.list_trials(
-        study.summary.study_id,
-        states=state or None,
-        limit=limit + 1,
-        after=decode_number_cursor(cursor),
-        fields=fields or None,
-    )
-    page = rows[:limit]
-    next_cursor = encode_cursor(page[-1].number) if len(rows) > limit else None
-    trials = [to_listed_trial(row, fields) for row in page]
-    return JsonAnswer({"trials": trials, "next_cursor": next_cursor})
+    return await answer_trial(await tell_engine(actor, number, outcome))
 
 
 @reading_router.get(
     "/trials/{number}",
     responses={
         200: describe_answer(
-            TrialAnswer, "The trial", links=link_to_same_trial("suggest", "report", "tell")
+            TrialPartAnswer, "The trial", links=link_to_same_trial("suggest", "report", "tell")
         ),
         **describe_problems(404),
     },
 )
 async def show_trial(
-    study: StudyDependency, number: TrialNumber, engine: EngineDependency
+    study: StudyDependency,
+    number: TrialNumber,
+    engine: EngineDependency,
+    fields: TrialFields = frozenset(),
 ) -> Response:
-    """Show a trial."""
-    return JsonAnswer(to_trial(await _get_trial(engine, study, number)))
+    """Show a trial, whole or some fields of it."""
+    wanted = fields or WHOLE
+    return await answer_trial(await _get_trial(engine, study, number, wanted), wanted)
 
 
 @reading_router.get(
@@ -250,11 +198,13 @@ async def show_best_trial(study: StudyDependency, engine: EngineDependency) -> R
     """Show the best completed trial of a study with one objective."""
     if study.summary.best is None:
         raise NoBestTrial(_explain_no_best(study.summary))
-    return JsonAnswer(to_trial(await _get_trial(engine, study, study.summary.best.number)))
+    return await answer_trial(await _get_trial(engine, study, study.summary.best.number))
 
 
-async def _get_trial(engine: EngineDependency, study: StoredStudy, number: int) -> TrialView:
-    trial = await engine.reads.find_trial(study.summary.study_id, number)
+async def _get_trial(
+    engine: EngineDependency, study: StoredStudy, number: int, fields: Collection[str] = WHOLE
+) -> TrialView:
+    trial = await engine.reads.find_trial(study.summary.study_id, number, fields=fields)
     if trial is None:
         raise TrialNotFound(
             f"Study {study.summary.name[:80]!r} has no trial {number}; POST …/ask hands out trials."

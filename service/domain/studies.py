@@ -113,6 +113,10 @@ class RetryMode(StrEnum):
     RESUME = "resume"
 
 
+MOST_PREEMPTED_ATTEMPTS = 100
+"""A program may call itself preempted each time, which must come to an end."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a trial gets a further attempt."""
@@ -121,9 +125,17 @@ class RetryPolicy:
     on: frozenset[AttemptEnd] = frozenset({AttemptEnd.LOST, AttemptEnd.PREEMPTED})
     mode: RetryMode = RetryMode.RESTART
 
-    def allows(self, end: AttemptEnd, *, attempt: int) -> bool:
-        """Whether a trial whose `attempt` ended like this gets another one."""
-        return end in self.on and attempt < self.max_attempts
+    def allows(self, end: AttemptEnd, *, attempt: int, is_workers_doing: bool = False) -> bool:
+        """Whether a trial whose `attempt` ended like this gets another one.
+
+        Args:
+            is_workers_doing: Its worker had to go, or its machine was taken away, which says
+                nothing about the trial: only very many of these are enough.
+        """
+        most = self.max_attempts
+        if is_workers_doing:
+            most = max(most, MOST_PREEMPTED_ATTEMPTS)
+        return end in self.on and attempt < most
 
 
 DEFAULT_LEASE_SECONDS = 3600.0

@@ -39,14 +39,23 @@ def begin_constraints(mirror: Mirror, constraints: Mapping[str, float]) -> list[
 
 
 def complete_constraints(
-    mirror: Mirror, trial: FrozenTrial, told: Mapping[str, float]
-) -> list[float]:
+    mirror: Mirror, trial: FrozenTrial, told: Mapping[str, float], *, is_complete: bool
+) -> list[float] | None:
     """Returns what a trial has begun with and what it is told, which wins, in the study's order.
+
+    Args:
+        is_complete: Whether the trial has a result. One that was pruned or failed may not have come
+            to all of its constraints: unless they are those of the study, they do not count, which
+            is None, and decide nothing for others.
 
     Raises:
         InvalidValues: As `order_constraints`.
     """
-    return order_constraints(mirror, {**(constraints_of(mirror, trial) or {}), **told})
+    constraints = {**(constraints_of(mirror, trial) or {}), **told}
+    known = mirror.system_attrs.get(CONSTRAINT_NAMES_ATTR, ())
+    if not is_complete and constraints.keys() != set(known):
+        return None
+    return order_constraints(mirror, constraints)
 
 
 def _name_constraints(mirror: Mirror, constraints: Mapping[str, float]) -> list[str]:

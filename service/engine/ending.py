@@ -39,8 +39,8 @@ def end_attempt(
     """Ends a running trial as told, or lets it wait for another attempt if the policy allows.
 
     Args:
-        is_workers_doing: Its worker had to go, which says nothing about the trial: such an attempt
-            is never the last one. A job's own word is not enough for that.
+        is_workers_doing: Its worker had to go, which says nothing about the trial; see
+            `RetryPolicy`. A job's own word is not enough for that.
     """
     trial_id = actor.get_trial(record.number)._trial_id
     for key, value in (outcome.user_attrs or {}).items():
@@ -54,8 +54,14 @@ def end_attempt(
         return
     if outcome.constraints:
         trial = draft.mirror.get_trial(trial_id)
-        ordered = complete_constraints(draft.mirror, trial, outcome.constraints)
-        draft.mirror.set_trial_system_attr(trial_id, CONSTRAINTS_ATTR, ordered)
+        ordered = complete_constraints(
+            draft.mirror,
+            trial,
+            outcome.constraints,
+            is_complete=outcome.state is TrialState.COMPLETE,
+        )
+        if ordered is not None:
+            draft.mirror.set_trial_system_attr(trial_id, CONSTRAINTS_ATTR, ordered)
     end_trial(
         actor,
         draft,
@@ -106,10 +112,9 @@ def _is_tried_again(
 ) -> bool:
     if outcome.state is not TrialState.FAIL or not actor.control.hands_out_retries:
         return False
-    policy = actor.control.settings.retry
-    if is_workers_doing:
-        return outcome.cause in policy.on
-    return policy.allows(outcome.cause, attempt=record.attempt)
+    return actor.control.settings.retry.allows(
+        outcome.cause, attempt=record.attempt, is_workers_doing=is_workers_doing
+    )
 
 
 def _queue_failed(actor: Actor, draft: Draft, record: TrialRecord, outcome: Outcome) -> None:

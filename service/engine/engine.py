@@ -371,7 +371,7 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 def _not_found(name: str) -> StudyNotFound:
     return StudyNotFound(
-        f"There is no study {name!r} here. Create it with POST /studies; if plain Optuna made it, "
+        f"There is no study {name!r} here. Create it first; if plain Optuna made it, "
         "adopt it first."
     )
 

@@ -94,7 +94,7 @@ def replay_study(
     with unavailable_when_lost():
         recorded = load_recorded_study(database, name)
     if recorded is None:
-        raise StudyNotFound(f"There is no study {name!r}. Create it with POST /studies.")
+        raise StudyNotFound(f"There is no study {name!r}. Is its name right?")
     runner = code_runner or CodeRunner(None)
     start_code = partial(runner.start_replica, recorded.loaded.spec)
     with open_rooms(1, sampler_timeout_seconds=_DRAW_SECONDS) as rooms:

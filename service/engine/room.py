@@ -1,5 +1,6 @@
 """How many trials an ask gets, and of which kind."""
 
+import shlex
 from dataclasses import dataclass
 
 from service.domain.errors import ParallelismReached, StudyFinished, StudyPaused
@@ -66,7 +67,11 @@ def check_takes_trials(actor: Actor) -> None:
 
 def explain_stop(actor: Actor, reason: StopReason) -> str:
     """Returns why a study starts no new trials, and what to do about it."""
-    return f"Study {actor.spec.name!r} hands out no more trials: {_BECAUSE[reason]} to go on."
+    name = actor.spec.name
+    because = _BECAUSE[reason]
+    if reason is StopReason.MAX_TRIALS and actor.sweep is not None:
+        because += f" or `asktell sweep set {shlex.quote(name)} --trials N`, then resume it"
+    return f"Study {name!r} hands out no more trials: {because} to go on."
 
 
 def _list_retries(actor: Actor, *, only_new: bool) -> list[TrialRecord]:

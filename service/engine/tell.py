@@ -78,13 +78,21 @@ def _check_repeat(
         key in trial.user_attrs and trial.user_attrs[key] == value for key, value in attrs.items()
     )
     same_reason = outcome.reason is None or outcome.reason == record.reason
-    same_constraints = (outcome.constraints or {}).items() <= (constraints or {}).items()
+    same_constraints = _are_same(outcome, constraints or {})
     if not (told and same_values and same_attrs and same_reason and same_constraints):
         raise AlreadyTold(
             f"Trial {trial.number} has already ended as {trial.state.name}"
             f"{'' if trial.values is None else f' with {trial.values}'}; it cannot end twice. Ask "
             "for a new trial instead."
         )
+
+
+def _are_same(outcome: Outcome, kept: Mapping[str, float]) -> bool:
+    """Whether these constraints were told; of a trial without a result they may not be kept."""
+    told = outcome.constraints or {}
+    if outcome.state is TrialState.COMPLETE:
+        return told.items() <= kept.items()
+    return all(kept.get(name, value) == value for name, value in told.items())
 
 
 def _build_view(actor: Actor, draft: Draft, trial: FrozenTrial) -> TrialView:

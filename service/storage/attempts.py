@@ -20,7 +20,8 @@ MAX_LOG_PART_BYTES = 64 * 1024
 KEPT_LOG_BYTES = 1024 * 1024
 """How much of an attempt's log is kept at least, its end."""
 
-_SELECT_ATTEMPTS = """
+# What there is of an attempt.
+SELECT_ATTEMPTS = """
 SELECT a.number, a.attempt, a.state, a.claim, a.worker_id, a.worker_name, a.host, a.external_ref,
        a.url, a.note, a.stop, a.claimed_at, a.started_at, a.ended_at, a.exit_code, a.signal,
        a.reason,
@@ -32,7 +33,7 @@ FROM asktell.attempts AS a
 
 # One page of a sweep's attempts, those of the newest trials first.
 LIST_ATTEMPTS: LiteralString = (
-    _SELECT_ATTEMPTS
+    SELECT_ATTEMPTS
     + """
 WHERE a.study_id = %(study_id)s
   AND (a.number, a.attempt) < (%(before_number)s, %(before_attempt)s)
@@ -44,7 +45,7 @@ LIMIT %(limit)s
 
 # The attempts of one trial.
 LIST_ATTEMPTS_OF_TRIAL: LiteralString = (
-    _SELECT_ATTEMPTS
+    SELECT_ATTEMPTS
     + """
 WHERE a.study_id = %(study_id)s AND a.number = %(number)s
   AND (a.number, a.attempt) < (%(before_number)s, %(before_attempt)s)
@@ -56,7 +57,7 @@ LIMIT %(limit)s
 
 # One attempt.
 FIND_ATTEMPT: LiteralString = (
-    _SELECT_ATTEMPTS
+    SELECT_ATTEMPTS
     + """
 WHERE a.study_id = %(study_id)s AND a.number = %(number)s AND a.attempt = %(attempt)s
 """
@@ -183,13 +184,13 @@ class AttemptTable:
                 "limit": limit,
             },
         )
-        return [_build_attempt(row) for row in rows]
+        return [build_attempt(row) for row in rows]
 
     async def find_attempt(self, study_id: int, number: int, attempt: int) -> StoredAttempt | None:
         """That attempt of the trial of that number."""
         key = {"study_id": study_id, "number": number, "attempt": attempt}
         rows = await self._reads.fetch(FIND_ATTEMPT, key)
-        return _build_attempt(rows[0]) if rows else None
+        return build_attempt(rows[0]) if rows else None
 
     async def record_exit(
         self, study_id: int, number: int, attempt: int, *, claim: int, ending: Ending
@@ -241,7 +242,8 @@ class AttemptTable:
         return _cut(_join(parts), offset, limit) if parts else LogPart(offset, b"")
 
 
-def _build_attempt(row: DictRow) -> StoredAttempt:
+def build_attempt(row: DictRow) -> StoredAttempt:
+    """Builds an attempt of a row of `SELECT_ATTEMPTS`."""
     stop = row["stop"]
     return StoredAttempt(
         Launch(

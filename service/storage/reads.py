@@ -3,11 +3,10 @@
 import asyncio
 import copy
 import dataclasses
-import json
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
@@ -24,16 +23,21 @@ from service.domain.studies import (
     StudySummary,
     TrialCounts,
 )
-from service.domain.trials import AttemptPhase, Decision, TrialState, TrialView
-from service.search_space import Reading, parse_readings, resolve_params
-from service.search_space.variants import find_declared_name
+from service.domain.trials import TrialState, TrialView
 from service.storage.driver_errors import unavailable_when_lost
-from service.storage.encoding import decode_distribution, decode_float, decode_time
-from service.storage.results import LIST_RESULTS, Result, build_constraints, build_results
+from service.storage.json_texts import keep_json, parse_row
+from service.storage.results import LIST_RESULTS, Result, build_results
 from service.storage.specs import (
     objectives_from_document,
     settings_from_document,
     spec_from_document,
+)
+from service.storage.trial_rows import (
+    LIST_NUMBERED_TRIALS,
+    LIST_TRIALS,
+    build_attrs,
+    build_page,
+    build_trials,
 )
 
 # One page of the study list. A page starts after a name, because offsets shift under inserts.
@@ -62,75 +66,11 @@ FROM asktell.studies AS own
 WHERE name = %(name)s::text
 """
 
-# Trials, in one snapshot. What is not wanted is not looked up: a CASE runs no more than its branch.
-_SELECT_TRIALS = """
-SELECT own.number, trial.state::text AS state, trial.datetime_start, trial.datetime_complete,
-       own.attempt, own.phase, own.ask_seq, own.tell_seq, own.decision_step, own.should_prune,
-       own.lease_expires_at, own.reason,
-       CASE WHEN 'constraints' = ANY (%(fields)s::text[]) THEN
-           (SELECT json_agg(json_build_array(key, value_json) ORDER BY trial_system_attribute_id)
-            FROM public.trial_system_attributes
-            WHERE trial_id = own.trial_id
-              AND (key = 'constraints' OR starts_with(key, 'constraints:'))) END AS constraints,
-       (SELECT value_json FROM public.study_system_attributes
-        WHERE study_id = %(study_id)s AND key = 'asktell:constraint_names') AS constraint_names,
-       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
-           (SELECT json_agg(json_build_array(param_name, param_value, distribution_json)
-                            ORDER BY param_id)
-            FROM public.trial_params WHERE trial_id = own.trial_id) END AS params,
-       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
-           (SELECT spec -> 'readings' FROM asktell.studies
-            WHERE study_id = %(study_id)s) END AS readings,
-       CASE WHEN 'params' = ANY (%(fields)s::text[]) THEN
-           (SELECT (spec -> 'user_code') IS NOT NULL FROM asktell.studies
-            WHERE study_id = %(study_id)s) END AS has_user_code,
-       CASE WHEN 'params' = ANY (%(fields)s::text[])
-                 AND (SELECT (spec -> 'user_code') IS NOT NULL FROM asktell.studies
-                      WHERE study_id = %(study_id)s) THEN
-           (SELECT value_json::json FROM public.trial_system_attributes
-            WHERE trial_id = own.trial_id AND key = 'asktell:config') END AS config,
-       CASE WHEN 'values' = ANY (%(fields)s::text[]) THEN
-           (SELECT json_agg(json_build_array(value_type::text, value) ORDER BY objective)
-            FROM public.trial_values WHERE trial_id = own.trial_id) END AS objective_values,
-       CASE WHEN 'intermediate_values' = ANY (%(fields)s::text[]) THEN
-           (SELECT json_agg(json_build_array(step, intermediate_value_type::text,
-                                             intermediate_value) ORDER BY step)
-            FROM public.trial_intermediate_values WHERE trial_id = own.trial_id) END AS points,
-       CASE WHEN 'user_attrs' = ANY (%(fields)s::text[]) THEN
-           (SELECT json_agg(json_build_array(key, value_json) ORDER BY trial_user_attribute_id)
-            FROM public.trial_user_attributes WHERE trial_id = own.trial_id) END AS user_attrs
-FROM asktell.trials AS own
-JOIN public.trials AS trial USING (trial_id)
-"""
-
-# One page of a study's trials. Optuna's tables have no index by number, ours has; the rest is
-# looked up per trial by the unique indexes that Optuna makes.
-LIST_TRIALS: LiteralString = (
-    _SELECT_TRIALS
-    + """
-WHERE own.study_id = %(study_id)s
-  AND own.number > %(after)s
-  AND trial.state = ANY (%(states)s::public.trialstate[])
-ORDER BY own.number
-LIMIT %(limit)s
-"""
-)
-
-# Some trials of a study, whichever they are.
-LIST_NUMBERED_TRIALS: LiteralString = (
-    _SELECT_TRIALS
-    + """
-WHERE own.study_id = %(study_id)s AND own.number = ANY (%(numbers)s::int[])
-ORDER BY own.number
-"""
-)
-
 _ALL_FIELDS = [field.name for field in dataclasses.fields(TrialView)]
 _ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _Connect = Callable[[], AbstractAsyncContextManager[AsyncConnection[Any]]]
 
-_QUICKLY_BUILT_BYTES = 50_000
 _BEFORE_FIRST_NAME = ""
 _BEFORE_FIRST_NUMBER = -1
 
@@ -203,7 +143,7 @@ class Reads:
             summary=build_summary(row),
             spec=spec_from_document(row["spec"]),
             settings=settings_from_document(row["settings"]),
-            user_attrs=_build_attrs(row["user_attrs"]),
+            user_attrs=build_attrs(row["user_attrs"]),
         )
 
     async def list_trials(
@@ -222,7 +162,7 @@ class Reads:
                 values, intermediate values, attributes and constraints that are not wanted come
                 back empty and are not read.
         """
-        rows = await self._fetch_texts(
+        rows = await self.fetch_texts(
             LIST_TRIALS,
             {
                 "study_id": study_id,
@@ -232,25 +172,39 @@ class Reads:
                 "limit": limit,
             },
         )
-        return await _build_trials(rows)
+        return await build_page(rows, build_trials)
 
-    async def find_trial(self, study_id: int, number: int) -> TrialView | None:
-        """The trial of that number."""
-        trials = await self.list_trials(study_id, states=None, limit=1, after=number - 1)
+    async def find_trial(
+        self, study_id: int, number: int, *, fields: Collection[str] | None = None
+    ) -> TrialView | None:
+        """The trial of that number; `fields` as in `list_trials`."""
+        trials = await self.list_trials(
+            study_id, states=None, limit=1, after=number - 1, fields=fields
+        )
         return trials[0] if trials and trials[0].number == number else None
 
-    async def list_numbered_trials(self, study_id: int, numbers: Sequence[int]) -> list[TrialView]:
-        """The trials of these numbers, whole, by number; those that do not exist are left out."""
-        rows = await self._fetch_texts(
+    async def list_numbered_trials(
+        self, study_id: int, numbers: Sequence[int], *, fields: Collection[str] | None = None
+    ) -> list[TrialView]:
+        """The trials of these numbers, by number; those that do not exist are left out.
+
+        Args:
+            fields: As in `list_trials`.
+        """
+        rows = await self.fetch_texts(
             LIST_NUMBERED_TRIALS,
-            {"study_id": study_id, "fields": _ALL_FIELDS, "numbers": list(numbers)},
+            {
+                "study_id": study_id,
+                "fields": _ALL_FIELDS if fields is None else list(fields),
+                "numbers": list(numbers),
+            },
         )
-        return await _build_trials(rows)
+        return await build_page(rows, build_trials)
 
     async def list_results(self, study_id: int) -> list[Result]:
         """What every complete, feasible trial reached, by number."""
-        rows = await self._fetch_texts(LIST_RESULTS, {"study_id": study_id})
-        return await asyncio.to_thread(lambda: build_results(_parse(row) for row in rows))
+        rows = await self.fetch_texts(LIST_RESULTS, {"study_id": study_id})
+        return await asyncio.to_thread(lambda: build_results(parse_row(row) for row in rows))
 
     async def fetch(self, query: LiteralString, params: Mapping[str, Any]) -> list[DictRow]:
         """Runs any query of this package."""
@@ -262,44 +216,16 @@ class Reads:
                 await cursor.execute(query, params)
                 return await cursor.fetchall()
 
-    async def _fetch_texts(self, query: LiteralString, params: Mapping[str, Any]) -> list[DictRow]:
+    async def fetch_texts(self, query: LiteralString, params: Mapping[str, Any]) -> list[DictRow]:
         """As `fetch`, with JSON as it came: a page of trials may be megabytes of it."""
         with unavailable_when_lost():
             async with (
                 self._connect() as connection,
                 connection.cursor(row_factory=dict_row) as cursor,
             ):
-                set_json_loads(_keep, cursor)
+                set_json_loads(keep_json, cursor)
                 await cursor.execute(query, params)
                 return await cursor.fetchall()
-
-
-async def _build_trials(rows: Sequence[DictRow]) -> list[TrialView]:
-    if sum(len(row["points"] or b"") for row in rows) < _QUICKLY_BUILT_BYTES:
-        return _build_page(rows)
-    return await asyncio.to_thread(_build_page, rows)
-
-
-def _build_page(rows: Sequence[DictRow]) -> list[TrialView]:
-    readings = _build_readings(rows)
-    return [_build_trial(_parse({**row, "readings": readings})) for row in rows]
-
-
-def _build_readings(rows: Sequence[DictRow]) -> dict[str, Reading]:
-    """What all rows have in common, for they are of one study."""
-    document = rows[0]["readings"] if rows else None
-    return {} if document is None else parse_readings(json.loads(document))
-
-
-def _keep(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else bytes(text)
-
-
-def _parse(row: DictRow) -> DictRow:
-    return {
-        name: json.loads(value) if isinstance(value, bytes) else value
-        for name, value in row.items()
-    }
 
 
 def build_summary(row: DictRow) -> StudySummary:
@@ -328,64 +254,3 @@ def build_summary(row: DictRow) -> StudySummary:
 
 def _build_best(number: int | None, value: float | None) -> BestTrial | None:
     return None if number is None or value is None else BestTrial(number, value)
-
-
-def _build_trial(row: DictRow) -> TrialView:
-    return TrialView(
-        number=row["number"],
-        state=TrialState(row["state"]),
-        params=_build_params(row),
-        values=_build_values(row["objective_values"]),
-        intermediate_values={
-            step: decode_float(value, kind) for step, kind, value in row["points"] or ()
-        },
-        user_attrs=_build_attrs(row["user_attrs"]),
-        constraints=_name_constraints(row["constraints"], row["constraint_names"]),
-        attempt=row["attempt"],
-        phase=AttemptPhase(row["phase"]),
-        decision=Decision(
-            should_prune=row["should_prune"],
-            step=row["decision_step"],
-            lease_expires_at=_to_utc(row["lease_expires_at"]),
-        ),
-        reason=row["reason"],
-        ask_seq=row["ask_seq"],
-        tell_seq=row["tell_seq"],
-        started_at=decode_time(row["datetime_start"]),
-        finished_at=decode_time(row["datetime_complete"]),
-    )
-
-
-def _build_params(row: DictRow) -> dict[str, Any]:
-    if row["config"] is not None:
-        return dict(row["config"])
-    stored = {
-        name: decode_distribution(text).to_external_repr(float(value))
-        for name, value, text in row["params"] or ()
-    }
-    if row["has_user_code"]:
-        stored = {find_declared_name(name): value for name, value in stored.items()}
-    return resolve_params(stored, row["readings"])
-
-
-def _build_attrs(rows: list[tuple[str, str]] | None) -> dict[str, Any]:
-    return {key: json.loads(text) for key, text in rows or ()}
-
-
-def _name_constraints(
-    rows: Iterable[tuple[str, str]] | None, names: str | None
-) -> dict[str, float] | None:
-    """The study's own names are those of the list; plain Optuna may know others beside it."""
-    constraints = build_constraints(rows or ())
-    if not constraints:
-        return None
-    listed = {str(place): name for place, name in enumerate(json.loads(names or "[]"))}
-    return {listed.get(key, key): value for key, value in constraints.items()}
-
-
-def _to_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
-
-
-def _build_values(rows: list[tuple[str, float | None]] | None) -> tuple[float, ...] | None:
-    return None if not rows else tuple(decode_float(value, kind) for kind, value in rows)

@@ -28,6 +28,31 @@ GROUP BY own.trial_id
 ORDER BY own.number
 """
 
+# How queries begin that compare trials by the value of the only objective: `finished` has all that
+# ended; `scored` the complete ones, their value turned by a sign so that lower is better.
+# A constraint is violated where a number without a minus has a digit that is not 0. Subqueries go
+# through indexes, however many trials other studies have; a join may read whole tables.
+SCORE_TRIALS = """
+WITH finished AS MATERIALIZED (
+    SELECT own.trial_id, own.number, trial.state, trial.datetime_complete
+    FROM asktell.trials AS own JOIN public.trials AS trial USING (trial_id)
+    WHERE own.study_id = %(study_id)s AND trial.state IN ('COMPLETE', 'PRUNED', 'FAIL')
+), scored AS MATERIALIZED (
+    SELECT trial_id, number,
+           (SELECT %(sign)s * CASE value_type WHEN 'INF_POS' THEN 'Infinity'
+                                              WHEN 'INF_NEG' THEN '-Infinity' ELSE value END
+            FROM public.trial_values
+            WHERE trial_id = finished.trial_id AND objective = 0) AS loss,
+           (SELECT bool_or(value_json ~ '(^|[[,[:space:]])(Infinity|true|[0-9.]*[1-9])')
+            FROM public.trial_system_attributes
+            WHERE trial_id = finished.trial_id
+              AND (key = 'constraints' OR starts_with(key, 'constraints:'))
+           ) IS TRUE AS is_infeasible
+    FROM finished
+    WHERE %(sign)s <> 0 AND state = 'COMPLETE'
+)
+"""
+
 _LIST_KEY = "constraints"
 _NAMED_PREFIX = "constraints:"
 
@@ -65,6 +90,13 @@ def build_constraints(attrs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if key.startswith(_NAMED_PREFIX)
     }
     return {str(position): value for position, value in enumerate(listed)} | named
+
+
+def choose_sign(objectives: Sequence[Objective]) -> int:
+    """What turns the value of the only objective so that lower is better; 0 for several."""
+    if len(objectives) > 1:
+        return 0
+    return 1 if objectives[0].direction is Direction.MINIMIZE else -1
 
 
 def find_front(results: Sequence[Result], objectives: Sequence[Objective]) -> list[int]:

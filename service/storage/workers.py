@@ -35,6 +35,10 @@ _REMOVE_WORKER = """
 DELETE FROM asktell.workers WHERE worker_id = %(worker_id)s
 """
 
+_FIND_STATE = """
+SELECT state FROM asktell.workers WHERE worker_id = %(worker_id)s
+"""
+
 # All workers that were heard of lately; there are never many.
 _LIST_WORKERS = """
 SELECT worker_id, name, host, queue, executors, slots, busy, state, version, started_at,
@@ -76,6 +80,11 @@ class WorkerTable:
     async def remove(self, worker_id: str) -> None:
         """Forgets a worker, if it is known."""
         await self._execute(_REMOVE_WORKER, {"worker_id": worker_id})
+
+    async def is_draining(self, worker_id: str) -> bool:
+        """Whether the worker has said that it takes no more attempts."""
+        rows = await self._reads.fetch(_FIND_STATE, {"worker_id": worker_id})
+        return any(row["state"] == WorkerState.DRAINING.value for row in rows)
 
     async def list(self) -> list[KnownWorker]:
         """Every worker that has reported and not left, by name."""

@@ -328,7 +328,8 @@ class PlainStudy:
                 trial.expires_at = self._until(trial.lease_seconds or DEFAULT_LEASE_SECONDS)
                 trial.phase, trial.lease_seconds = AttemptPhase.QUEUED, None
             return
-        trial.constraints = outcome.constraints
+        if outcome.state is TrialState.COMPLETE or any(each.constraints for each in self.trials):
+            trial.constraints = outcome.constraints
         self._end(trial, outcome.state, outcome.values, outcome.reason)
 
     def _check_repeat(self, trial: PlainTrial, outcome: Outcome) -> None:
@@ -336,10 +337,15 @@ class PlainStudy:
             outcome.state is trial.state
             and outcome.values in (None, trial.values)
             and outcome.reason in (None, trial.reason)
-            and outcome.constraints in (None, trial.constraints)
+            and self._are_told(trial, outcome)
         )
         if not is_same:
             raise AlreadyTold("")
+
+    def _are_told(self, trial: PlainTrial, outcome: Outcome) -> bool:
+        """Of a trial without a result, constraints that were not kept are not compared."""
+        is_compared = outcome.state is TrialState.COMPLETE or trial.constraints is not None
+        return not is_compared or outcome.constraints in (None, trial.constraints)
 
     def _lose(self, trial: PlainTrial) -> None:
         if trial.should_prune:

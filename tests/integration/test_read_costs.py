@@ -9,9 +9,14 @@ import pytest
 from optuna.storages import RDBStorage
 
 from service.domain.trials import TrialView
+from service.storage.charts import LIST_CURVES, READ_HISTORY
 from service.storage.database import Database
-from service.storage.reads import FIND_STUDY, LIST_NUMBERED_TRIALS, LIST_STUDIES, LIST_TRIALS
-from tests.integration.query_plans import Plan
+from service.storage.distributions import LIST_DISTRIBUTIONS
+from service.storage.reads import FIND_STUDY, LIST_STUDIES
+from service.storage.results import LIST_RESULTS
+from service.storage.trial_lists import LIST_BEST, LIST_NEWEST, LIST_OLDEST
+from service.storage.trial_rows import LIST_NUMBERED_TRIALS, LIST_TRIALS
+from tests.integration.query_plans import Params, Plan
 from tests.integration.reads_use import ANY_STATE, execute, make_study, open_reads
 from tests.plain_optuna import open_rdb_storage
 
@@ -69,10 +74,23 @@ INSERT INTO public.trial_values (trial_id, objective, value, value_type)
 INSERT INTO public.trial_intermediate_values
     (trial_id, step, intermediate_value, intermediate_value_type)
     SELECT trial_id, 0, 0.5, 'FINITE' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO public.trial_intermediate_values
+    (trial_id, step, intermediate_value, intermediate_value_type)
+    SELECT trial_id, step, 0.5, 'FINITE' FROM public.trials, generate_series(0, 4999) AS step
+    WHERE study_id = 400 AND number = 99;
 INSERT INTO public.trial_user_attributes (trial_id, key, value_json)
     SELECT trial_id, 'note', '1' FROM public.trials WHERE number BETWEEN 40 AND 59;
 INSERT INTO public.trial_system_attributes (trial_id, key, value_json)
     SELECT trial_id, 'constraints', '[0.5]' FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO asktell.sweeps (study_id, sweep_id, executor, queue, arguments)
+    SELECT study_id, to_char(study_id, 'FM00000000'), 'process', 'default', '{}'
+    FROM public.studies;
+INSERT INTO asktell.attempts
+    (study_id, number, attempt, state, claim, worker_id, worker_name, host, claimed_at)
+    SELECT study_id, number, 1, 'succeeded', 1, 'w', 'w', 'h', now()
+    FROM public.trials WHERE number BETWEEN 40 AND 59;
+INSERT INTO asktell.attempt_logs (study_id, number, attempt, first_byte, content)
+    SELECT study_id, number, 1, 0, 'x' FROM asktell.attempts WHERE number = 50;
 INSERT INTO public.study_system_attributes (study_id, key, value_json)
     SELECT study_id, 'asktell:constraint_names', '["size"]' FROM public.studies;
 INSERT INTO public.study_user_attributes (study_id, key, value_json)
@@ -92,6 +110,10 @@ PAGE_OF_TRIALS = {
 }
 ONE_TRIAL = PAGE_OF_TRIALS | {"after": 98, "limit": 1}
 NUMBERED_TRIALS = {"study_id": 500, "fields": ALL_FIELDS, "numbers": [3, 50, 77]}
+PAGE_FOR_PEOPLE = PAGE_OF_TRIALS | {
+    "fields": [*ALL_FIELDS, "last_step", "latest_attempt"],
+    "sign": -1,
+}
 
 
 def test_hot_queries_use_their_indexes(database: Database) -> None:
@@ -122,6 +144,49 @@ def test_hot_queries_use_their_indexes(database: Database) -> None:
     for plan in (studies, study, *trials):
         assert not plan.scans_whole_tables
         assert plan.most_rows <= 50
+
+
+CURVES = {"study_id": 500, "number": None, "trials": 1, "points": 10}
+
+TRIALS_OF_A_STUDY = 100
+TRIALS_WITH_VALUES = 20
+READS_FOR_PEOPLE: dict[str, tuple[str, Params, int]] = {
+    "oldest": (LIST_OLDEST, PAGE_FOR_PEOPLE, TRIALS_WITH_VALUES),
+    "newest": (LIST_NEWEST, PAGE_FOR_PEOPLE | {"after": 60}, TRIALS_WITH_VALUES),
+    # These compare all trials of the study.
+    "newest of a state": (
+        LIST_NEWEST,
+        PAGE_FOR_PEOPLE | {"after": None, "states": ["FAIL"]},
+        TRIALS_OF_A_STUDY,
+    ),
+    "results": (LIST_RESULTS, {"study_id": 500}, TRIALS_OF_A_STUDY),
+    "distributions": (LIST_DISTRIBUTIONS, {"study_id": 500}, TRIALS_OF_A_STUDY),
+    "best": (LIST_BEST, PAGE_FOR_PEOPLE | {"after": None}, TRIALS_OF_A_STUDY),
+    "history": (
+        READ_HISTORY,
+        {"study_id": 500, "sign": 1, "stride": 16, "points": 10},
+        TRIALS_OF_A_STUDY,
+    ),
+    # Trials without reports are passed over.
+    "curves": (LIST_CURVES, CURVES | {"trials": 5}, 60),
+    "a long curve": (LIST_CURVES, CURVES | {"study_id": 400}, 11),
+    "the curve of a trial": (LIST_CURVES, CURVES | {"number": 50}, 1),
+}
+
+
+def test_what_people_look_at_is_found_through_indexes(
+    database: Database, subtests: pytest.Subtests
+) -> None:
+    execute(database, LOAD_MANY)
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        for name, (query, params, most_rows) in READS_FOR_PEOPLE.items():
+            with subtests.test(name):
+                plan = Plan(connection, query, params)
+
+                assert not plan.scans_whole_tables, plan.text
+                assert plan.most_rows <= most_rows, plan.text
+        page = Plan(connection, LIST_OLDEST, PAGE_OF_TRIALS)
+    assert not page.used_indexes & {"attempts_pkey", "sweeps_pkey", "attempt_logs_pkey"}
 
 
 def test_fields_that_nobody_wants_are_not_looked_up(database: Database) -> None:

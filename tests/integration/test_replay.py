@@ -13,14 +13,14 @@ import optuna
 import psycopg
 import pytest
 
-from service.domain.errors import StudyNotFound
+from service.domain.errors import StudyNotFound, StudyOwnedElsewhere
 from service.domain.studies import Budget, Component, Direction, IfExists, Objective, StudySettings
 from service.domain.trials import Outcome, TrialState
 from service.engine.actor import Actor
 from service.engine.adopt import Adoption, adopt_study
 from service.engine.ask import Ask, ask
 from service.engine.create import create_study
-from service.engine.engine import open_engine
+from service.engine.engine import Engine, open_engine
 from service.engine.expire import expire
 from service.engine.replay import Difference, Replayed, replay_study
 from service.engine.report import report
@@ -153,7 +153,7 @@ async def managed(database: Database, case: Case) -> AsyncIterator[Actor]:
             if_exists=IfExists.LOAD,
         )
         await create_study(engine, study)
-        actor = await engine.get_actor("s")
+        actor = await get_actor(engine)
         with ThreadPoolExecutor(1) as threads:
             # As if each draw took a second: in a thread, so that tells come in between.
             actor.sampling = Sampling(threads, clock=count().__next__)
@@ -312,3 +312,12 @@ def change(database: Database, statement: LiteralString, *parameters: Any) -> No
     """Changes what is stored, as nobody but the service may."""
     with psycopg.connect(database.conninfo) as connection:
         connection.execute(statement, parameters or None)
+
+
+async def get_actor(engine: Engine) -> Actor:
+    """Postgres may take a moment to end the session of the engine before, and its lock with it."""
+    while True:
+        try:
+            return await engine.get_actor("s")
+        except StudyOwnedElsewhere:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,89 @@
+"""Which trials are listed as feasible is what Optuna finds feasible, whatever it has stored."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+from optuna.trial import create_trial
+
+from service.domain.studies import TrialCounts
+from service.domain.trials import TrialState
+from service.storage.charts import choose_stride, read_history
+from service.storage.database import Database
+from service.storage.reads import Reads, StoredStudy
+from service.storage.trial_lists import TrialOrder, list_trials
+from tests.integration.reads_use import build_spec, manage, open_reads
+from tests.plain_optuna import open_rdb_storage
+
+CONSTRAINTS: list[dict[str, Any]] = [
+    {},
+    {"constraints": []},
+    *(
+        {"constraints": [-1.0, value]}
+        for value in (0, 0.0, -0.0, -1e-9, 1e-9, 1, 10, 0.05, -10.5, 5e-324, 1e22, 1.5e300)
+    ),
+    *({"constraints": [value, -0.5]} for value in (math.nan, math.inf, -math.inf, True, False)),
+    *({"constraints:size": value} for value in (0.0, 0.1, -0.1, 1e-9, 7, math.nan, math.inf)),
+    {"constraints": [-1.0], "constraints:size": 2},
+    {"other": [1.0], "xconstraints": 1, "constraint": [3]},
+]
+
+
+@pytest.fixture
+def storage(database: Database) -> Iterator[RDBStorage]:
+    with open_rdb_storage(database) as storage:
+        yield storage
+
+
+async def get_study(reads: Reads, name: str) -> StoredStudy:
+    study = await reads.find_study(name)
+    assert study is not None
+    return study
+
+
+async def test_feasible_trials_are_those_of_optuna(database: Database, storage: RDBStorage) -> None:
+    plain = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    for number, attrs in enumerate(CONSTRAINTS):
+        plain.add_trial(create_trial(value=float(number), system_attrs=attrs))
+    manage(database, build_spec("s"))
+    feasible = [
+        trial.number
+        for trial in plain.trials
+        if not any(value > 0 for value in trial.constraints.values())
+    ]
+    others = sorted(set(range(len(CONSTRAINTS))) - set(feasible))
+
+    async with open_reads(database) as reads:
+        study = (await get_study(reads, "s")).summary
+        rows = await list_trials(
+            reads,
+            study,
+            order=TrialOrder.BEST,
+            states=None,
+            limit=100,
+            after=None,
+            fields=["values"],
+        )
+        history = await read_history(reads, study, points=100)
+
+    assert [row.trial.number for row in rows] == [*reversed(feasible), *reversed(others)]
+    # Values rise with the numbers: each feasible trial is better than all before.
+    assert [point.number for point in history.best] == feasible
+    assert len(history.points) == len(CONSTRAINTS)
+    assert {point.state for point in history.points} == {TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize(
+    ("finished", "total", "stride"),
+    [(0, 0, 1), (400, 9000, 1), (401, 401, 2), (700, 800, 2), (801, 801, 4), (9000, 9000, 32)],
+)
+def test_long_histories_are_thinned_by_powers_of_two(
+    finished: int, total: int, stride: int
+) -> None:
+    counts = TrialCounts(complete=finished, waiting=total - finished)
+
+    assert choose_stride(counts, 400) == stride
+    assert stride == 1 or total / stride <= 400
