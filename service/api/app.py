@@ -13,6 +13,8 @@ from service.api import (
     adoption,
     attempts,
     batches,
+    charts,
+    distributions,
     export,
     health,
     insights,
@@ -20,10 +22,12 @@ from service.api import (
     metrics,
     mirrors,
     pareto,
+    sessions,
     studies,
     sweep_attempts,
     sweeps,
     tokens,
+    trial_list,
     trials,
     workers,
 )
@@ -37,7 +41,7 @@ from service.api.openapi import (
     install_openapi,
     name_operation,
 )
-from service.api.pages import render_problem_list
+from service.api.pages import PLAIN_PAGE_HEADERS, render_problem_list
 from service.api.problems import install_problem_handlers
 from service.api.reference import render_reference
 from service.api.strict import StrictRoute
@@ -61,8 +65,7 @@ def build_app(
     """
     api = build_api(engine, rules, clock=clock, login_links=login_links)
     api.router.routes.extend(extra_routes)
-    callers = Callers(rules.credentials, api.state.token_cache)
-    return Envelope(Gate(api, rules, callers))
+    return Envelope(Gate(api, rules, api.state.callers))
 
 
 def build_api(
@@ -86,12 +89,15 @@ def build_api(
     api.state.engine = engine
     api.state.credentials = rules.credentials
     api.state.login_links = login_links or LoginLinks(clock=clock)
+    api.state.clock = clock
     api.state.token_cache = TokenCache(engine.tokens, clock=clock)
+    api.state.callers = Callers(rules.credentials, api.state.token_cache, clock=clock)
     # Routes are matched in order; the hot ones come first.
     for router in (
         trials.router,
         attempts.router,
         trials.reading_router,
+        trial_list.router,
         batches.router,
         studies.router,
         sweeps.creation_router,
@@ -100,13 +106,16 @@ def build_api(
         workers.router,
         mirrors.router,
         pareto.router,
+        charts.router,
+        distributions.router,
         export.router,
         insights.router,
         adoption.router,
         health.router,
         metrics.router,
         login.router,
-        login.link_router,
+        login.page_router,
+        sessions.router,
         tokens.router,
     ):
         api.include_router(router)
@@ -120,10 +129,10 @@ def _add_pages(api: FastAPI) -> None:
     api.router.route_class = StrictRoute
 
     async def show_reference() -> Response:
-        return HTMLResponse(render_reference(api.openapi()))
+        return HTMLResponse(render_reference(api.openapi()), headers=PLAIN_PAGE_HEADERS)
 
     async def show_problems() -> Response:
-        return HTMLResponse(render_problem_list())
+        return HTMLResponse(render_problem_list(), headers=PLAIN_PAGE_HEADERS)
 
     api.add_api_route("/docs", show_reference, include_in_schema=False)
     api.add_api_route("/docs/problems", show_problems, include_in_schema=False)

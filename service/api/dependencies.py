@@ -80,7 +80,7 @@ def refuse_impossible_name(name: str) -> None:
 
 def _build_not_found(name: str) -> StudyNotFound:
     return StudyNotFound(
-        f"There is no study {name[:80]!r} here. POST /studies makes one; if plain Optuna made it, "
+        f"There is no study {name[:80]!r} here. Create it first; if plain Optuna made it, "
         "POST /studies/…/adopt takes it in."
     )
 

@@ -2,12 +2,13 @@
 
 Against other users of the machine: a token, and its scope. Against web pages in a user's browser:
 the Host allow-list (DNS rebinding), the Origin check, bodies of types that a form cannot send, and
-a session cookie that only reads.
+a secret that only our own pages learn, without which a session does not write.
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse
@@ -15,22 +16,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access import refuse_access
 from service.api.callers import Callers
-from service.api.pages import render_login_needed, wants_html
+from service.api.login_pages import LOGIN_HEADERS, render_again, render_login
+from service.api.pages import wants_html
 from service.api.principals import current_principal
 from service.api.problems import RequestRefused, build_problem, describe_error
 from service.domain.errors import DatabaseUnavailable
-from service.domain.scopes import Principal, TokenScope
+from service.domain.scopes import Browser, Principal, TokenScope
 from service.domain.tokens import Credentials
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ANY_HOST = "*"
 _PROBED_PATHS = frozenset({"/healthz", "/readyz"})
-_LOGIN_PREFIX = "/login/"
+_LOGIN_PATH = "/login"
+_READING_METHODS = frozenset({"GET", "HEAD"})
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _JSON = b"application/json"
 # Forms cannot send these either.
 _YAML = frozenset({b"application/yaml", b"application/x-yaml", b"text/yaml"})
-_OTHER_BODY_TYPES = {("POST", "/sweeps"): _YAML}
+_FORM = frozenset({b"application/x-www-form-urlencoded"})
+_OTHER_BODY_TYPES = {("POST", "/sweeps"): _YAML, ("POST", _LOGIN_PATH): _FORM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +76,17 @@ class Gate:
             return None
         headers = _read_headers(scope)
         refusal = self._refuse_host(headers) or self._refuse_origin(headers)
-        if refusal is None and not scope["path"].startswith(_LOGIN_PREFIX):
+        if refusal is None and not _is_login(scope["path"]):
             caller: Principal | Response | None
-            caller = self._callers.recognise(scope["method"], headers)
+            caller = self._callers.recognise(headers)
             if caller is None:
-                caller = await self._look_up(headers)
-            refusal = caller if isinstance(caller, Response) else _admit(caller, scope)
+                caller = await self._look_up(scope, headers)
+            refusal = caller if isinstance(caller, Response) else _admit(caller, scope, headers)
         return refusal or self._refuse_body(scope, headers)
 
-    async def _look_up(self, headers: Mapping[bytes, bytes]) -> Principal | Response:
+    async def _look_up(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal | Response:
         try:
-            return await self._callers.look_up(headers) or _refuse_stranger(headers)
+            return await self._callers.look_up(headers) or _refuse_stranger(scope, headers)
         except DatabaseUnavailable as error:
             return describe_error(error)
 
@@ -100,9 +104,12 @@ class Gate:
         origin = headers.get(b"origin")
         if origin is None:
             return None
-        caller = _strip_port(origin.decode("latin-1").partition("://")[2])
-        own = _strip_port(headers[b"host"].decode("latin-1"))
-        if caller and (caller == own or caller in self._hosts):
+        caller = origin.partition(b"://")[2].lower()
+        # Another port of this host may be anybody's; a proxy in front may have dropped the port.
+        is_own = caller == headers[b"host"].lower()
+        if caller and (
+            is_own or _strip_port(caller.decode("latin-1")) in self._rules.allowed_hosts
+        ):
             return None
         detail = "Web pages of other hosts may not use this server."
         return build_problem(403, "origin-not-allowed", detail)
@@ -141,21 +148,53 @@ class Gate:
         return "body-too-large", f"Bodies may have {limit} bytes; send it in several requests."
 
 
-def _admit(principal: Principal, scope: Scope) -> Response | None:
+def _is_login(path: str) -> bool:
+    return path == _LOGIN_PATH or path.startswith(f"{_LOGIN_PATH}/")
+
+
+def _admit(principal: Principal, scope: Scope, headers: Mapping[bytes, bytes]) -> Response | None:
     current_principal.set(principal)
+    if principal.browser is not None and (
+        refusal := _refuse_forgery(principal.browser, scope, headers)
+    ):
+        return refusal
     return None if principal.scope is TokenScope.ADMIN else refuse_access(principal, scope)
 
 
-def _refuse_stranger(headers: Mapping[bytes, bytes]) -> Response:
+def _refuse_forgery(
+    browser: Browser, scope: Scope, headers: Mapping[bytes, bytes]
+) -> Response | None:
+    presented = headers.get(b"x-csrf-token", b"")
+    if scope["method"] in _READING_METHODS or hmac.compare_digest(
+        presented, browser.csrf_token.encode()
+    ):
+        return None
+    detail = (
+        "A browser's session writes only with the header X-CSRF-Token that `GET /session` tells; "
+        "programs send a token instead."
+    )
+    return build_problem(403, "csrf-token-wrong", detail)
+
+
+def _refuse_stranger(scope: Scope, headers: Mapping[bytes, bytes]) -> Response:
     challenge = {"WWW-Authenticate": "Bearer"}
     if wants_html(headers.get(b"accept", b"").decode("latin-1")):
-        return HTMLResponse(render_login_needed(), 401, headers=challenge)
+        is_followed = headers.get(b"sec-fetch-site") == b"cross-site"
+        target = _find_target(scope)
+        page = render_again(target) if is_followed else render_login(next_path=target)
+        return HTMLResponse(page, 401, headers={**LOGIN_HEADERS, **challenge})
     detail = (
         "Send a token of this server as `Authorization: Bearer TOKEN`; this request has none, or "
         "one that is wrong, was revoked or has expired. `asktell serve` tells where the server's "
         "own lies, `asktell token create` makes others."
     )
     return build_problem(401, "not-authenticated", detail, headers=challenge)
+
+
+def _find_target(scope: Scope) -> str:
+    query = scope["query_string"].decode("latin-1")
+    path = quote(scope["path"])
+    return f"{path}?{query}" if query else path
 
 
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:

@@ -107,9 +107,10 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
     schema = ProblemAnswer.model_json_schema(ref_template=_SCHEMA_REF)
     components["schemas"].update(schema.pop("$defs"))
     components["schemas"]["ProblemAnswer"] = schema
+    cookie_name = app.state.credentials.sessions.cookie_name
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer"},
-        "session": {"type": "apiKey", "in": "cookie", "name": "asktell_session"},
+        "session": {"type": "apiKey", "in": "cookie", "name": cookie_name},
     }
     document["security"] = [{"token": []}, {"session": []}]
     return document

@@ -1,10 +1,19 @@
-"""Plain pages of the API itself: logging in, and what problems mean."""
+"""Plain pages of the API itself."""
 
 import html
 from collections.abc import Iterator
 
 from service.api.problems import EDGE_PROBLEMS, find_status
 from service.domain.errors import AsktellError
+
+PLAIN_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -14,15 +23,13 @@ _PAGE = """<!doctype html>
 <title>{title} · Asktell</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}}
 code{{font-size:1.05em}}dt{{margin-top:1rem}}
-pre{{overflow:auto;padding:.5rem;border:1px solid #8888}}</style>
+pre{{overflow:auto;padding:.5rem;border:1px solid #8888}}
+input,button{{font:inherit;padding:.4rem .6rem;box-sizing:border-box;max-width:100%}}
+input{{width:24rem}}
+[role=alert]{{color:#c22}}@media(prefers-color-scheme:dark){{[role=alert]{{color:#f88}}}}</style>
 <h1>{title}</h1>
 {content}
 </html>
-"""
-
-_HOW_TO_LOG_IN = """<p>On the machine that runs the server, as the same user:</p>
-<p><code>asktell login-link</code></p>
-<p>It prints a link that works once, within ten minutes; open it in this browser.</p>
 """
 
 
@@ -34,17 +41,6 @@ def render_page(title: str, content: str) -> str:
 def wants_html(accept: str) -> bool:
     """Whether a browser navigates here, rather than a program calling."""
     return "text/html" in accept
-
-
-def render_login_needed() -> str:
-    """What a browser without a session sees."""
-    return render_page("Log in", _HOW_TO_LOG_IN)
-
-
-def render_link_refused() -> str:
-    """What a browser with a used or old login link sees."""
-    lead = "<p>This login link was used before, or is older than ten minutes.</p>\n"
-    return render_page("This link no longer works", lead + _HOW_TO_LOG_IN)
 
 
 def render_problem_list() -> str:

@@ -12,6 +12,7 @@ from starlette.routing import compile_path
 
 from service.domain.scopes import Access
 
+_ANYBODY = {"GET": Access.ANYBODY}
 _READ = {"GET": Access.READ}
 _WORKER_POST = {"POST": Access.WORKER}
 _USER_POST = {"POST": Access.USER}
@@ -35,6 +36,9 @@ ADDRESSES: Mapping[str, Mapping[str, Access]] = {
     "/studies/{study}/best": _STUDY_READ,
     "/studies/{study}/pareto": _STUDY_READ,
     "/studies/{study}/export": _STUDY_READ,
+    "/studies/{study}/distributions": _STUDY_READ,
+    "/studies/{study}/history": _STUDY_READ,
+    "/studies/{study}/curves": _STUDY_READ,
     "/studies/{study}/importances": _STUDY_READ,
     "/studies/{study}/plots/{kind}": _STUDY_READ,
     "/studies/{study}/python": _READ,
@@ -61,11 +65,12 @@ ADDRESSES: Mapping[str, Mapping[str, Access]] = {
     "/workers/{worker_id}": {"PUT": Access.WORKER, "DELETE": Access.WORKER},
     "/tokens": {"GET": Access.ADMIN, "POST": Access.ADMIN},
     "/tokens/{name}": {"DELETE": Access.ADMIN},
-    # A browser's session outlives the token with which its link was made.
-    "/login-links": {"POST": Access.ADMIN},
-    "/login/{code}": _READ,
-    "/healthz": _READ,
-    "/readyz": _READ,
+    "/session": {"GET": Access.READ, "DELETE": Access.READ},
+    "/login-links": {"POST": Access.READ},
+    "/login": {"GET": Access.ANYBODY, "POST": Access.ANYBODY},
+    "/login/{code}": _ANYBODY,
+    "/healthz": _ANYBODY,
+    "/readyz": _ANYBODY,
     "/metrics": _READ,
     "/openapi.json": _READ,
     "/docs": _READ,

@@ -102,7 +102,7 @@ async def get_attempt_target(request: Request, attempt_id: AttemptId) -> Attempt
 def _build_not_found(name: str) -> SweepNotFound:
     return SweepNotFound(
         f"There is no sweep {name[:80]!r} here: no study of that name, or one whose trials nobody "
-        "launches. POST /sweeps makes one."
+        "launches. Create it first."
     )
 
 

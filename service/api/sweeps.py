@@ -103,8 +103,8 @@ async def list_sweeps(
     )
     page = rows[:limit]
     next_cursor = encode_cursor(page[-1].study.name) if len(rows) > limit else None
-    mirrors = [word for row in page for word in _list_words(row.mirror)]
-    query = ("sweeps", state, q, limit, after, next_cursor, *mirrors)
+    mirrors = [_list_words(row.mirror) for row in page]
+    query = ("sweeps", state, q, limit, after, next_cursor, mirrors)
     etag = compute_etag(query, [row.study for row in page])
     if (not_modified := build_not_modified(request, etag)) is not None:
         return not_modified

@@ -62,7 +62,10 @@ class TokenCache:
         if not looks_like_access_token(presented):
             return None
         # Looked up by a digest: how long that takes tells nothing of any token.
-        digest = digest_token(presented)
+        return await self.find_digest(digest_token(presented))
+
+    async def find_digest(self, digest: bytes) -> AccessToken | None:
+        """The token of this digest, likewise."""
         found = self._recall(digest)
         if found is None:
             found = await self._ask(digest)

@@ -12,6 +12,7 @@ from service.api.launch_parts import MAX_LABEL_LENGTH
 from service.api.openapi import describe_answer, describe_problems
 from service.api.strict import StrictRoute
 from service.api.sweep_answers import WorkersAnswer, to_worker
+from service.domain.workers import WorkerState
 
 router = APIRouter(prefix="/workers", tags=["workers"], route_class=StrictRoute)
 
@@ -41,7 +42,11 @@ async def list_workers(engine: EngineDependency) -> Response:
 )
 async def put_worker(worker_id: _WorkerId, body: WorkerBody, engine: EngineDependency) -> Response:
     """Say that a worker is there, every ten seconds; without it for 30 s it counts as away."""
-    await engine.workers.put(body.to_report(worker_id), now=engine.clock())
+    report = body.to_report(worker_id)
+    await engine.workers.put(report, now=engine.clock())
+    if report.state is WorkerState.DRAINING:
+        # Its claim may be waiting, and must not get what its own programs leave.
+        engine.offers.announce()
     return Response(status_code=204)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 
 
@@ -19,10 +20,11 @@ class TokenScope(StrEnum):
 class Access(Enum):
     """Who is let in besides administrators.
 
-    `READ`: users and workers. `STUDY`: as `READ`, and attempts of that study. `TRIAL`: users, and
-    the attempts of that trial.
+    `ANYBODY`: whoever knows the address, without a token. `READ`: users and workers. `STUDY`: as
+    `READ`, and attempts of that study. `TRIAL`: users, and the attempts of that trial.
     """
 
+    ANYBODY = "anybody"
     ADMIN = "admin"
     USER = "user"
     WORKER = "worker"
@@ -33,6 +35,7 @@ class Access(Enum):
 
 _EVERYBODY = frozenset(TokenScope)
 _SCOPES: Mapping[Access, frozenset[TokenScope]] = {
+    Access.ANYBODY: _EVERYBODY,
     Access.ADMIN: frozenset({TokenScope.ADMIN}),
     Access.USER: frozenset({TokenScope.ADMIN, TokenScope.USER}),
     Access.WORKER: frozenset({TokenScope.ADMIN, TokenScope.WORKER}),
@@ -57,17 +60,33 @@ class AttemptClaims:
 
 
 @dataclass(frozen=True, slots=True)
+class Browser:
+    """What is special about a caller that has a session instead of a token.
+
+    Attributes:
+        csrf_token: What its writes must carry; pages of other hosts do not know it.
+    """
+
+    csrf_token: str
+    session_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who sent a request.
 
     Attributes:
         name: For people; never the token.
         scope: None for an attempt, which may do only what concerns itself.
+        token_digest: Of the token behind it; None for an attempt.
+        browser: None for callers that sent a token.
     """
 
     name: str
     scope: TokenScope | None
     attempt: AttemptClaims | None = None
+    token_digest: bytes | None = None
+    browser: Browser | None = None
 
     def may(self, access: Access, *, study: str | None, trial: str | None) -> bool:
         """Whether an address that asks for `access` answers.

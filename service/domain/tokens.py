@@ -1,6 +1,5 @@
-"""Tokens: how they are made, recognised, and turned into a browser's session."""
+"""Tokens: how they are made and recognised, and what is derived from the server's own."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -10,10 +9,11 @@ from datetime import datetime
 from typing import Self
 
 from service.domain.scopes import AttemptClaims, TokenScope
+from service.domain.sessions import SessionKey
+from service.domain.signing import decode, encode, sign
 
 MAX_TOKEN_NAME_LENGTH = 64
 
-_SESSION_PURPOSE = b"asktell browser session"
 _ATTEMPT_PURPOSE = b"asktell attempt tokens"
 
 # Both are there for programs that look for secrets in places where none belong.
@@ -76,13 +76,13 @@ class Credentials:
 
     Attributes:
         token_digest: SHA-256 of the token.
-        session: Value of the session cookie. It is derived from the token, so it survives a
-            restart and dies with the token.
+        sessions: Signs browsers' sessions. Derived from the token, so sessions survive a restart
+            and die with it.
         attempt_key: Signs the tokens of attempts; derived as well.
     """
 
     token_digest: bytes
-    session: str
+    sessions: SessionKey
     attempt_key: bytes
 
     @classmethod
@@ -90,21 +90,17 @@ class Credentials:
         secret = token.encode()
         return cls(
             token_digest=digest_token(secret),
-            session=hmac.new(secret, _SESSION_PURPOSE, hashlib.sha256).hexdigest(),
-            attempt_key=_sign(secret, _ATTEMPT_PURPOSE),
+            sessions=SessionKey(secret),
+            attempt_key=sign(secret, _ATTEMPT_PURPOSE),
         )
 
     def accepts_token(self, presented: bytes) -> bool:
         """Compare in constant time."""
         return hmac.compare_digest(digest_token(presented), self.token_digest)
 
-    def accepts_session(self, presented: str) -> bool:
-        """Compare in constant time."""
-        return hmac.compare_digest(presented.encode(), self.session.encode())
-
     def mint_attempt_token(self, claims: AttemptClaims) -> str:
         """The token of an attempt; nothing is kept of it, the same claims give the same one."""
-        payload = _encode(_dump_claims(claims))
+        payload = encode(_dump_claims(claims))
         return (_ATTEMPT_PREFIX + payload + b"." + self._sign_claims(payload)).decode()
 
     def read_attempt_token(self, presented: bytes) -> AttemptClaims | None:
@@ -117,14 +113,10 @@ class Credentials:
         payload, _, signature = presented.removeprefix(_ATTEMPT_PREFIX).partition(b".")
         if not hmac.compare_digest(signature, self._sign_claims(payload)):
             return None
-        return _load_claims(_decode(payload))
+        return _load_claims(decode(payload))
 
     def _sign_claims(self, payload: bytes) -> bytes:
-        return _encode(_sign(self.attempt_key, payload))
-
-
-def _sign(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, "sha256")
+        return encode(sign(self.attempt_key, payload))
 
 
 def _dump_claims(claims: AttemptClaims) -> bytes:
@@ -139,11 +131,3 @@ def _dump_claims(claims: AttemptClaims) -> bytes:
 
 def _load_claims(text: bytes) -> AttemptClaims:
     return AttemptClaims(**json.loads(text))
-
-
-def _encode(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _decode(text: bytes) -> bytes:
-    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from service.cli.failures import CannotStart
 from service.cli.main import app as command_line
+from service.cli.new_files import open_new_file
 from tests.api.conftest import TOKEN, SettableClock
 from tests.api.served import serve_app
 
@@ -101,6 +103,19 @@ async def test_takes_the_token_of_a_data_directory(run: Run, url: str, tmp_path:
         assert listed.exit_code == status, listed.output
 
 
+async def test_the_token_of_a_data_directory_goes_to_its_own_server_alone(
+    run: Run, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    stopped = await run("ls", "--data-dir", str(tmp_path))
+    (tmp_path / "address").write_text("http://127.0.0.1:1")
+    another = await run("ls", "--data-dir", str(tmp_path), "--url", url)
+
+    assert (stopped.exit_code, another.exit_code) == (1, 1)
+    assert "asktell serve" in stopped.stderr
+    assert "for http://127.0.0.1:1 alone" in another.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
@@ -131,3 +146,70 @@ async def test_takes_an_administrator(run: Run) -> None:
     assert refused.exit_code == 1
     assert "`admin`" in refused.stderr
     assert ada not in refused.output
+
+
+async def test_keeps_a_token_in_a_file(run: Run, tmp_path: Path, api: httpx.AsyncClient) -> None:
+    file = tmp_path / "token"
+    wanted = ("create", "gpu", "--scope", "worker", "--file", str(file))
+
+    made = await run(*wanted)
+    first = file.read_text()
+    again = await run(*wanted)
+
+    assert (made.exit_code, again.exit_code) == (0, 0), made.output + again.output
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert first.strip() not in made.output
+    assert "already" in again.stderr
+    as_json = json.loads((await run(*wanted, "--json")).stdout)
+    assert as_json == {"name": "gpu", "scope": "worker"}
+    assert file.read_text() == first
+    assert (await list_tokens(api))["gpu"]["scope"] == "worker"
+
+
+@pytest.mark.parametrize("loss", ["deleted", "revoked", "wrong"])
+async def test_makes_the_token_of_a_file_anew_when_it_is_no_good(
+    run: Run, tmp_path: Path, api: httpx.AsyncClient, loss: str
+) -> None:
+    file = tmp_path / "token"
+    wanted = ("create", "gpu", "--scope", "worker", "--file", str(file))
+    await run(*wanted)
+    first = file.read_text()
+    if loss == "deleted":
+        file.unlink()
+    elif loss == "revoked":
+        await run("revoke", "gpu")
+    else:
+        file.write_text("wrong")
+
+    result = await run(*wanted)
+
+    assert result.exit_code == 0, result.output
+    headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
+    assert (await api.get("/session", headers=headers)).json()["name"] == "gpu"
+    assert file.read_text() != first
+    headers = {"Authorization": f"Bearer {first.strip()}"}
+    assert (await api.get("/session", headers=headers)).status_code == 401
+
+
+async def test_no_token_is_made_or_revoked_for_a_file_that_cannot_be(
+    run: Run, tmp_path: Path, api: httpx.AsyncClient
+) -> None:
+    await run("create", "gpu", "--scope", "worker")
+    before = await list_tokens(api)
+
+    for name in ("gpu", "new"):
+        wanted = ("create", name, "--scope", "worker", "--file", str(tmp_path / "no" / "f"))
+        result = await run(*wanted)
+        assert result.exit_code == 1
+        assert "cannot be written" in result.stderr
+
+    assert await list_tokens(api) == before
+
+
+def test_a_new_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir()
+
+    with pytest.raises(CannotStart), open_new_file(tmp_path / "token") as new:
+        new.replace(TOKEN)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]

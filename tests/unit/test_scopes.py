@@ -44,11 +44,13 @@ CALLS = {
     "GET /workers": {USER, WORKER},
     "GET /metrics": {USER, WORKER},
     "GET /": {USER, WORKER},
-    "GET /ui/static/1/asktell.css": {USER, WORKER},
+    "GET /ui/static/1/look/all.css": {USER, WORKER},
     "GET /tokens": set(),
     "POST /tokens": set(),
     "DELETE /tokens/ada": set(),
-    "POST /login-links": set(),
+    "POST /login-links": {USER, WORKER},
+    "GET /session": {USER, WORKER},
+    "DELETE /session": {USER, WORKER},
 }
 
 

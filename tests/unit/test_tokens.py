@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.scopes import AttemptClaims, TokenScope
+from service.domain.sessions import Session
 from service.domain.tokens import (
     AccessToken,
     Credentials,
@@ -19,6 +20,7 @@ TOKEN = "a-token-for-tests-0123456789"
 CREDENTIALS = Credentials.from_token(TOKEN)
 CLAIMS = AttemptClaims(study="digits", study_id=3, trial=12, attempt=2)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 numbers = st.integers(min_value=0, max_value=2**31 - 1)
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -62,14 +64,34 @@ def test_what_a_server_derives_from_its_token_is_told_apart() -> None:
     token = CREDENTIALS.mint_attempt_token(CLAIMS)
 
     assert not CREDENTIALS.accepts_token(token.encode())
-    assert not CREDENTIALS.accepts_token(CREDENTIALS.session.encode())
-    assert not CREDENTIALS.accepts_session(TOKEN)
-    assert CREDENTIALS.attempt_key.hex() != CREDENTIALS.session
+    session = CREDENTIALS.sessions.mint(Session(CREDENTIALS.token_digest, NOW + DAY))
+    assert not CREDENTIALS.accepts_token(session.encode())
+    assert CREDENTIALS.read_attempt_token(session.encode()) is None
+    assert CREDENTIALS.sessions.read(token, NOW) is None
+    assert CREDENTIALS.sessions.mint_csrf_token(session) not in session
+
+
+def test_a_session_is_read_until_it_ends() -> None:
+    sessions = CREDENTIALS.sessions
+    session = Session(CREDENTIALS.token_digest, NOW + DAY)
+    cookie = sessions.mint(session)
+
+    assert sessions.read(cookie, NOW + DAY - timedelta(seconds=1)) == session
+    assert sessions.read(cookie, NOW + DAY) is None
+    assert Credentials.from_token("another-token").sessions.read(cookie, NOW) is None
+
+
+def test_no_character_of_a_session_may_change() -> None:
+    cookie = CREDENTIALS.sessions.mint(Session(CREDENTIALS.token_digest, NOW + DAY))
+
+    for position in range(len(cookie)):
+        for other in ("A", ".", "=", "ÿ", ""):
+            changed = cookie[:position] + other + cookie[position + 1 :]
+            assert changed == cookie or CREDENTIALS.sessions.read(changed, NOW) is None, changed
 
 
 def test_credentials_show_nothing() -> None:
     assert TOKEN not in repr(CREDENTIALS)
-    assert CREDENTIALS.session not in repr(CREDENTIALS)
     assert CREDENTIALS.attempt_key.hex() not in repr(CREDENTIALS)
     assert repr(CREDENTIALS.attempt_key) not in repr(CREDENTIALS)
 
