@@ -1,13 +1,14 @@
 """Everything that can be set from outside, from environment variables named `ASKTELL_…`."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.domain.sweeps import DEFAULT_QUEUE
@@ -60,6 +61,9 @@ def _is_installed(package: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
+_HOST = re.compile(r"\*|[^\s/:@]+|\[[0-9a-f:.]+\]")
+
+
 class Settings(BaseSettings):
     """Settings of a server; each field's description is its documentation."""
 
@@ -69,6 +73,9 @@ class Settings(BaseSettings):
         default=None,
         description="Postgres to keep everything in, as postgresql://USER:PASSWORD@HOST/DATABASE. "
         "Without it the server runs a Postgres of its own below the data directory.",
+    )
+    database_url_file: Path | None = Field(
+        default=None, description="File with that URL, instead of the URL itself."
     )
     data_dir: Path = Field(
         default_factory=find_default_data_dir,
@@ -82,6 +89,9 @@ class Settings(BaseSettings):
         default=None,
         min_length=16,
         description="Access token. Without it the one in DATA_DIR/token, made at first start.",
+    )
+    token_file: Path | None = Field(
+        default=None, description="File with the access token, instead of the token itself."
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
@@ -135,10 +145,26 @@ class Settings(BaseSettings):
     def _split_at_commas(cls, value: Any) -> Any:
         return tuple(map(str.lower, _split(value))) if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **values,
+            **{name: _read_secret(name, values) for name in ("database_url", "token")},
+        }
+
     @field_validator("database_url", "token", mode="before")
     @classmethod
     def _read_empty_as_unset(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host name; leave out scheme, port and path")
+        return value
 
     @field_validator("data_dir")
     @classmethod
@@ -213,6 +239,22 @@ class WorkerSettings(BaseSettings):
     @classmethod
     def _make_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+
+def _read_secret(name: str, values: Mapping[str, Any]) -> Any:
+    variable = f"ASKTELL_{name.upper()}"
+    path = values.get(f"{name}_file")
+    if not path:
+        return values.get(name)
+    if values.get(name):
+        raise ValueError(f"{variable} and {variable}_FILE are both set; unset one of them")
+    try:
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}_FILE cannot be read: {error}") from None
+    if not secret:
+        raise ValueError(f"{variable}_FILE is empty: {path}")
+    return secret
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemRefused,
+    SystemSilent,
+)
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from tests.wandb_backend.run_records import RunRecord
 
@@ -29,14 +33,18 @@ class MemoryWandb:
     Attributes:
         is_away: Whether calls fail for the moment.
         refusal: What all calls are refused with, if they are.
+        not_taken: Ids of runs whose end is not taken, though it answers.
         runs: By "entity/project/run_id".
+        sweeps: Names of those that there are.
         calls: Names of what was asked for.
     """
 
     def __init__(self) -> None:
         self.is_away = False
         self.refusal: str | None = None
+        self.not_taken: set[str] = set()
         self.runs: dict[str, MemoryRun] = {}
+        self.sweeps: set[str] = set()
         self.calls: list[str] = []
 
     @property
@@ -59,6 +67,15 @@ class MemoryWandb:
     def _flag_stop(self, **names: str) -> None:
         self._get_run(**names).stop()
 
+    def _flag_stops(self, entity: str, project: str, run_ids: list[str]) -> dict[str, str | None]:
+        refusals: dict[str, str | None] = dict.fromkeys(run_ids)
+        for run_id in run_ids:
+            try:
+                self._flag_stop(entity=entity, project=project, run_id=run_id)
+            except SystemRefused as refused:
+                refusals[run_id] = str(refused)
+        return refusals
+
     def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
         paths = {run_id: f"{entity}/{project}/{run_id}" for run_id in run_ids}
         return {
@@ -72,8 +89,15 @@ class MemoryWandb:
             if path in self.runs
         }
 
+    def _read_sweep_states(
+        self, entity: str, project: str, names: list[str]
+    ) -> dict[str, str | None]:
+        return {name: "RUNNING" if name in self.sweeps else None for name in names}
+
     def _end_run(self, exit_code: int, **names: str) -> bool:
         run = self._get_run(**names)
+        if names["run_id"] in self.not_taken:
+            raise SystemSilent("HTTP 503")
         if run.state not in _UNENDED_STATES:
             return False
         run.end(exit_code)

@@ -1,5 +1,6 @@
 """What a sweep is: a study whose trials Asktell launches by itself."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,6 +47,16 @@ def get_sweep_state(state: StudyState, stop_reason: StopReason | None) -> SweepS
     if state is StudyState.FINISHED and stop_reason in _ENDS:
         return _ENDS[stop_reason]
     return SweepState(state.value)
+
+
+def describe_resume(name: str) -> str:
+    """Returns what to run so that a sweep goes on whose trials have failed for want of something.
+
+    Those trials count: its budget may be used up by them.
+    """
+    sweep = shlex.quote(name)
+    more = f"`asktell sweep set {sweep} --trials N` if its trials are used up"
+    return f"`asktell sweep resume {sweep}`, after {more}"
 
 
 @dataclass(frozen=True, slots=True)

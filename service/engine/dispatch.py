@@ -88,6 +88,9 @@ async def claim_attempts(engine: Engine, command: WorkerClaim) -> Claimed:
         await engine.offers.wait(min(_LOOK_EVERY_SECONDS, until - loop.time()))
         if command.is_wanted is not None and not await command.is_wanted():
             raise ClientGone("The worker left while it waited for attempts; it got none.")
+        if await engine.workers.is_draining(command.worker.worker_id):
+            # It has said so elsewhere, beside this call.
+            break
         claimed.attempts.extend(await _claim_more(engine, command, free))
     return replace(claimed, attempts=await _name_outside(engine, claimed.attempts))
 

@@ -13,6 +13,7 @@ from asktell import AsktellError
 from asktell.workers import WantedMirror
 
 from service.domain.mirrors import MirrorState
+from service.domain.sweeps import describe_resume
 from service.schedulers.executors.mirrors import (
     Look,
     MadeMirror,
@@ -154,8 +155,8 @@ class Mirroring:
         """Who deletes the sweep outside wants no more of it; once may be an error of the system."""
         if wanted.sweep_id in self._missing:
             problem = (
-                f"{wanted.external_ref} was deleted, so no new trials are started. Resume the "
-                "sweep to go on, with another one."
+                f"{wanted.external_ref} was deleted, so no new trials are started. To go on with "
+                f"another one: {describe_resume(wanted.study)}."
             )
             self._missing.discard(wanted.sweep_id)
             self._made.pop(wanted.sweep_id, None)

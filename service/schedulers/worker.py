@@ -298,6 +298,8 @@ class Worker:
         # Only now: nobody else has them as long as this worker says that it is there.
         self._leaves_shared.set()
         self._must_go.set()
+        # The server answers the claim of a draining worker at once.
+        await asyncio.wait([unwanted], timeout=self._pace.leave_seconds)
         unwanted.cancel()
         await self._return_last()
         while self._followers:

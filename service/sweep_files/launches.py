@@ -48,6 +48,7 @@ KEYS_OF_EXECUTORS: Mapping[str, tuple[str, ...]] = {
         "value",
         "sweep",
         "timeout_seconds",
+        "start_timeout_seconds",
     ),
     WANDB_AGENT: (
         *_OF_ALL,

@@ -5,7 +5,7 @@ from typing import Any
 from service.sweep_files.clashes import refuse_clashes
 from service.sweep_files.documents import Document, Path, read_document
 from service.sweep_files.draft import Draft
-from service.sweep_files.launches import KEYS_OF_EXECUTORS
+from service.sweep_files.launches import KEYS_OF_EXECUTORS, WANDB
 from service.sweep_files.native import read_native
 from service.sweep_files.problems import Problems
 from service.sweep_files.python_sources import Sources
@@ -74,6 +74,7 @@ def draft_sweep_file(
         read_native(draft, defaults)
     refuse_clashes(draft)
     _fill_in(draft, defaults)
+    _note_offline_sweep(draft, dialect)
     return SweepFile(
         document=draft.content,
         notes=problems.notes,
@@ -117,3 +118,10 @@ def _fill_in(draft: Draft, defaults: Defaults) -> None:
         # Programs have one, whoever runs them, so that it is given for any file.
         elif key != "directory":
             draft.problems.refuse_asked(key, "This is for `executor: wandb`.")
+
+
+def _note_offline_sweep(draft: Draft, dialect: Dialect) -> None:
+    launch = draft.content["launch"] if draft.executor == WANDB else {}
+    if launch.get("mode") == "offline" and launch.get("sweep") is True:
+        path = (WANDB if dialect is Dialect.WANDB else "launch", "sweep")
+        draft.note(path, "Runs that are offline have no sweep on W&B, so this has no effect.")

@@ -22,7 +22,7 @@ _OF_PROGRAMS = ("directory", "stop_seconds")
 # Ours, which W&B does not know.
 _OF_LAUNCH = ("queue", *_OF_PROGRAMS, "timeout_seconds", "step_metric")
 _KEYS_OF_WANDB = ("mode", "value", "group", "job_type", "tags", "sweep")
-_KEYS_OF_WANDB_IN_QUEUES = ("value", "sweep")
+_KEYS_OF_WANDB_IN_QUEUES = ("value", "sweep", "start_timeout_seconds")
 _KEYS_OF_WANDB_FOR_AGENTS = ("value", "start_timeout_seconds")
 KEYS_OF_LAUNCH = (
     "program",

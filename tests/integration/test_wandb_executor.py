@@ -233,7 +233,7 @@ async def test_stop_is_flagged_first(bench: WandbBench):
     ending = await bench.see_end()
 
     assert run.is_stopped
-    assert bench.wandb.calls.count("flag_stop") == 1
+    assert bench.wandb.calls.count("flag_stops") == 1
     # Not a person's doing, though W&B shows it as stopped.
     assert (ending.kind, ending.signal) == (EndingKind.EXITED, 2)
     assert "find_runs" not in bench.wandb.calls
@@ -259,7 +259,7 @@ async def test_what_is_killed_is_flagged_afterwards(bench: WandbBench):
 
     await bench.stop(StopKind.AT_ONCE)
     await bench.see_end()
-    assert "flag_stop" not in bench.wandb.calls
+    assert "flag_stops" not in bench.wandb.calls
     await bench.forget()
 
     with bench.tending():

@@ -93,7 +93,7 @@ class AgentWorld(LaunchWorld):
         found = ((path.split("/")[2], run) for path, run in self.runs.items())
         return [name for name, run in found if isinstance(run, EnqueuedRun) and run.is_taken]
 
-    def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
+    def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any] | None:
         while self.takes_at_once and any(run.state == "pending" for run in self.list_enqueued()):
             self.take()
         return super()._find_runs(entity, project, run_ids)

@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, Any] = {
     "step_metric": None,
     "sweep": True,
     "timeout_seconds": None,
+    "start_timeout_seconds": None,
 }
 PATH = "acme/mnist/k3v9x2ab-12-1"
 SECRET = "a-token-of-this-attempt"

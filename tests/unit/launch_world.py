@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemRefused,
+    SystemSilent,
+)
 
 
 @dataclass
@@ -39,16 +43,20 @@ class LaunchWorld:
 
     Attributes:
         queues: Names of those that there are, `entity/project/name`.
+        sweeps: Names of those that there are.
         runs: By `entity/project/run_id`.
         calls: How often each operation came.
         is_away: Whether nothing is answered.
         refusals: What calls of an operation are refused with, by its name.
         is_key_refused: Whether that is because of the key.
         steps_at_once: How much of a run's history is read by one call.
+        account: Where runs go that name no entity.
+        is_project_shown: Whether the key may see the project of the runs, and it is there.
     """
 
     def __init__(self) -> None:
         self.queues = {"acme/model-registry/gpus"}
+        self.sweeps = {"sweep001"}
         self.jobs = {"acme/mnist/train:latest"}
         self.items: dict[str, Item] = {}
         self.runs: dict[str, Run] = {}
@@ -58,6 +66,8 @@ class LaunchWorld:
         self.is_key_refused = False
         self.steps_at_once = 10_000
         self.is_readable_to_the_end = True
+        self.is_project_shown = True
+        self.account = "acme"
         self._lost: list[str] = []
         self._held: dict[str, asyncio.Event] = {}
         self._numbers = itertools.count(1)
@@ -98,18 +108,25 @@ class LaunchWorld:
         answer = getattr(self, f"_{operation}")(**arguments)
         if operation in self._lost:
             self._lost.remove(operation)
-            raise SystemAway("W&B did not answer within 30 s.")
+            raise SystemSilent("W&B did not answer within 30 s.")
         return answer
 
     def _find_account(self) -> dict[str, Any]:
-        return {"entity": "acme"}
+        return {"entity": self.account}
 
     def _find_job_problem(self, job: str) -> str | None:
         return None if job in self.jobs else "it is not there"
 
-    def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any]:
+    def _find_runs(self, entity: str, project: str, run_ids: list[str]) -> dict[str, Any] | None:
+        if not self.is_project_shown:
+            return None
         found = {run_id: self.runs.get(f"{entity}/{project}/{run_id}") for run_id in run_ids}
         return {run_id: self._describe(run) for run_id, run in found.items() if run is not None}
+
+    def _read_sweep_states(
+        self, entity: str, project: str, names: list[str]
+    ) -> dict[str, str | None]:
+        return {name: "RUNNING" if name in self.sweeps else None for name in names}
 
     def _describe(self, run: Run) -> dict[str, Any]:
         return {
@@ -144,8 +161,13 @@ class LaunchWorld:
             raise SystemRefused("There is no such run.")
         run.is_stopped = True
 
+    def _flag_stops(self, entity: str, project: str, run_ids: list[str]) -> dict[str, str | None]:
+        for run_id in run_ids:
+            self._flag_stop(entity, project, run_id)
+        return dict.fromkeys(run_ids)
+
     def _list_queue_items(
-        self, entity: str, project: str, queue: str, run_ids: list[str]
+        self, entity: str, project: str, queue: str, run_ids: list[str], cursor: str | None
     ) -> dict[str, Any] | None:
         name = f"{entity}/{project}/{queue}"
         if name not in self.queues:
@@ -159,9 +181,10 @@ class LaunchWorld:
                 "message": item.message,
             }
             for item_id, item in self.items.items()
-            if item.queue == name and item.spec["run_id"] in run_ids
+            if item.queue == name and item.spec["run_id"] in run_ids and cursor is None
         ]
-        return {"queue_id": name, "items": items, "is_complete": self.is_readable_to_the_end}
+        next_cursor = None if self.is_readable_to_the_end else "more"
+        return {"queue_id": name, "items": items, "cursor": next_cursor}
 
     def _find_attempt(self, item: Item) -> int | None:
         names = item.spec["overrides"]["run_config"]["asktell"]

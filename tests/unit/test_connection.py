@@ -22,6 +22,7 @@ from service.schedulers.executors.connection.connection import (
     SystemBusy,
     SystemConnection,
     SystemRefused,
+    SystemSilent,
 )
 from service.schedulers.executors.process.processes import list_processes
 from service.schedulers.executors.wandb.connection.system import describe_wandb
@@ -387,11 +388,32 @@ async def test_who_stops_waiting_leaves_the_process_to_the_others(tmp_path: Path
         assert await ask(connection, a=1) == {"a": 1}
 
 
+async def test_what_nobody_waits_for_any_more_says_as_much_of_wandb(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, ["start", *[AWAY_LATE] * 5])
+    async with stage.open() as connection:
+        for asked in range(5):
+            asking = asyncio.create_task(ask(connection))
+            await wait_until(lambda count=asked: len(stage.asked) == count + 1)
+            asking.cancel()
+            await asyncio.wait([asking])
+            await stage.let_answer()
+        await wait_until(lambda: connection.is_away)
+
+
+async def test_what_is_not_done_though_wandb_answers_is_no_absence(tmp_path: Path) -> None:
+    undone = ["answer", {"kind": "undone", "value": "HTTP 503"}]
+    stage = Stage(tmp_path, ["start", *[undone] * 6])
+    async with stage.open() as connection:
+        for _ in range(6):
+            with pytest.raises(SystemSilent, match=r"^HTTP 503$"):
+                await ask(connection)
+        assert not connection.is_away
+
+
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        # Which one it is, asyncio does not always know of a process that was about to be killed.
-        ("die", "The process that calls W&B is gone: It ended with status "),
+        ("die", r"The process that calls W&B is gone: It ended with status 3\."),
         ("garble", "The process that calls W&B is gone: It said something that is no answer"),
         (["answer", {"id": 77}], "is gone: It said something that is no answer"),
     ],

@@ -121,6 +121,19 @@ def test_it_is_answering_for_some_seconds_unless_something_fails(clock: Clock) -
     assert not wandb.is_answering
 
 
+def test_a_call_that_is_under_way_says_nothing_before_its_deadline(clock: Clock) -> None:
+    wandb = build_reachability(clock)
+    wandb.note_call()
+    assert not wandb.is_answering
+    wandb.note_answer(0.1)
+    clock.seconds += 10
+    wandb.note_call()
+    clock.seconds += 20
+    assert wandb.is_answering
+    wandb.note_failure("It hung up.")
+    assert not wandb.is_answering
+
+
 def test_people_read_since_when_it_is_silent_when_it_is_tried_again_and_why(clock: Clock) -> None:
     wandb = build_reachability(clock)
     for _ in range(5):

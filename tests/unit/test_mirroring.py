@@ -103,6 +103,7 @@ async def test_one_that_people_delete_stops_ours(stage: MirrorStage) -> None:
         await until(lambda: sweep.state is SweepState.STOPPING)
         assert sweep.problem is not None
         assert "acme/vision/digits was deleted" in sweep.problem
+        assert "`asktell sweep resume digits`" in sweep.problem
         # Resumed, it gets another one.
         sweep.state = SweepState.ACTIVE
         await agrees(sweep, MirrorState.RUNNING)

@@ -49,7 +49,15 @@ def build_core_error(message: str, status: int | None = None) -> WandbApiFailedE
             Failure("away", "runs context deadline exceeded"),
         ),
         (requests.ConnectionError("no route"), Failure("away", "no route")),
-        (httpx.ConnectTimeout("too late"), Failure("away", "too late")),
+        (httpx.ConnectTimeout("too late"), Failure("undone", "too late")),
+        (
+            build_core_error("input: Could not find run queue timeout-study", 0),
+            Failure("refused", "Could not find run queue timeout-study"),
+        ),
+        (
+            build_core_error("input: no job acme/temporary/rate limiter:v1", 0),
+            Failure("refused", "no job acme/temporary/rate limiter:v1"),
+        ),
         (ValueError("There is no such queue."), Failure("refused", "There is no such queue.")),
         (KeyError(), Failure("refused", "KeyError")),
     ],
@@ -59,7 +67,7 @@ def test_what_an_error_means(error: Exception, failure: Failure) -> None:
     assert explain_error(CommError("Whoa", error)) == failure
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, "refused"), (409, "refused"), (503, "away")])
+@pytest.mark.parametrize(("status", "kind"), [(404, "refused"), (409, "refused"), (503, "undone")])
 def test_what_an_answer_to_httpx_means(status: int, kind: str) -> None:
     answer = httpx.Response(status, request=httpx.Request("POST", "https://wandb.example"))
     with pytest.raises(httpx.HTTPStatusError) as raised:

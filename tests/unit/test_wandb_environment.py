@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.schedulers.executors.base import Launch
+from service.schedulers.executors.base import Launch, LaunchRefused
 from service.schedulers.executors.wandb.local.environment import build_run_environment
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
@@ -180,10 +180,9 @@ def test_config_fits_into_variables(size: int):
     assert ("WANDB_CONFIG" in environment) == (len(chunks) == 1) == (size < 100_000)
 
 
-def test_parameter_named_as_our_labels_wins():
-    config = json.loads(build(build_launch(params={"asktell": 1}))["WANDB_CONFIG"])
-
-    assert config == {"asktell": 1}
+def test_parameter_named_as_our_labels_is_refused():
+    with pytest.raises(LaunchRefused, match="asktell"):
+        build(build_launch(params={"asktell": 1}))
 
 
 def test_labels_are_made_to_fit():

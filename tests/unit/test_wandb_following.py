@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from service.schedulers.executors.base import MetricRow
 from service.schedulers.executors.wandb.local.following import MAX_LOOK_BYTES, RunFollower
+from service.schedulers.executors.wandb.local.places import RunPlace
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 from tests.run_logs import RunLogWriter
 
@@ -28,12 +30,14 @@ def follow(
     run_id: str,
     *metrics: str,
     directions: tuple[str, ...] | None = None,
+    first: str = "",
     max_look_bytes: int = MAX_LOOK_BYTES,
     **options: Any,
 ) -> RunFollower:
     directions = directions or ("minimize",) * len(metrics)
     wanted = RunMetrics(metrics, directions, **options)
-    return RunFollower(str(folder), run_id, wanted, max_look_bytes=max_look_bytes)
+    place = RunPlace(str(folder / "wandb"), first)
+    return RunFollower(place, run_id, wanted, max_look_bytes=max_look_bytes)
 
 
 @pytest.fixture
@@ -50,11 +54,11 @@ def written(tmp_path: Path) -> RunLogWriter:
 def test_finished_run(many_kinds: Path):
     seen = follow(many_kinds, "many_kinds", "val.loss").look()
 
-    assert seen.rows == [
+    assert list(seen.rows) == [
         MetricRow(step, {"val.loss": value}) for step, value in enumerate((3.0, 2.0, 1.0))
     ]
     assert (seen.has_run, seen.exit_code, seen.is_preempting) == (True, 0, False)
-    assert (seen.entity, seen.project, seen.is_offline) == ("acme", "digits", True)
+    assert (seen.is_offline, seen.has_offline_part) == (True, True)
     assert seen.folders == [str(many_kinds / "wandb" / "offline-run-20260102_030405-many_kinds")]
     assert (seen.is_behind, seen.trouble) == (False, None)
 
@@ -82,7 +86,7 @@ def test_no_run(tmp_path: Path):
 
     seen = follow(tmp_path, "another", "loss").look()
 
-    assert (seen.has_run, seen.rows, seen.values, seen.folders) == (False, [], {}, [])
+    assert (seen.has_run, list(seen.rows), seen.values, seen.folders) == (False, [], {}, [])
     assert not follow(tmp_path / "nowhere", "killed", "loss").look().has_run
 
 
@@ -91,7 +95,7 @@ def test_run_that_has_only_its_folder(tmp_path: Path):
 
     seen = follow(tmp_path, "x", "loss").look()
 
-    assert (seen.has_run, seen.exit_code, seen.entity) == (True, None, None)
+    assert (seen.has_run, seen.exit_code) == (True, None)
 
 
 def test_names_are_those_that_are_logged(many_kinds: Path):
@@ -99,7 +103,7 @@ def test_names_are_those_that_are_logged(many_kinds: Path):
     others = follow(many_kinds, "many_kinds", "text", "is_best", "val", "per.class.cat").look()
 
     assert nested.values == {"val.loss": 1.0, "val/loss": 1.0, "val.per.class.cat": 2.0}
-    assert (others.rows, others.values) == ([], {})
+    assert (list(others.rows), others.values) == ([], {})
 
 
 def test_values_that_are_not_finite(many_kinds: Path):
@@ -183,7 +187,7 @@ def test_step_metric_may_be_a_metric(tmp_path: Path, written: RunLogWriter):
 
     seen = follow(tmp_path, "x", "loss", step_metric="loss").look()
 
-    assert seen.rows == [MetricRow(4, {"loss": 4.0})]
+    assert list(seen.rows) == [MetricRow(4, {"loss": 4.0})]
 
 
 def test_rows_without_a_metric_are_none(tmp_path: Path, written: RunLogWriter):
@@ -193,7 +197,7 @@ def test_rows_without_a_metric_are_none(tmp_path: Path, written: RunLogWriter):
 
     seen = follow(tmp_path, "x", "a", "b", step_metric="epoch").look()
 
-    assert seen.rows == [MetricRow(1, {"a": 1.0}), MetricRow(2, {"b": 2.0})]
+    assert list(seen.rows) == [MetricRow(1, {"a": 1.0}), MetricRow(2, {"b": 2.0})]
     assert seen.values == {"a": 1.0, "b": 2.0}
 
 
@@ -235,7 +239,17 @@ def test_run_that_was_begun_again(tmp_path: Path):
         "run-20260102_030406-killed",
     ]
     assert [row.step for row in seen.rows] == [0, 1, 0, 1, 0, 1, 0, 1, 2, 10]
-    assert (seen.exit_code, seen.is_offline) == (0, False)
+    assert (seen.exit_code, seen.is_offline, seen.has_offline_part) == (0, False, True)
+
+
+def test_what_an_earlier_attempt_has_left_is_none_of_this_one(tmp_path: Path):
+    plant(tmp_path, "many_kinds", "run-20260102_030405-many_kinds")
+    plant(tmp_path, "many_kinds", "run-20260102_030405-many_kinds-1")
+    first = "run-20260102_030405-many_kinds-1"
+
+    seen = follow(tmp_path, "many_kinds", "loss", first=first).look()
+
+    assert [Path(each).name for each in seen.folders] == [first]
 
 
 def test_end_of_an_earlier_run_is_none_of_this_one(tmp_path: Path):
@@ -276,6 +290,19 @@ def test_too_many_rows(tmp_path: Path, written: RunLogWriter):
     seen = follow(tmp_path, "x", "loss", max_rows=2).look()
 
     assert ([row.step for row in seen.rows], seen.values) == ([0, 1], {"loss": 4.0})
+
+
+def test_many_rows_take_little_memory():
+    metrics = RunMetrics(("loss", "odd"), ("minimize", "minimize"))
+    tracemalloc.start()
+    for step in range(10_000):
+        metrics.add({"loss": step / 3, "odd": math.nan} if step % 2 else {"loss": step / 3}, step)
+    taken_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert taken_bytes < 50 * len(metrics.rows)
+    assert metrics.rows[8:9] == [MetricRow(8, {"loss": 8 / 3})]
+    assert set(metrics.rows[-1].values) == {"loss", "odd"}
 
 
 def test_foreign_log_is_no_end_of_the_worker(tmp_path: Path, written: RunLogWriter):

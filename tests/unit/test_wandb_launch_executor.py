@@ -86,11 +86,19 @@ class TestLaunch(LaunchTests):
         (item,) = world.items.values()
         assert "sweep_id" not in item.spec
 
-    async def test_parameter_of_any_name_arrives(self, executor, world):
-        await executor.launch(replace(build_launch(), params={"lr": 0.1, "asktell": 2}))
+    async def test_run_of_a_deleted_sweep_does_not_name_it(self, executor, world):
+        world.sweeps.clear()
+        await executor.launch(replace(build_launch(), mirror_ref="acme/mnist/sweep001"))
 
         (item,) = world.items.values()
-        assert item.spec["overrides"]["run_config"] == {"lr": 0.1, "asktell": 2}
+        assert "sweep_id" not in item.spec
+
+    async def test_parameter_with_the_name_of_our_labels_is_refused(self, executor, world):
+        launch = replace(build_launch(), params={"lr": 0.1, "asktell": {"attempt": 9}})
+
+        with pytest.raises(LaunchRefused, match="A parameter is called asktell"):
+            await executor.launch(launch)
+        assert world.items == {}
 
     async def test_project_is_spelled_as_agents_spell_it(self, executor, world):
         reference = await executor.launch(build_launch(project="MNIST"))
@@ -115,6 +123,7 @@ class TestLaunch(LaunchTests):
 
         with pytest.raises(SweepRefused, match=message) as refusal:
             await executor.launch(launch)
+        assert "`asktell sweep resume digits`" in str(refusal.value)
         assert executor.classify(refusal.value) is ErrorKind.PERMANENT
         assert world.items == {}
 
@@ -265,7 +274,7 @@ class TestStop(LaunchTests):
         for each in (executor, Worker(world, clock)):
             await each.stop(launch, StopKind.GRACEFUL)
         assert run.is_stopped
-        assert world.calls["flag_stop"] == 1
+        assert world.calls["flag_stops"] == 1
         clock.seconds += 100
         assert (await executor.look(launch)).is_running
         run.end("failed")

@@ -1,12 +1,19 @@
 """How launch queues are read, page by page, from servers of any age, and how jobs are looked up."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
 import requests
 from wandb.errors import CommError
 
+from service.schedulers.executors.wandb.queue.launch_api import (
+    LaunchQueueApi,
+    Queue,
+    QueueItem,
+    QueueView,
+)
 from service.schedulers.executors.wandb.queue.launch_operations import (
     find_job_problem,
     list_queue_items,
@@ -51,34 +58,46 @@ def build_node(run_id: str, **fields: Any) -> dict[str, Any]:
     return {"id": f"of-{run_id}", "state": "PENDING", "runSpec": spec, **fields}
 
 
-def list_items(api: Any, *run_ids: str) -> dict[str, Any]:
-    found = list_queue_items(api, **QUEUE, run_ids=run_ids)
-    assert found is not None
-    return found
+class Pages:
+    """A connection to the queue."""
+
+    def __init__(self, api: ScriptedApi) -> None:
+        self._api = api
+
+    async def call(
+        self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
+    ) -> Any:
+        assert operation == "list_queue_items"
+        return list_queue_items(cast("Any", self._api), **arguments)
 
 
-def test_all_pages_are_read_and_only_the_wanted_items_answered() -> None:
+async def find_items(api: ScriptedApi, *run_ids: str) -> QueueView | None:
+    queue = Queue(QUEUE["entity"], QUEUE["project"], QUEUE["queue"])
+    return await LaunchQueueApi(Pages(api)).find_items(queue, run_ids)
+
+
+def list_items(api: ScriptedApi, *run_ids: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        found = list_queue_items(cast("Any", api), **QUEUE, run_ids=run_ids, cursor=cursor)
+        assert found is not None
+        items += found["items"]
+        if (cursor := found["cursor"]) is None:
+            return items
+
+
+async def test_all_pages_are_read_and_only_the_wanted_items_answered() -> None:
     api = ScriptedApi(
         build_node("b", runSpec="no JSON"),
         build_node("a"),
         build_node("other", runSpec={"run_id": "other", "_wandb_api_key": "anybody's"}),
     )
 
-    found = list_items(api, "a", "b")
+    found = await find_items(api, "a", "b")
 
-    assert found == {
-        "queue_id": "q",
-        "is_complete": True,
-        "items": [
-            {
-                "item_id": "of-a",
-                "state": "pending",
-                "run_id": "a",
-                "attempt": 2,
-                "message": None,
-            }
-        ],
-    }
+    item = QueueItem("of-a", "pending", "a", attempt=2)
+    assert found == QueueView("q", (item,), is_complete=True)
     assert api.requests == 3
 
 
@@ -89,7 +108,7 @@ def test_specifications_may_be_texts_and_runs_be_known_by_their_item_alone() -> 
         build_node("c", state="FAILED", error={"message": "No image."}),
     )
 
-    items = list_items(api, "a", "b", "c")["items"]
+    items = list_items(api, "a", "b", "c")
 
     assert [(item["run_id"], item["state"], item["attempt"]) for item in items] == [
         ("a", "pending", None),
@@ -103,7 +122,7 @@ def test_an_older_server_does_not_say_why_an_item_failed() -> None:
     api = ScriptedApi(build_node("a", state="FAILED"))
     api.refusal = 'Cannot query field "error" on type "RunQueueItem".'
 
-    (item,) = list_items(api, "a")["items"]
+    (item,) = list_items(api, "a")
 
     assert (item["state"], item["message"]) == ("failed", None)
 
@@ -116,21 +135,22 @@ def test_other_failures_are_not_taken_for_an_older_server() -> None:
         list_items(api, "a")
 
 
-def test_a_very_long_queue_is_not_read_to_its_end() -> None:
+async def test_a_very_long_queue_is_not_read_to_its_end() -> None:
     api = ScriptedApi(*(build_node(str(number)) for number in range(100)))
 
-    found = list_items(api, "1", "99")
+    found = await find_items(api, "1", "99")
 
-    assert [item["run_id"] for item in found["items"]] == ["1"]
-    assert found["is_complete"] is False
+    assert found is not None
+    assert [item.run_id for item in found.items] == ["1"]
+    assert not found.is_complete
     assert api.requests == 20
 
 
-def test_there_may_be_no_queue() -> None:
+async def test_there_may_be_no_queue() -> None:
     api = ScriptedApi()
     api.has_queue = False
 
-    assert list_queue_items(cast("Any", api), **QUEUE, run_ids=["a"]) is None
+    assert await find_items(api, "a") is None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +159,7 @@ def test_there_may_be_no_queue() -> None:
 def test_other_peoples_items_may_be_anything(overrides: Any) -> None:
     node = build_node("a", runSpec={"run_id": "a", "overrides": overrides})
 
-    (item,) = list_items(ScriptedApi(node), "a")["items"]
+    (item,) = list_items(ScriptedApi(node), "a")
 
     assert item["attempt"] is None
 

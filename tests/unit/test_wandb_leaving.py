@@ -123,6 +123,39 @@ async def test_upload_that_was_cut_short_has_the_end_of_its_run(
     assert bench.list_kept() == [RUN]
 
 
+async def test_run_that_its_program_made_offline_is_kept_and_not_told(bench: Bench):
+    RunLogWriter(bench.attempt / "runs", ATTEMPT_ID).end(1)
+    bench.end([STOPPING, folders.STOP], signal=SIGTERM)
+
+    await bench.leave()
+
+    assert (bench.wandb.calls, bench.list_kept()) == ([], [f"offline-{RUN}"])
+
+
+async def test_part_that_is_offline_is_kept(bench: Bench):
+    RunLogWriter(bench.attempt / "runs", ATTEMPT_ID).end(0)
+    bench.log.end(0)
+    bench.end(exit_code=0)
+
+    await bench.leave()
+
+    assert (bench.wandb.calls, bench.list_kept()) == ([], [f"offline-{RUN}", RUN])
+
+
+async def test_run_in_a_folder_of_its_program_is_told_and_stays(bench: Bench):
+    folders.write_record(str(bench.attempt), folders.PLAN, {"directory": str(bench.folder)})
+    folders.mark(str(bench.attempt), folders.STARTED)
+    log = RunLogWriter(bench.folder, ATTEMPT_ID, is_online=True)
+    log.begin()
+    bench.end(signal=9)
+
+    await bench.leave()
+
+    assert (bench.run.state, bench.run.exit_code) == ("failed", 1)
+    assert bench.list_kept() == []
+    assert log.folder.is_dir()
+
+
 async def test_run_without_an_end_is_told_and_kept(bench: Bench):
     bench.log.begin()
     bench.end(exit_code=0)

@@ -166,6 +166,42 @@ async def test_one_that_fails_keeps_no_other_from_being_done(bench: Bench):
     assert bench.wandb.runs[other.external_ref].state == "failed"
 
 
+async def test_one_that_wandb_does_not_take_is_tried_seldom(bench: Bench):
+    other = RunPath("acme", "mnist", "k3v9x2ab-1-1")
+    bench.wandb.runs[other.external_ref] = MemoryRun()
+    bench.wandb.not_taken = {PATH.run_id}
+    bench.note()
+    bench.repairs.note(other.run_id, other, exit_code=1, is_stopped=False)
+
+    # The first failure ends a round: others have calls to make.
+    assert not await bench.repairs.work_off()
+    assert bench.wandb.calls == ["end_run"]
+    assert not await bench.repairs.work_off()
+    assert bench.wandb.runs[other.external_ref].state == "failed"
+    bench.wandb.calls.clear()
+    for _ in range(600):
+        bench.now += timedelta(seconds=0.01)
+        assert not await bench.repairs.work_off()
+    assert 0 < len(bench.wandb.calls) < 200
+
+    bench.wandb.not_taken = set()
+    bench.now += timedelta(minutes=10)
+    assert await bench.repairs.work_off()
+    assert bench.run.state == "failed"
+
+
+async def test_worker_that_ends_says_what_it_noted_last(bench: Bench):
+    running = asyncio.create_task(bench.repairs.run())
+    await asyncio.sleep(0)
+    bench.note()
+    bench.repairs.wake()
+    running.cancel()
+
+    await asyncio.wait([running])
+
+    assert (bench.run.state, bench.list_files()) == ("failed", [])
+
+
 async def test_what_is_no_repair_is_left_alone(bench: Bench):
     bench.note()
     (bench.folder / "k3v9x2ab-2-1.json").write_text('{"external_ref": 5')

@@ -174,7 +174,7 @@ def test_kept_run_has_the_name_that_wandb_gave_it(tmp_path: Path):
     kept.keep(ATTEMPT_ID, [str(run_folder)])
 
     assert [path.name for path in tmp_path.glob("with space/*/*")] == ["run.wandb"]
-    assert kept.describe_sync(ATTEMPT_ID) == (
+    assert kept.describe_sync(ATTEMPT_ID, str(tmp_path), []) == (
         f"wandb sync --no-skip-online '{tmp_path}/with space'/*run-*-{ATTEMPT_ID}"
     )
 

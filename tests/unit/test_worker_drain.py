@@ -127,7 +127,7 @@ async def test_one_told_before_it_has_taken_over_leaves_what_runs(stage: Stage) 
 
 
 async def test_what_a_claim_brings_too_late_is_handed_back(stage: Stage) -> None:
-    async with stage.working() as worker:
+    async with stage.working(pace=replace(QUICK, leave_seconds=0.05)) as worker:
         await until(lambda: stage.server.calls["claim"] > 1)
         stage.server.claim_gate.clear()
         attempt = stage.server.offer(ONE)

@@ -20,6 +20,13 @@ def backend() -> Iterator[Backend]:
 
 
 @pytest.fixture
+def other_backend() -> Iterator[Backend]:
+    """One that may be asked for what it does not know."""
+    with Backend() as backend:
+        yield backend
+
+
+@pytest.fixture
 def wandb_environment(tmp_path: Path, backend: Backend) -> Iterator[dict[str, str]]:
     """The WANDB_* variables of programs that use the backend, and nobody's folders or key.
 

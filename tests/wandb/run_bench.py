@@ -1,6 +1,7 @@
 """A worker's executor on programs that use the real wandb."""
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -37,11 +38,14 @@ config = {"lr": 9, "opt": {"name": "", "decay": 0.5}}
 if sys.argv[1:]:
     given = json.loads(sys.argv[1])
     config = {**given, "opt": {**config["opt"], **given["opt"]}}
-run = wandb.init(project="theirs", id="theirs", config=config)
+options = json.loads(os.environ.get("THEIR_OPTIONS", "{}"))
+run = wandb.init(project="theirs", id="theirs", config=config, **options)
 doing = run.config.doing
 for epoch in range(3 if doing != "wait" else 1000):
     loss = run.config.lr / (epoch + 1) + run.config.opt["decay"]
-    if doing != "fail-run":
+    if doing == "diverge" and epoch == 2:
+        loss = math.nan
+    if doing not in ("fail-run", "forget"):
         run.log({"loss": loss, "odd": math.nan, "val": {"accuracy": 1 - loss}})
         print(f"loss={loss} val.accuracy={1 - loss}")
     time.sleep(0.1)
@@ -97,6 +101,7 @@ class RunBench:
         own = ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR")
         self._environment = {**environment, **dict.fromkeys(own, str(folder / "own"))}
         (folder / "own").mkdir(parents=True)
+        (folder / "theirs").mkdir()
         (folder / "train.py").write_text(_PROGRAM)
 
     @asynccontextmanager
@@ -153,6 +158,11 @@ class RunBench:
             environment={"ASKTELL_TOKEN": "a-secret-of-the-attempt"},
             arguments={**usual, "command": ["${interpreter}", "${program}"], **arguments},
         )
+
+    def build_wilful_launch(self, params: Mapping[str, Any], number: int, **options: Any) -> Launch:
+        """Returns the launch of a program that gives these options to `wandb.init` itself."""
+        launch = self.build_launch(params, number)
+        return replace(launch, environment={"THEIR_OPTIONS": json.dumps(options)})
 
     def has_uploaded(self, launch: Launch) -> bool:
         """Whether W&B has all of a run, by what is in the folder of its attempt."""

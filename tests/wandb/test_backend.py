@@ -2,15 +2,15 @@
 
 import json
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.wandb.programs import ask_api, isolate, run_program, start_program
+from tests.wandb.backend_requests import ask, stream_to
+from tests.wandb.programs import ask_api, run_program, start_program
 from tests.wandb_backend import Backend
 from tests.wandb_backend.world import make_id
 
@@ -31,25 +31,11 @@ with wandb.init() as run:
         run.log({"loss": 1.0})
         time.sleep(0.05)
 """
-_PUSH = """mutation pushToRunQueueByName($runSpec: JSONString!, $priority: Int) {
-    pushToRunQueueByName(input: {runSpec: $runSpec, priority: $priority}) { runQueueItemId }
-}"""
-_REASONS = """query GetRunQueueItems { project { runQueue {
-    runQueueItems { edges { node { state error { message } } } }
-} } }"""
 _CREATE_AGENT = "mutation CreateAgent { createAgent { agent { id } } }"
 _ENQUEUE = "mutation EnqueueSweepRun { enqueueSweepRun { id runQueueItemId } }"
 _HEARTBEAT = "mutation Heartbeat { agentHeartbeat { agent { id } commands } }"
 _BEGIN = "mutation UpsertBucket { upsertBucket { inserted } }"
-_DELETE = "mutation DeleteFromRunQueue { deleteFromRunQueue { success } }"
 _ONE_RUN = "query Run($name: String!) { project { run(name: $name) { state } } }"
-
-
-@pytest.fixture
-def other_backend() -> Iterator[Backend]:
-    """One that may be asked for what it does not know."""
-    with Backend() as backend:
-        yield backend
 
 
 def test_a_run_arrives_whole_and_goes_on_when_resumed(
@@ -93,26 +79,6 @@ def test_a_stop_reaches_a_run_of_a_sweep(
         _, errors = program.communicate()
     assert "KeyboardInterrupt" in errors
     assert backend.runs[path].state == "killed"
-
-
-def test_a_launched_program_is_the_run_of_its_item(
-    backend: Backend, wandb_environment: dict[str, str]
-) -> None:
-    backend.plant_queue("gpus")
-    pushed = """launch_add(docker_image="train:1", entity="acme", project="mnist",
-        queue_name="gpus", run_id="launched", priority=1, template_variables={"gpus": 2},
-        config={"overrides": {"run_config": {"lr": 0.25}}}).state"""
-    assert ask_api({"pushed": pushed}, wandb_environment) == {"pushed": "pending"}
-    (item,) = backend.items
-    assert (item.priority, item.template_variables) == (1, {"gpus": 2})
-
-    program = [sys.executable, "-c", _TRAINING]
-    with backend.run_next("gpus", program, isolate(wandb_environment)) as running:
-        running.communicate()
-
-    run = backend.runs["acme/mnist/launched"]
-    assert (run.state, run.params["lr"]) == ("finished", 0.25)
-    assert (item.state, item.run_id) == ("CLAIMED", "launched")
 
 
 def test_runs_are_read_as_they_are(backend: Backend, wandb_environment: dict[str, str]) -> None:
@@ -211,77 +177,6 @@ def test_ended_sweeps_take_runs_unless_the_test_says_otherwise(other_backend: Ba
     other_backend.pause_sweep(sweep.path)
     assert "errors" not in join(other_backend, "of-the-paused")
     assert {run.name for run in other_backend.runs.values()} == {"lenient", "of-the-paused"}
-
-
-def test_queues_and_jobs_are_found(backend: Backend, wandb_environment: dict[str, str]) -> None:
-    backend.plant_queue("cpus")
-    backend.plant_job("train")
-    into = 'entity="acme", project="mnist", run_id="queued"'
-
-    answers = ask_api(
-        {
-            "job": 'api.job("acme/mnist/train:latest").name',
-            "no job": 'api.job("acme/mnist/missing:latest")',
-            "pushed": f'(item := launch_add(docker_image="i", queue_name="cpus", {into})).state',
-            "listed": '[each.id == item.id for each in api.run_queue("acme", "cpus").items]',
-            "deleted": "item.delete()",
-            "left": '[item.id for item in api.run_queue("acme", "cpus").items]',
-            "no queue": f'launch_add(docker_image="i", queue_name="missing", {into})',
-            "made": 'api.create_run_queue("new", "local-process", entity="acme").id is not None',
-        },
-        wandb_environment,
-    )
-
-    assert answers["job"] == "acme/mnist/train:latest"
-    assert "not found" in answers["no job"]
-    assert answers["pushed"] == "pending"
-    assert (answers["listed"], answers["left"]) == ([True], [])
-    assert "LaunchError" in answers["no queue"]
-    assert answers["made"] is True
-
-
-def test_items_are_taken_by_priority_and_fail_with_a_reason(other_backend: Backend) -> None:
-    other_backend.plant_queue("gpus")
-    for run_id, priority in (("late", 3), ("first", 0)):
-        ask_queue(other_backend, _PUSH, runSpec=json.dumps({"run_id": run_id}), priority=priority)
-
-    taken = other_backend.claim_next("gpus")
-    other_backend.fail_next("gpus", "The image is missing.")
-
-    assert (taken.run_id, taken.state) == ("first", "CLAIMED")
-    nodes = ask_queue(other_backend, _REASONS).json()["data"]["project"]["runQueue"][
-        "runQueueItems"
-    ]
-    assert [edge["node"] for edge in nodes["edges"]] == [
-        {"state": "FAILED", "error": {"message": "The image is missing."}},
-        {"state": "CLAIMED", "error": None},
-    ]
-    with pytest.raises(LookupError):
-        other_backend.claim_next("gpus")
-
-    other_backend.world.has_item_errors = False
-    assert "Cannot query field" in ask_queue(other_backend, _REASONS).json()["errors"][0]["message"]
-    assert other_backend.unknown == []
-
-
-@pytest.mark.parametrize(
-    ("state", "is_taken"),
-    [("PENDING", True), ("LEASED", True), ("CLAIMED", False), ("FAILED", False)],
-)
-def test_only_items_whose_run_has_not_begun_are_deleted(
-    other_backend: Backend, state: str, is_taken: bool
-) -> None:
-    queue = other_backend.plant_queue("gpus")
-    ask_queue(other_backend, _PUSH, runSpec=json.dumps({"run_id": "r"}))
-    (item,) = other_backend.items
-    item.state = state
-
-    elsewhere = ask(other_backend, _DELETE, queueID="another", runQueueItemId=item.id).json()
-    assert elsewhere["data"]["deleteFromRunQueue"] == {"success": False}
-    deleted = ask(other_backend, _DELETE, queueID=queue.id, runQueueItemId=item.id).json()
-
-    assert deleted["data"]["deleteFromRunQueue"] == {"success": is_taken}
-    assert other_backend.items == ([] if is_taken else [item])
 
 
 def test_agents_of_a_sweep_are_told_what_to_do(other_backend: Backend) -> None:
@@ -433,25 +328,6 @@ def test_while_it_hangs_nothing_is_answered(other_backend: Backend) -> None:
     assert ask(other_backend, _ONE_RUN, name="r").status_code == 200
 
 
-def ask(
-    backend: Backend,
-    query: str,
-    *,
-    client: httpx.Client | None = None,
-    timeout: float = 60,
-    **variables: Any,
-) -> httpx.Response:
-    """Sends a GraphQL request as the SDK does."""
-    post: Callable[..., httpx.Response] = client.post if client else httpx.post
-    body = {"query": query, "variables": {"entity": "acme", "project": "mnist"} | variables}
-    return post(f"{backend.url}/graphql", json=body, auth=("api", backend.api_key), timeout=timeout)
-
-
-def ask_queue(backend: Backend, query: str, **variables: Any) -> httpx.Response:
-    """Sends a request about the queue "gpus"."""
-    return ask(backend, query, project="model-registry", queueName="gpus", **variables)
-
-
 def beat(backend: Backend, agent_id: str, *running: str) -> list[dict[str, Any]]:
     """The commands that an agent gets for its heartbeat."""
     states = json.dumps(dict.fromkeys(running, True))
@@ -464,12 +340,6 @@ def join(backend: Backend, run_id: str) -> dict[str, Any]:
     """Begins a run of the sweep "ended" as the SDK does; returns the answer."""
     answer: dict[str, Any] = ask(backend, _BEGIN, name=run_id, sweep="ended", host="here").json()
     return answer
-
-
-def stream_to(backend: Backend, path: str, body: dict[str, Any]) -> httpx.Response:
-    """Sends a run's next part as its core does."""
-    address = f"{backend.url}/files/{path}/file_stream"
-    return httpx.post(address, json=body, auth=("api", backend.api_key))
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:

@@ -1,5 +1,6 @@
 """The connection with the real wandb, which asks the stand-in."""
 
+import asyncio
 import math
 import os
 import signal
@@ -56,6 +57,7 @@ def _without_faults(backend: Backend) -> Iterator[None]:
     yield
     backend.recover()
     backend.world.writes_bare_nan = False
+    backend.world.gate = None
 
 
 @contextmanager
@@ -101,7 +103,7 @@ async def test_it_finds_runs_by_one_request_for_a_hundred(backend: Backend, api:
     backend.world.writes_bare_nan = True
     runs = await api.find_runs(ENTITY, PROJECT, ["few-1"])
     assert runs["few-1"].summary == {"_step": 2, "loss": -math.inf}
-    assert await api.find_runs(ENTITY, "no-such-project", ["few-1"]) == {}
+    assert await api.find_runs(ENTITY, "no-such-project", ["few-1"]) is None
 
 
 async def test_it_reads_rows_that_have_some_of_the_keys(backend: Backend, api: WandbApi) -> None:
@@ -148,6 +150,22 @@ async def test_a_stop_is_flagged(backend: Backend, api: WandbApi) -> None:
     assert not backend.runs[path("over").external_ref].is_stopped
 
 
+@pytest.mark.parametrize("failures", [[], [400]], ids=["together", "one by one"])
+async def test_many_stops_are_flagged_at_once(
+    backend: Backend, api: WandbApi, failures: list[int]
+) -> None:
+    ids = [f"many-{len(failures)}-{number}" for number in range(3)]
+    for run_id in ids:
+        backend.plant_run(run_id)
+    backend.fail("StopRuns", failures)
+    with count_requests(backend) as requests:
+        flags = (api.flag_stop(path(run_id)) for run_id in (*ids, "gone"))
+        done = await asyncio.gather(*flags, return_exceptions=True)
+    assert [str(each) for each in done] == [*["None"] * 3, "Could not find run acme/mnist/gone."]
+    assert requests == {"Runs": 1, "StopRuns": 4 if failures else 1}
+    assert all(backend.runs[path(run_id).external_ref].is_stopped for run_id in ids)
+
+
 @pytest.mark.parametrize(
     ("state", "sweep", "exit_code", "becomes"),
     [
@@ -187,9 +205,11 @@ async def test_an_end_that_did_not_come_through_can_be_told_again(
     backend: Backend, api: WandbApi
 ) -> None:
     run = backend.plant_run("again", sweep="w1234567")
-    backend.fail("file_stream", [500])
-    with pytest.raises(SystemAway):
-        await api.end_run(path("again"), 1)
+    # Others are asked all the same, which many failures would end.
+    backend.fail("file_stream", [500] * 6)
+    for _ in range(6):
+        with pytest.raises(SystemAway, match="500"):
+            await api.end_run(path("again"), 1)
     assert await api.end_run(path("again"), 1)
     assert run.state == "failed"
 
@@ -291,6 +311,22 @@ async def test_a_password_of_the_address_is_never_shown(backend: Backend, tmp_pa
     finally:
         await connection.close()
     assert refusal.value.is_about_key
+
+
+async def test_an_end_goes_the_way_of_all_calls(backend: Backend, tmp_path: Path) -> None:
+    backend.world.gate = "open"
+    environment = build_worker_environment(backend, tmp_path) | {
+        "WANDB_BASE_URL": "http://wandb.invalid",
+        "WANDB_HTTP_PROXY": backend.url,
+        "WANDB_X_EXTRA_HTTP_HEADERS": '{"X-Gate": "open"}',
+    }
+    run = backend.plant_run("behind-a-gate", sweep="w1234567")
+    connection = open_connection(environment)
+    try:
+        assert await WandbApi(connection).end_run(path("behind-a-gate"), 1)
+    finally:
+        await connection.close()
+    assert run.state == "failed"
 
 
 async def test_a_key_may_come_from_netrc(backend: Backend, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from service.domain.attempts import EndingKind
 from service.schedulers.executors.base import Executor, StopKind
+from service.schedulers.executors.wandb.local.executor import WandbExecutor
 from tests.integration.process_bench import wait_until
 from tests.wandb.run_bench import (
     PROJECT,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.timeout(240)
 
 # What becomes of the trials of a sweep, one each.
 SAME = ("finish", "raise", "kill")
-ALONE = (*SAME, "leave", "fail-run")
+ALONE = (*SAME, "leave", "fail-run", "forget", "diverge")
 AT_A_TIME = 5
 LABELS = {"group": "night", "job_type": "tune", "tags": ["a", "b"]}
 
@@ -41,6 +42,7 @@ class Story:
         plain: Of the same programs as mere processes.
         uploaded: Whether W&B had all of the run when the program had ended.
         kept: Folders of runs that the worker keeps.
+        has_link: Whether a run that was made offline by its program had one.
     """
 
     def __init__(self, backend: Backend, bench: RunBench) -> None:
@@ -49,6 +51,7 @@ class Story:
         self.plain: dict[str, Outcome] = {}
         self.uploaded: dict[str, bool] = {}
         self.kept: list[str] = []
+        self.has_link = True
         self._backend = backend
         self._bench = bench
         self._turns = asyncio.Semaphore(AT_A_TIME)
@@ -66,12 +69,15 @@ class Story:
                 self._stop_as_person(executor),
                 self._preempt(executor),
                 self._prune(executor),
+                self._go_elsewhere(executor),
+                self._go_offline_in_code(executor),
                 *(self._go_online(executor, number, doing) for number, doing in enumerate(SAME)),
                 *(self._go_offline(executor, number, doing) for number, doing in enumerate(ALONE)),
                 *(self._go_plain(plain, number, doing) for number, doing in enumerate(SAME)),
             ]
             await asyncio.gather(*map(self._take_turn, attempts))
             await wait_until(lambda: self.find_run("kill").state != "running")
+            await wait_until(lambda: self.find_run("elsewhere").state != "running")
         self.kept = self._bench.list_kept()
 
     async def _take_turn(self, attempt: Awaitable[None]) -> None:
@@ -105,6 +111,17 @@ class Story:
         self.online["preempted"] = await follow(executor, launch)
         self.online["resumed"] = await follow(executor, build_next(launch))
 
+    async def _go_elsewhere(self, executor: Executor) -> None:
+        params = build_params(6, "kill")
+        launch = self._bench.build_wilful_launch(params, 6, dir="theirs")
+        self.online["elsewhere"] = await follow(executor, launch)
+
+    async def _go_offline_in_code(self, executor: WandbExecutor) -> None:
+        params = build_params(7, "finish")
+        launch = self._bench.build_wilful_launch(params, 7, mode="offline")
+        self.offline["in-code"] = await follow(executor, launch)
+        self.has_link = executor.url(self.offline["in-code"].reference) is not None
+
     async def _go_offline(self, executor: Executor, number: int, doing: str) -> None:
         params = build_params(number, doing)
         launch = self._bench.build_launch(params, number + 10, mode="offline")
@@ -116,9 +133,13 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    folder = tmp_path_factory.mktemp("worker")
-    story = Story(backend, RunBench(folder, backend.build_environment()))
+def bench(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> RunBench:
+    return RunBench(tmp_path_factory.mktemp("worker"), backend.build_environment())
+
+
+@pytest.fixture(scope="module")
+def story(backend: Backend, bench: RunBench) -> Story:
+    story = Story(backend, bench)
     asyncio.run(story.tell())
     return story
 
@@ -220,6 +241,21 @@ def test_offline_run_that_calls_itself_failed_has(story: Story):
     assert "exit code 5" in ending.message
 
 
+def test_run_that_finishes_without_its_metric_has_no_value(story: Story):
+    ending = story.offline["forget"].ending
+
+    assert (ending.kind, ending.exit_code, ending.values) == (EndingKind.EXITED, 0, {})
+
+
+def test_nan_is_the_value_of_a_run_that_logs_it_last(story: Story):
+    outcome = story.offline["diverge"]
+
+    assert (outcome.ending.kind, outcome.ending.exit_code) == (EndingKind.EXITED, 0)
+    assert outcome.ending.values is not None
+    assert math.isnan(outcome.ending.values["loss"])
+    assert [math.isnan(row.values["loss"]) for row in outcome.seen.rows] == [False, False, True]
+
+
 def test_what_wandb_lacks_is_kept(story: Story):
     ids = [outcome.reference.rpartition("/")[2] for outcome in story.offline.values()]
     killed = story.find_run("kill").name
@@ -236,9 +272,29 @@ def test_offline_run_says_how_to_upload_it(story: Story):
     assert "wandb sync --no-skip-online" in outcome.seen.note
 
 
+def test_run_that_is_offline_by_its_program_is_kept_and_said_to_be(story: Story):
+    outcome = story.offline["in-code"]
+
+    assert (outcome.ending.kind, outcome.ending.exit_code) == (EndingKind.EXITED, 0)
+    assert outcome.seen.note is not None
+    assert outcome.seen.note.startswith("Recorded offline. Its program itself asks for that")
+    assert not story.has_link
+
+
+def test_run_in_a_folder_of_its_program_is_followed_and_repaired(story: Story, bench: RunBench):
+    outcome = story.online["elsewhere"]
+    run_id = outcome.reference.rpartition("/")[2]
+
+    assert [row.step for row in outcome.seen.rows] == [0, 1]
+    assert story.find_run("elsewhere").state == "failed"
+    assert outcome.seen.note is not None
+    assert f"wandb sync --no-skip-online {bench.folder}/theirs/wandb/*run-" in outcome.seen.note
+    assert len(list((bench.folder / "theirs" / "wandb").glob(f"run-*-{run_id}"))) == 1
+
+
 def test_nothing_secret_is_kept(story: Story, backend: Backend):
     params = [run.params for run in backend.runs.values()]
 
-    assert len(params) == 6
+    assert len(params) == 7
     assert "ASKTELL_TOKEN" not in str(params)
     assert "a-secret-of-the-attempt" not in str(params)

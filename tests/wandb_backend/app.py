@@ -87,7 +87,9 @@ class _Routes:
         return _fail(504) if self._faults.take_loss(name) else response
 
     def _check_key(self, request: Request) -> Response | None:
-        """A refusal if the key is not the right one."""
+        """A refusal if the key is not the right one, or a gateway lets nobody come so far."""
+        if self._world.gate not in (None, request.headers.get("x-gate")):
+            return self._write(403, {"errors": [{"message": "gateway"}]})
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme == "Basic" and _read_password(credentials) == self._world.api_key:
             return None

@@ -275,10 +275,6 @@ class Backend:
         with self.world.lock:
             cancel_sweep(self.world, self.world.sweeps[path])
 
-    def delete_sweep(self, path: str) -> None:
-        with self.world.lock:
-            del self.world.sweeps[path]
-
     # What a launch agent does.
 
     def claim_next(self, queue: str, *, project: str = QUEUE_PROJECT) -> QueueItem:

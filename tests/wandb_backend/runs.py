@@ -71,6 +71,14 @@ def stop_run(world: World, variables: Variables) -> Answer:
     return {"stopRun": {"success": True, "clientMutationId": None}}
 
 
+def stop_runs(world: World, variables: Variables) -> Answer:
+    """Each variable is the id of a run."""
+    runs = [_get_by_id(world, run_id) for run_id in variables.values()]
+    for run in runs:
+        run.stop()
+    return {"stopRun": {"success": True, "clientMutationId": None}}
+
+
 def update_run_state(world: World, variables: Variables) -> Answer:
     """Requeues a run or calls it failed; see `_STATE_CHANGES`."""
     run, state = _get_by_id(world, variables["input"]["id"]), variables["input"]["state"]
@@ -243,6 +251,7 @@ OPERATIONS = {
     "SweepWatchedRuns": list_runs,
     "UpsertBucket": upsert_run,
     "StopRun": stop_run,
+    "StopRuns": stop_runs,
     "UpdateRunState": update_run_state,
     "DeleteRun": delete_run,
     "CreateRunFiles": create_run_files,

@@ -41,6 +41,7 @@ class World:
             texts, as its sweeps package expects, but they arrive bare.
         ended_sweeps_take_runs: Whether runs may join sweeps that are FINISHED or CANCELED.
         has_item_errors: Whether items of launch queues can be asked why they failed.
+        gate: What a gateway before it wants as the header X-Gate; None: there is none.
         features: What this server can do, by the names that the SDK asks for.
         runs: By "entity/project/run_id".
         sweeps: By "entity/project/name".
@@ -61,6 +62,7 @@ class World:
     writes_bare_nan: bool = False
     ended_sweeps_take_runs: bool = True
     has_item_errors: bool = True
+    gate: str | None = None
     features: set[str] = field(
         default_factory=lambda: {"SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING"}
     )

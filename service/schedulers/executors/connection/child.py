@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import select
 import shutil
+import signal
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,13 +31,14 @@ class Answer:
     """What the process says to a call.
 
     Attributes:
-        kind: "done"; "refused"; or "away": the system is, or has no time.
+        kind: "done"; "refused"; "undone", though the system answers; or "away": the system is, or
+            has no time.
         value: The result, or what to tell people.
         is_about_key: Of a refusal: the system does not know who asks, or does not let them.
         seconds: How long it took.
     """
 
-    kind: Literal["done", "refused", "away"]
+    kind: Literal["done", "refused", "undone", "away"]
     value: Any
     is_about_key: bool
     seconds: float
@@ -129,7 +132,7 @@ class ConnectionChild:
         match await self._read():
             case {
                 "id": self._asked,
-                "kind": "done" | "refused" | "away" as kind,
+                "kind": "done" | "refused" | "undone" | "away" as kind,
                 "value": value,
                 "is_about_key": bool(is_about_key),
                 "seconds": float(seconds),
@@ -139,12 +142,14 @@ class ConnectionChild:
 
     async def kill(self) -> None:
         """Returns once it is gone."""
+        # Not by asyncio's `kill`: it takes the status of one that has just ended from its watcher.
         with suppress(ProcessLookupError):
-            self._process.kill()
+            if self._process.returncode is None:
+                os.kill(self._process.pid, signal.SIGKILL)
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
-        _remove(self._folder)
+        await asyncio.to_thread(_remove, self._folder)
 
     async def end(self, farewell_seconds: float) -> None:
         """Lets it end by itself, for so long."""

@@ -7,7 +7,8 @@ per process: it lives in a process of its own, and every call has a deadline her
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, assert_never
@@ -197,7 +198,7 @@ class SystemConnection:
         starting = self._starting
         if starting is None:
             starting = self._starting = asyncio.create_task(self._start_child())
-            starting.add_done_callback(_take_exception)
+            starting.add_done_callback(take_exception)
         # Who does not want to wait any longer does not end it for the others.
         await asyncio.wait([starting])
         self._check_not_closed()
@@ -249,25 +250,43 @@ class SystemConnection:
         self, child: ConnectionChild, asking: "asyncio.Task[Answer]", seconds: float
     ) -> None:
         """Ends with the turn given back, or in the hands of whoever waits for a late answer."""
+        due_at = self._clock() + seconds
         try:
             await asyncio.wait([asking], timeout=seconds)
-        finally:
-            if asking.done():
-                self._turn.release()
-            else:
-                settling = asyncio.create_task(self._settle(child, asking))
-                self._settling.add(settling)
-                settling.add_done_callback(self._settling.discard)
-        if not asking.done():
-            raise self._fail(f"{self._reach.place} did not answer within {seconds:.1f} s.")
+        except asyncio.CancelledError:
+            # Nobody hears of it any more, but it says as much of the system.
+            left_seconds = due_at - self._clock()
+            self._let_settle(self._settle(child, asking, left_seconds, is_unheard=True))
+            raise
+        if asking.done():
+            self._turn.release()
+            return
+        self._let_settle(self._settle(child, asking))
+        raise self._fail(f"{self._reach.place} did not answer within {seconds:.1f} s.")
 
-    async def _settle(self, child: ConnectionChild, asking: "asyncio.Task[Answer]") -> None:
-        await asyncio.wait([asking], timeout=self._pace.late_seconds)
+    def _let_settle(self, settle: Coroutine[Any, Any, None]) -> None:
+        settling = asyncio.create_task(settle)
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def _settle(
+        self,
+        child: ConnectionChild,
+        asking: "asyncio.Task[Answer]",
+        left_seconds: float = 0.0,
+        *,
+        is_unheard: bool = False,
+    ) -> None:
+        await asyncio.wait([asking], timeout=left_seconds + self._pace.late_seconds)
         if not asking.done():
             await child.kill()
             await asyncio.wait([asking])
-        _take_exception(asking)
         self._turn.release()
+        if is_unheard:
+            with suppress(SystemAway, SystemRefused):
+                self._judge(asking)
+        else:
+            take_exception(asking)
 
     def _judge(self, asking: "asyncio.Task[Answer]") -> Any:
         try:
@@ -283,6 +302,9 @@ class SystemConnection:
                 self._reach.note_answer(answer.seconds)
                 message = self._system.redact(str(answer.value))
                 raise SystemRefused(message, is_about_key=answer.is_about_key)
+            case "undone":
+                self._reach.note_answer(answer.seconds)
+                raise SystemSilent(self._system.redact(str(answer.value)))
             case "away":
                 raise self._fail(f"{self._reach.place} cannot be asked now: {answer.value}")
             case _:
@@ -297,7 +319,7 @@ class SystemConnection:
         return message
 
 
-def _take_exception(task: "asyncio.Task[Any]") -> None:
+def take_exception(task: "asyncio.Task[Any]") -> None:
     """Nobody may be waiting for it any more, and asyncio would complain."""
     if not task.cancelled():
         task.exception()

@@ -41,6 +41,7 @@ class Reachability:
         self._silent_since: datetime | None = None
         self._reason = ""
         self._heard_at: float | None = None
+        self._is_asked = False
 
     @property
     def place(self) -> str:
@@ -57,9 +58,11 @@ class Reachability:
         """Whether it said anything within the last seconds, refusals too, and no call failed since.
 
         A call that is not made then says nothing about the system, only that there are too many.
+        Nor does one that is under way: it may take its time, and fails at its deadline.
         """
-        heard_at = self._heard_at
-        return heard_at is not None and self._clock() - heard_at < _JUST_SECONDS
+        if self._heard_at is None:
+            return False
+        return self._is_asked or self._clock() - self._heard_at < _JUST_SECONDS
 
     def get_pause(self) -> float:
         """Seconds until the next call."""
@@ -68,6 +71,7 @@ class Reachability:
     def note_call(self) -> None:
         """A call is made."""
         self._bucket.take()
+        self._is_asked = True
 
     def note_answer(self, seconds: float) -> None:
         """It answered after so long, a refusal perhaps."""
@@ -75,6 +79,7 @@ class Reachability:
         # Packages do not show whether they were asked to slow down, only that it took its time.
         self._breaker.note_success(was_slow=seconds > _SLOW_SECONDS)
         self._silent_since = None
+        self._is_asked = False
         self._heard_at = self._clock()
         if was_away:
             _log.info("system.back", system=self._system.name, host=self._system.host)
@@ -85,6 +90,7 @@ class Reachability:
         self._breaker.note_failure()
         self._silent_since = self._silent_since or self._now()
         self._reason = reason
+        self._is_asked = False
         self._heard_at = None
         if self.is_away and not was_away:
             _log.warning(

@@ -33,3 +33,28 @@ def kill_marked(folder: str) -> bool:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return bool(pids)
+
+
+def list_open_files(suffix: str) -> dict[str, list[str]]:
+    """Returns the files with such an end of their names that attempts have open, by their marks.
+
+    Nothing is found where there is no /proc.
+    """
+    found: dict[str, list[str]] = {}
+    beginning = os.fsencode(f"{MARK}=")
+    for process in list_processes():
+        for variable in read_environment(process.pid):
+            if variable.startswith(beginning):
+                mark = os.fsdecode(variable.removeprefix(beginning))
+                found.setdefault(mark, []).extend(_list_open(process.pid, suffix))
+    return found
+
+
+def _list_open(pid: int, suffix: str) -> list[str]:
+    """Of a process that ends meanwhile, what was seen until then."""
+    files: list[str] = []
+    with suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):
+                files.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return [file for file in files if file.endswith(suffix)]

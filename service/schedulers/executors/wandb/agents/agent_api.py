@@ -2,33 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, Self
+from typing import Any
 
 from service.domain.mirrors import MirrorState
 from service.schedulers.executors.connection.connection import Connection
 from service.schedulers.executors.wandb.runs.runs import RunPath
+from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef, find_made_sweeps
 from service.schedulers.executors.wandb.sweeps.mirror import read_state
-from service.schedulers.executors.wandb.sweeps.sweep_config import build_marker
 
 _DEADLINE_SECONDS = 30.0
 _ENDS = (MirrorState.FINISHED, MirrorState.CANCELLED)
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """A sweep's name; its runs are in the same project."""
-
-    entity: str
-    project: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.entity}/{self.project}/{self.name}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        return cls(*text.split("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +39,19 @@ class AgentApi:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def find_sweep(self, entity: str | None, project: str, sweep_id: str) -> Sweep | None:
+    async def find_sweep(self, entity: str | None, project: str, sweep_id: str) -> SweepRef | None:
         """Returns the sweep that was made for one of ours; of several the one that counts."""
-        place = {"entity": entity, "project": project, "marker": build_marker(sweep_id)}
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = await self._call("find_sweeps", {**place, "cursor": cursor})
-            found += page["sweeps"]
-            cursor = page["cursor"]
-            if cursor is None:
-                break
-        if not found:
-            return None
-        first = min(found, key=itemgetter("created_at", "name"))
-        return Sweep(first["entity"], first["project"], first["name"])
+        found = await find_made_sweeps(self._call, entity, project, sweep_id)
+        return SweepRef.from_answer(found[0]) if found else None
 
-    async def is_over(self, sweep: Sweep) -> bool:
+    async def is_over(self, sweep: SweepRef) -> bool:
         """Tells whether agents take nothing of it any more: it has ended, or was deleted."""
         place = {"entity": sweep.entity, "project": sweep.project}
         states = await self._call("read_sweep_states", {**place, "names": [sweep.name]})
         word = states[sweep.name]
         return word is None or read_state(word) in _ENDS
 
-    async def enqueue(self, sweep: Sweep, params: Mapping[str, Any], label: str) -> str | None:
+    async def enqueue(self, sweep: SweepRef, params: Mapping[str, Any], label: str) -> str | None:
         """Returns the name of the new run; None if this W&B cannot enqueue any.
 
         What failed may have been done all the same.
@@ -88,12 +60,12 @@ class AgentApi:
         name: str | None = await self._call("enqueue_run", arguments)
         return name
 
-    async def list_enqueued(self, sweep: Sweep, labels: Collection[str]) -> list[EnqueuedRun]:
+    async def list_enqueued(self, sweep: SweepRef, labels: Collection[str]) -> list[EnqueuedRun]:
         """Returns the sweep's runs of these labels, in any state."""
         found = await self._call("list_enqueued_runs", {**_name(sweep), "labels": sorted(labels)})
         return [EnqueuedRun(**run) for run in found]
 
-    async def list_taken(self, sweep: Sweep) -> frozenset[str]:
+    async def list_taken(self, sweep: SweepRef) -> frozenset[str]:
         """Returns the names of runs that W&B has given to agents, of each agent its newest ones.
 
         A program may not have begun them.
@@ -110,5 +82,5 @@ class AgentApi:
         return await self._connection.call(operation, arguments, deadline_seconds=_DEADLINE_SECONDS)
 
 
-def _name(sweep: Sweep) -> dict[str, str]:
+def _name(sweep: SweepRef) -> dict[str, str]:
     return {"entity": sweep.entity, "project": sweep.project, "sweep": sweep.name}

@@ -21,9 +21,13 @@ from service.schedulers.executors.base import (
 )
 from service.schedulers.executors.connection.connection import SystemRefused
 from service.schedulers.executors.looking import BackgroundLooks, build_sightings
-from service.schedulers.executors.wandb.agents.agent_api import AgentApi, Sweep
+from service.schedulers.executors.wandb.agents.agent_api import AgentApi
 from service.schedulers.executors.wandb.agents.agent_runs import AgentRun
-from service.schedulers.executors.wandb.runs.refusals import blame_worker, blaming_worker
+from service.schedulers.executors.wandb.runs.refusals import (
+    blame_worker,
+    blaming_worker,
+    describe_hidden_project,
+)
 from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.run_settings import RunSettings
 from service.schedulers.executors.wandb.runs.run_states import is_at_work, is_over
@@ -33,6 +37,7 @@ from service.schedulers.executors.wandb.runs.runs import (
     find_project,
     find_run_url,
 )
+from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef
 
 # As a shell has it of a program that SIGTERM ended, which is how agents do.
 _TERMINATED = 143
@@ -89,7 +94,7 @@ class WandbAgentExecutor:
     async def stop(self, launch: Launch, kind: StopKind) -> None:  # noqa: ARG002 (there is one way)
         """Has W&B tell its agent to end it, which takes seconds; what waits is never begun."""
         run = await self._open_run(launch)
-        run.stop.is_wanted = True
+        run.stop.want(self._settings.clock())
         if run.ending is not None or run.sweep is None:
             return
         if not run.is_settled:
@@ -124,10 +129,10 @@ class WandbAgentExecutor:
             run.sweep = await self._find_sweep(launch)
         return run
 
-    async def _find_sweep(self, launch: Launch) -> Sweep | None:
+    async def _find_sweep(self, launch: Launch) -> SweepRef | None:
         """The sweep at W&B; looked for if there was none yet when the attempt began."""
         if launch.mirror_ref is not None:
-            return Sweep.parse(launch.mirror_ref)
+            return SweepRef.parse(launch.mirror_ref)
         parts = parse_attempt_id(launch.attempt_id)
         if parts is None or not launch.study:
             # Nobody wants it any more, and its id is all that is known of it.
@@ -136,7 +141,7 @@ class WandbAgentExecutor:
         project = find_project(launch.arguments, self._settings.environment)
         return await self._agents.find_sweep(entity, project, parts[0])
 
-    async def _enqueue(self, run: AgentRun, sweep: Sweep) -> str:
+    async def _enqueue(self, run: AgentRun, sweep: SweepRef) -> str:
         if run.stop.is_wanted:
             raise LaunchRefused("Stopped before it was launched.")
         try:
@@ -154,7 +159,7 @@ class WandbAgentExecutor:
             raise SweepRefused(_CANNOT_ENQUEUE)
         return name
 
-    async def _search(self, sweep: Sweep, runs: Sequence[AgentRun]) -> list[AgentRun]:
+    async def _search(self, sweep: SweepRef, runs: Sequence[AgentRun]) -> list[AgentRun]:
         """Looks for runs by their labels; keeps what is there twice from beginning.
 
         Returns:
@@ -167,14 +172,19 @@ class WandbAgentExecutor:
                 await self._api.flag_stop(RunPath(sweep.entity, sweep.project, extra.name))
         return [run for run, name in zip(runs, before, strict=True) if run.name != name]
 
-    async def _see(self, sweep: Sweep | None, runs: Sequence[AgentRun]) -> None:
+    async def _see(self, sweep: SweepRef | None, runs: Sequence[AgentRun]) -> None:
         names = [run.name for run in runs if run.name is not None]
-        views: Mapping[str, RunView] = {}
+        views: Mapping[str, RunView] | None = {}
         if sweep is not None and names:
             views = await self._api.find_runs(sweep.entity, sweep.project, names)
         now = self._settings.clock()
         for run in runs:
-            run.take_in(views.get(run.name or ""), now)
+            if views is None:
+                run.note_hidden(now)
+            else:
+                run.take_in(views.get(run.name or ""), now)
+        if sweep is not None and views is None:
+            raise SystemRefused(describe_hidden_project(sweep.entity, sweep.project))
 
     async def _obey(self, run: AgentRun) -> None:
         """Has it told to end; ends for W&B what has ended without a word, as agents end programs.
@@ -196,7 +206,7 @@ class WandbAgentExecutor:
         return run is None or not run.is_found or run.stop.is_wanted
 
     async def _look_at(self, launches: Sequence[Launch]) -> None:
-        groups: defaultdict[Sweep | None, list[AgentRun]] = defaultdict(list)
+        groups: defaultdict[SweepRef | None, list[AgentRun]] = defaultdict(list)
         for launch in launches:
             with self._looks.noting_trouble(()):
                 run = await self._open_run(launch)
@@ -206,7 +216,7 @@ class WandbAgentExecutor:
             with self._looks.noting_trouble(group):
                 await self._look_at_sweep(sweep, group)
 
-    async def _look_at_sweep(self, sweep: Sweep | None, runs: Sequence[AgentRun]) -> None:
+    async def _look_at_sweep(self, sweep: SweepRef | None, runs: Sequence[AgentRun]) -> None:
         await self._see(sweep, runs)
         if sweep is not None:
             unsettled = [run for run in runs if not run.is_settled]
@@ -218,13 +228,13 @@ class WandbAgentExecutor:
             with self._looks.noting_trouble([run]):
                 await self._take_in(run)
 
-    async def _look_for_end(self, sweep: Sweep, waiting: Sequence[AgentRun]) -> None:
+    async def _look_for_end(self, sweep: SweepRef, waiting: Sequence[AgentRun]) -> None:
         if waiting:
             is_over = await self._agents.is_over(sweep)
             for run in waiting:
                 run.is_sweep_over = is_over
 
-    async def _look_for_agents(self, sweep: Sweep, waiting: Sequence[AgentRun]) -> None:
+    async def _look_for_agents(self, sweep: SweepRef, waiting: Sequence[AgentRun]) -> None:
         now = self._settings.clock()
         if not any(run.start.is_questionable(now) for run in waiting):
             return
@@ -237,15 +247,18 @@ class WandbAgentExecutor:
                     run.start.note_taken(now)
 
     async def _take_in(self, run: AgentRun) -> None:
-        if run.path is not None:
-            await run.history.read_on(self._api, run.path, run.seen)
-        run.judge()
-        run.stop_if_late(self._settings.clock())
-        if run.stop.is_wanted and run.ending is None:
-            await self._obey(run)
+        now = self._settings.clock()
+        run.stop_if_late(now)
+        # Whatever keeps it from being read must not keep it from being stopped.
+        with self._looks.noting_trouble([run]):
+            if run.stop.is_wanted:
+                await self._obey(run)
+            if run.path is not None:
+                await run.history.read_on(self._api, run.path, run.seen)
+        run.judge(now)
 
 
-def _find_name(launch: Launch, sweep: Sweep | None) -> str | None:
+def _find_name(launch: Launch, sweep: SweepRef | None) -> str | None:
     """Returns the run's name as `launch` told it, be it in this life of a worker or another."""
     if sweep is None or launch.external_ref is None:
         return None

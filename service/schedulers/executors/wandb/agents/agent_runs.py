@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from service.domain.attempts import Ending, EndingKind, parse_attempt_id
 from service.schedulers.executors.base import Launch, Sighting
-from service.schedulers.executors.wandb.agents.agent_api import EnqueuedRun, Sweep
+from service.schedulers.executors.wandb.agents.agent_api import EnqueuedRun
 from service.schedulers.executors.wandb.agents.run_start import RunStart
 from service.schedulers.executors.wandb.runs.run_api import RunView
+from service.schedulers.executors.wandb.runs.run_config import name_run
 from service.schedulers.executors.wandb.runs.run_endings import build_ending, judge_run
 from service.schedulers.executors.wandb.runs.run_history import RunHistory
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
@@ -18,8 +19,9 @@ from service.schedulers.executors.wandb.runs.run_states import (
     is_at_work,
     is_over,
 )
-from service.schedulers.executors.wandb.runs.run_stop import RunStop
+from service.schedulers.executors.wandb.runs.run_stop import GIVEN_UP_SECONDS, RunStop
 from service.schedulers.executors.wandb.runs.runs import RunPath
+from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef
 
 _NEVER_BEGUN = "Stopped before a program had begun its run."
 # What W&B tells of two things at once need not be of one moment.
@@ -45,7 +47,7 @@ class AgentRun:
     """
 
     launch: Launch
-    sweep: Sweep | None
+    sweep: SweepRef | None
     name: str | None = None
     is_found: bool = False
     is_settled: bool = False
@@ -81,7 +83,7 @@ class AgentRun:
         if parts is None:
             return self.launch.attempt_id
         _, trial, attempt = parts
-        return f"trial-{trial}" + (f"-attempt-{attempt}" if attempt > 1 else "")
+        return name_run(trial, attempt)
 
     @property
     def is_waiting(self) -> bool:
@@ -123,12 +125,26 @@ class AgentRun:
         self.stop.want_if_late(now)
         if self.is_waiting and not self.stop.is_wanted:
             self.start_problem = self.start.find_problem(now)
-            self.stop.is_wanted = self.start_problem is not None
+            if self.start_problem is not None:
+                self.stop.want(now)
 
-    def judge(self) -> None:
-        """Finds out whether it has ended. It does not before all of its history is read."""
+    def judge(self, now: float) -> None:
+        """Finds out whether it has ended. It does not before all of its history is read.
+
+        What was to end long ago does, read or not.
+        """
         self.is_found = True
-        self.ending = None if self.history.has_more(self.seen) else self._judge()
+        is_read = not self.history.has_more(self.seen) or self.stop.is_given_up(now)
+        self.ending = self._judge() if is_read else None
+
+    def note_hidden(self, now: float) -> None:
+        """Notes that W&B does not show its project, which says nothing of the run."""
+        self.is_found = True
+        self.stop.want_if_late(now)
+        if self.stop.is_given_up(now):
+            kind = EndingKind.TIMED_OUT if self.stop.is_timed_out else EndingKind.VANISHED
+            what = "and W&B does not show its project."
+            self.ending = self._end(kind, f"It was to end {GIVEN_UP_SECONDS:g} s ago, {what}")
 
     def is_silent(self, heartbeat: str | None, now: float) -> bool:
         """Tells whether its program is gone, by what was heard of it last."""

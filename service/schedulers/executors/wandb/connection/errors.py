@@ -19,7 +19,9 @@ _PASSING_STATUSES = (
 )
 # W&B answers some of its own troubles like this, with status 200.
 _PASSING_WORDS = re.compile(
-    r"internal (server )?error|timed? ?out|deadline exceeded|temporar|try again|rate limit",
+    # Not in a name, such as that of a queue or a job.
+    r"(?<![\w/-])(internal (server )?error|timed? ?out|deadline exceeded|temporar(y|ily)|try again"
+    r"|rate limit(ed|s)?)(?![\w/-])",
     re.IGNORECASE,
 )
 _GRAPHQL = "input:"
@@ -35,6 +37,8 @@ def explain_error(error: Exception) -> Failure:
     causes = list(_list_causes(error))
     message = _tidy(str(causes[-1]) or type(causes[-1]).__name__)
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
+    if is_away and any(map(_is_from_httpx, causes)):
+        return Failure("undone", message)
     if is_away:
         return Failure("away", message, is_process_useless=_SERVICE_GONE in str(causes[-1]))
     if _is_about_login(causes):
@@ -74,10 +78,15 @@ def _is_from_core(error: BaseException) -> bool:
     return isinstance(error, WandbApiFailedError)
 
 
-def _is_transport(error: BaseException) -> bool:
+def _is_from_httpx(error: BaseException) -> bool:
+    """What it is used for is no part of W&B's API, which answered just before."""
     import httpx
 
-    return isinstance(error, OSError | httpx.TransportError)
+    return isinstance(error, httpx.HTTPError)
+
+
+def _is_transport(error: BaseException) -> bool:
+    return isinstance(error, OSError) or _is_from_httpx(error)
 
 
 def _is_about_login(causes: list[BaseException]) -> bool:

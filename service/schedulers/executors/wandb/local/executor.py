@@ -7,11 +7,13 @@ told as little as can be, and nothing waits for it for long.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -27,6 +29,7 @@ from service.schedulers.executors.connection.connection import (
     SystemAway,
     SystemBusy,
     SystemRefused,
+    SystemSilent,
 )
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.executor import (
@@ -52,6 +55,7 @@ from service.schedulers.executors.wandb.local.leaving import Leaving
 from service.schedulers.executors.wandb.local.looking import RunLooks, RunSighting
 from service.schedulers.executors.wandb.local.repairs import Repairs
 from service.schedulers.executors.wandb.local.uploads import Uploads
+from service.schedulers.executors.wandb.runs.deleted_sweeps import leave_deleted_sweep
 from service.schedulers.executors.wandb.runs.run_api import WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
@@ -60,12 +64,16 @@ from service.schedulers.executors.wandb.runs.runs import (
     find_project,
     find_run_url,
 )
-from service.schedulers.pace import Pace
+from service.schedulers.pace import Backoff, Pace
 
 _LAUNCH_SECONDS = 10.0
-_STOP_SECONDS = 3.0
-_QUESTION_SECONDS = 3.0
+_CALL_SECONDS = 3.0
+# As long as W&B answers, if only others.
+_STOP_SECONDS = 10.0
+_QUESTION_SECONDS = 30.0
 _KILLED = "killed"
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -140,9 +148,11 @@ class WandbExecutor:
 
     async def launch(self, launch: Launch) -> str:
         folder = self._processes.find_folder(launch.attempt_id)
-        recording = read_recording(folder)
+        recording = await asyncio.to_thread(read_recording, folder)
         if recording is None:
             recording = await self._decide(launch, folder)
+        if recording.is_online:
+            launch = await leave_deleted_sweep(launch, _build_path(recording), self._api)
         environment = build_run_environment(
             _settle_project(launch, recording),
             self._settings.environment,
@@ -203,7 +213,7 @@ class WandbExecutor:
             launch.run_id or launch.attempt_id,
             is_online=False,
         )
-        if launch.arguments.get("mode") == "offline" or is_settled(folder):
+        if launch.arguments.get("mode") == "offline" or await asyncio.to_thread(is_settled, folder):
             return offline
         try:
             entity = await self._find_entity(launch)
@@ -245,6 +255,9 @@ class WandbExecutor:
         for watch in watches:
             process = processes.get(watch.launch.attempt_id)
             sighting = None if process is None else self._looks.look(watch, process)
+            if isinstance(sighting, RunSighting):
+                note = self._build_note(watch.launch.attempt_id, sighting)
+                sighting = replace(sighting, seen=replace(sighting.seen, note=note))
             if sighting is not None:
                 found[watch.launch.attempt_id] = sighting
         return found
@@ -258,7 +271,7 @@ class WandbExecutor:
         )
         if found.has_run:
             self._pages[attempt_id] = _build_reference(found.recording)
-        seen = replace(found.seen, note=self._build_note(found))
+        seen = found.seen
         if seen.ending is None or not _is_to_ask(found, seen.ending):
             return seen
         is_persons_doing = self._ask_whose_doing(attempt_id, found.recording)
@@ -266,9 +279,10 @@ class WandbExecutor:
             return None
         return replace(seen, ending=blame_person(seen.ending)) if is_persons_doing else seen
 
-    def _build_note(self, found: RunSighting) -> str | None:
+    def _build_note(self, attempt_id: str, found: RunSighting) -> str | None:
         recording = found.recording
-        upload = self._kept_runs.describe_sync(recording.run_id)
+        folder = self._processes.find_folder(attempt_id)
+        upload = self._kept_runs.describe_sync(recording.run_id, folder, found.run_folders)
         if found.is_cut_short:
             return f"W&B did not answer when it was to be uploaded. What is missing there: {upload}"
         if found.is_unsent and recording.is_online:
@@ -294,45 +308,53 @@ class WandbExecutor:
     async def _was_stopped_on_wandb(self, recording: Recording) -> bool:
         with suppress(SystemAway, SystemRefused, TimeoutError):
             async with asyncio.timeout(_QUESTION_SECONDS):
-                run_id = recording.run_id
-                runs = await self._api.find_runs(
-                    recording.entity or "", recording.project, [run_id]
+                run = await self._insist(
+                    partial(self._api.find_run, _build_path(recording)), SystemBusy, SystemSilent
                 )
-                return run_id in runs and (runs[run_id].is_stopped or runs[run_id].state == _KILLED)
+            return run is not None and (run.is_stopped or run.state == _KILLED)
         return False
 
     async def _flag_stop(self, attempt_id: str) -> None:
         """Has W&B show the run as killed, if it can be told that quickly."""
         folder = self._processes.find_folder(attempt_id)
-        path = await asyncio.to_thread(self._find_run_to_flag, attempt_id, folder)
+        path = await asyncio.to_thread(self._begin_to_flag, attempt_id, folder)
         if path is None:
             return
-        # Before W&B is told: it then interrupts the program, which must not look like a person's
-        # doing.
-        folders.mark(folder, STOPPING)
         self._probe("stopping")
         with suppress(SystemAway, SystemRefused, TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                await self._api.flag_stop(path)
-            folders.mark(folder, FLAGGED)
+                await self._insist(partial(self._api.flag_stop, path), SystemBusy)
+            await asyncio.to_thread(folders.mark, folder, FLAGGED)
         self._probe("flagged")
 
-    def _find_run_to_flag(self, attempt_id: str, folder: str) -> RunPath | None:
+    async def _insist(self, ask: Callable[..., Awaitable[T]], *passing: type[SystemAway]) -> T:
+        """Asks again for as long as it fails by one of these; anything else is an answer."""
+        backoff = Backoff(self._settings.pace)
+        while True:
+            try:
+                return await ask(deadline_seconds=_CALL_SECONDS)
+            except passing:
+                await asyncio.sleep(backoff.next_pause())
+
+    def _begin_to_flag(self, attempt_id: str, folder: str) -> RunPath | None:
         """None also for what the worker preempts: the next attempt would find the flag."""
         recording = read_recording(folder)
         if recording is None or not recording.is_online or self._settings.was_preempted(attempt_id):
             return None
         if folders.has(folder, FLAGGED) or not is_at_work(folder):
             return None
-        return RunPath(recording.entity or "", recording.project, recording.run_id)
+        # Before W&B is told: it then interrupts the program, which must not look like a person's
+        # doing.
+        folders.mark(folder, STOPPING)
+        return _build_path(recording)
 
     async def _cut_short(self, attempt_id: str) -> None:
         folder = self._processes.find_folder(attempt_id)
-        if folders.has(folder, folders.STOP):
+        if await asyncio.to_thread(folders.has, folder, folders.STOP):
             return
         _log.warning("run.cut_short", attempt_id=attempt_id)
         with suppress(OSError):
-            folders.mark(folder, CUT_SHORT)
+            await asyncio.to_thread(folders.mark, folder, CUT_SHORT)
             await self._processes.stop(Launch(attempt_id), StopKind.GRACEFUL)
 
 
@@ -351,4 +373,8 @@ def _settle_project(launch: Launch, recording: Recording) -> Launch:
 def _build_reference(recording: Recording) -> str:
     if not recording.is_online:
         return build_offline_ref(recording.project, recording.run_id)
-    return RunPath(recording.entity or "", recording.project, recording.run_id).external_ref
+    return _build_path(recording).external_ref
+
+
+def _build_path(recording: Recording) -> RunPath:
+    return RunPath(recording.entity or "", recording.project, recording.run_id)

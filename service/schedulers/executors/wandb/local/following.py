@@ -1,11 +1,11 @@
 """Follows a run by what wandb leaves on disk: its metrics while it runs, and how it ended."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.schedulers.executors.base import MetricRow
+from service.schedulers.executors.wandb.local.places import RunPlace
 from service.schedulers.executors.wandb.local.run_log import RunLogReader
 from service.schedulers.executors.wandb.local.run_records import (
     Record,
@@ -19,8 +19,7 @@ from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 MAX_LOOK_BYTES = 2 * 1024 * 1024
 """Read at a look; some thousand small rows, which take a fraction of a second."""
 
-# Those of one second are numbered.
-_FOLDER = r"(?:offline-)?run-(?P<second>\d{{8}}_\d{{6}})-{run_id}(?:-(?P<number>\d+))?"
+_OFFLINE = "offline-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,13 @@ class RunSeen:
 
     Attributes:
         rows: All rows with at least one of the metrics, in the order in which they were logged, up
-            to a limit. Not to be changed.
+            to a limit.
         values: Of each metric, as the sweep wants it: the last, the best, or that of the summary.
         exit_code: None as long as the run has no end.
         is_preempting: Its program said that it has to go.
         has_run: wandb has begun one, if only its folder.
-        entity: As its log names it; None if it does not.
-        project: As its log names it.
-        is_offline: The last folder is of a run that W&B does not get.
+        is_offline: W&B does not get what was begun last.
+        has_offline_part: It does not get all of it.
         folders: Of the run; more than one if the program began it again.
         is_behind: There is more to read at once; until then nothing can be said of its end.
         trouble: What of it could not be read, for people.
@@ -47,9 +45,8 @@ class RunSeen:
     exit_code: int | None
     is_preempting: bool
     has_run: bool
-    entity: str | None
-    project: str | None
     is_offline: bool
+    has_offline_part: bool
     folders: list[str]
     is_behind: bool
     trouble: str | None
@@ -59,19 +56,19 @@ class RunFollower:
     """Reads a run from its beginning on, a bounded part of it at a look.
 
     Args:
-        folder: What WANDB_DIR is for its program.
+        place: Where its folders are.
         metrics: Takes in what is read.
     """
 
     def __init__(
         self,
-        folder: str,
+        place: RunPlace,
         run_id: str,
         metrics: RunMetrics,
         *,
         max_look_bytes: int = MAX_LOOK_BYTES,
     ) -> None:
-        self._folder = os.path.join(folder, "wandb")
+        self._place = place
         self._run_id = run_id
         self._metrics = metrics
         self._max_look_bytes = max_look_bytes
@@ -83,10 +80,10 @@ class RunFollower:
         Raises:
             OSError: The log cannot be read this time.
         """
-        names = _list_run_folders(self._folder, self._run_id)
+        names = self._place.list_run_folders(self._run_id)
         for name in names:
             if name not in self._runs:
-                path = os.path.join(self._folder, name, f"run-{self._run_id}.wandb")
+                path = os.path.join(self._place.folder, name, f"run-{self._run_id}.wandb")
                 self._runs[name] = _Run(RunLogReader(path))
         self._read()
         return self._build_seen(names)
@@ -108,8 +105,6 @@ class RunFollower:
                 self._metrics.add(numbers, record.history.step.num)
             case "summary" if self._metrics.is_by_summary:
                 self._take_summary(record.summary)
-            case "run":
-                run.entity, run.project = record.run.entity, record.run.project
             case "preempting":
                 run.is_preempting = True
             case "exit" if run.exit_code is None:
@@ -134,10 +129,9 @@ class RunFollower:
             exit_code=last.exit_code,
             is_preempting=last.is_preempting,
             has_run=bool(names),
-            entity=last.entity or None,
-            project=last.project or None,
-            is_offline=bool(names) and names[-1].startswith("offline-"),
-            folders=[os.path.join(self._folder, name) for name in names],
+            is_offline=bool(names) and names[-1].startswith(_OFFLINE),
+            has_offline_part=any(name.startswith(_OFFLINE) for name in names),
+            folders=[os.path.join(self._place.folder, name) for name in names],
             is_behind=any(run.log.is_behind for run in self._runs.values()),
             trouble=next(filter(None, (run.log.trouble for run in self._runs.values())), None),
         )
@@ -148,19 +142,5 @@ class _Run:
     """What one folder tells."""
 
     log: RunLogReader
-    entity: str = ""
-    project: str = ""
     is_preempting: bool = False
     exit_code: int | None = None
-
-
-def _list_run_folders(folder: str, run_id: str) -> list[str]:
-    """In the order in which they were begun; `latest-run` beside them is a link to one."""
-    pattern = re.compile(_FOLDER.format(run_id=re.escape(run_id)))
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    matches = [match for name in names if (match := pattern.fullmatch(name)) is not None]
-    matches.sort(key=lambda match: (match["second"], int(match["number"] or 0)))
-    return [match[0] for match in matches]

@@ -1,10 +1,13 @@
 """Runs that W&B does not have, or not all of: kept for `wandb sync`."""
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from service.schedulers.executors.wandb.local.places import goes_with
 
 
 class KeptRuns:
@@ -32,11 +35,21 @@ class KeptRuns:
         with suppress(FileNotFoundError):
             self._rename(runs_folder, f"{attempt_id}-{os.path.basename(runs_folder)}")
 
-    def describe_sync(self, run_id: str) -> str:
-        """Returns the command that uploads what is kept of a run."""
-        folder = shlex.quote(str(self._folder))
+    def describe_sync(self, run_id: str, attempt_folder: str, run_folders: Sequence[str]) -> str:
+        """Returns the command that uploads what is kept of a run, or left where its program is.
+
+        Args:
+            run_folders: Of the attempt's run, as far as it has any.
+        """
+        elsewhere = (each for each in run_folders if not goes_with(attempt_folder, each))
+        folder = shlex.quote(next(map(os.path.dirname, elsewhere), str(self._folder)))
+        numbered = re.compile(rf".*-{re.escape(run_id)}-\d+")
+        # What begins alike may be of another attempt, and shells mind a pattern without a match.
+        has_numbered = any(map(numbered.fullmatch, run_folders))
+        ends = (run_id, f"{run_id}-[0-9]*") if has_numbered else (run_id,)
         # Without the option it passes over runs that began online.
-        return f"wandb sync --no-skip-online {folder}/*run-*-{run_id}"
+        patterns = " ".join(f"{folder}/*run-*-{end}" for end in ends)
+        return f"wandb sync --no-skip-online {patterns}"
 
     def _move(self, attempt_id: str, run_folder: str) -> None:
         name = os.path.basename(run_folder)

@@ -20,11 +20,12 @@ from service.schedulers.executors.wandb.local.attempt_files import (
 from service.schedulers.executors.wandb.local.ending import choose_final_exit_code
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
 from service.schedulers.executors.wandb.local.looking import build_follower, has_unsent
+from service.schedulers.executors.wandb.local.places import find_left, goes_with
 from service.schedulers.executors.wandb.local.repairs import Repairs
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 if TYPE_CHECKING:
-    from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
+    from service.schedulers.executors.wandb.local.following import RunSeen
 
 _MOST_LOOKS = 10
 
@@ -71,15 +72,16 @@ class Leaving:
         self._probe("repair-noted")
         if run is None:
             self._kept_runs.keep_unread(attempt_id, find_runs_folder(folder))
-        elif not recording.is_online or has_unsent(folder, run):
-            self._kept_runs.keep(attempt_id, run.folders)
+        elif not recording.is_online or run.has_offline_part or has_unsent(folder, run):
+            own = [each for each in run.folders if goes_with(folder, each)]
+            self._kept_runs.keep(attempt_id, own)
         self._probe("runs-kept")
         self._failed_looks.pop(attempt_id, None)
 
     def _see_end(self, attempt_id: str, folder: str, recording: Recording) -> "RunSeen | None":
         """None if what the run has left cannot be read, however often."""
         try:
-            return _look_to_the_end(build_follower(Launch(attempt_id), folder, recording))
+            return _look_to_the_end(attempt_id, folder, recording)
         except Exception as error:
             looks = self._failed_looks.get(attempt_id, 0) + 1
             self._failed_looks[attempt_id] = looks
@@ -114,13 +116,16 @@ def _has_own_end(folder: str, run: "RunSeen | None", *, was_told: bool) -> bool:
     """
     if run is None:
         return False
-    if not run.has_run or run.is_preempting:
+    if not run.has_run or run.is_preempting or run.is_offline:
         return True
     is_flagged = not was_told or folders.has(folder, FLAGGED)
     return is_flagged and not has_unsent(folder, run)
 
 
-def _look_to_the_end(follower: "RunFollower") -> "RunSeen":
+def _look_to_the_end(attempt_id: str, folder: str, recording: Recording) -> "RunSeen":
+    follower = build_follower(Launch(attempt_id), folder, recording)
+    if not follower.look().has_run and find_left(folder, recording.run_id):
+        follower = build_follower(Launch(attempt_id), folder, recording)
     while (run := follower.look()).is_behind:
         pass
     return run

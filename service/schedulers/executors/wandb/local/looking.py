@@ -1,6 +1,7 @@
 """Looking at the runs of attempts: what the folder of each tells, without asking W&B."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,12 @@ from service.schedulers.executors.process import folders
 from service.schedulers.executors.wandb.local.attempt_files import (
     CUT_SHORT,
     Recording,
-    find_runs_folder,
     read_recording,
     was_told_to_end,
 )
 from service.schedulers.executors.wandb.local.ending import RunEnd, had_to_leave, judge
 from service.schedulers.executors.wandb.local.last_words import find_last_words
+from service.schedulers.executors.wandb.local.places import PlaceSearch, find_left, read_place
 from service.schedulers.executors.wandb.local.uploads import has_unanswered_request, has_uploaded
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # While it runs. An ended attempt is seen to its last row at once.
 _MAX_ROWS = 1_000
 _MOST_BLIND_LOOKS = 100
+_WISHED = "Its program itself asks for that, by `mode` or WANDB_MODE in its code."
 
 _log = structlog.get_logger(__name__)
 
@@ -37,12 +39,14 @@ class RunSighting:
 
     Attributes:
         seen: With the rows and the end that its run tells.
+        recording: Offline if its program wants that, whatever was decided.
         was_told: The worker had it stopped.
         has_run: wandb has begun one.
         is_finishing: Its run has its end, and is being uploaded.
         is_unanswered: W&B does not take what is sent of it, or has not yet.
         is_cut_short: It was finishing for too long.
         is_unsent: It has ended before W&B had all of it.
+        run_folders: As wandb has made them.
     """
 
     seen: Sighting
@@ -53,13 +57,21 @@ class RunSighting:
     is_unanswered: bool
     is_cut_short: bool
     is_unsent: bool
+    run_folders: Sequence[str]
 
 
 class RunLooks:
-    """Follows the runs of attempts from look to look, one thread at a time for each of them."""
+    """Follows the runs of attempts from look to look, one thread at a time for all of them.
 
-    def __init__(self, find_folder: Callable[[str], str]) -> None:
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, find_folder: Callable[[str], str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._find_folder = find_folder
+        self._search = PlaceSearch(clock)
         self._followers: dict[str, tuple[tuple[str, ...], RunFollower]] = {}
         self._blind_looks: dict[str, int] = {}
 
@@ -76,6 +88,9 @@ class RunLooks:
             if recording is None:
                 return process
             run = self._get_follower(watch.launch, folder, recording).look()
+            if not run.has_run and self._finds_elsewhere(folder, recording, process):
+                del self._followers[attempt_id]
+                run = self._get_follower(watch.launch, folder, recording).look()
             sighting = _combine(watch, process, folder, recording, run)
         except Exception as error:
             return self._look_blindly(attempt_id, process, error)
@@ -94,6 +109,11 @@ class RunLooks:
             known = (launch.metrics, build_follower(launch, folder, recording))
             self._followers[launch.attempt_id] = known
         return known[1]
+
+    def _finds_elsewhere(self, folder: str, recording: Recording, process: Sighting) -> bool:
+        if process.ending is not None:
+            return find_left(folder, recording.run_id)
+        return self._search.find(folder, recording.run_id)
 
     def _look_blindly(
         self, attempt_id: str, process: Sighting, error: Exception
@@ -114,7 +134,7 @@ def build_follower(launch: Launch, folder: str, recording: Recording) -> "RunFol
     from service.schedulers.executors.wandb.local.following import RunFollower
 
     metrics = RunMetrics.from_launch(launch)
-    return RunFollower(find_runs_folder(folder), recording.run_id, metrics)
+    return RunFollower(read_place(folder), recording.run_id, metrics)
 
 
 def has_unsent(folder: str, run: "RunSeen") -> bool:
@@ -132,6 +152,8 @@ def _combine(
 ) -> RunSighting:
     is_cut_short = folders.has(folder, CUT_SHORT)
     was_told = was_told_to_end(folder)
+    if recording.is_online and run.is_offline:
+        recording = replace(recording, is_online=False, reason=_WISHED)
     end = RunEnd(
         has_run=run.has_run,
         exit_code=run.exit_code,
@@ -153,8 +175,13 @@ def _combine(
         is_finishing=is_finishing,
         is_unanswered=is_finishing and has_unanswered_request(run.folders[-1]),
         is_cut_short=is_cut_short,
-        is_unsent=ending is not None and run.has_run and has_unsent(folder, run),
+        is_unsent=ending is not None and _lacks_something(folder, run),
+        run_folders=run.folders,
     )
+
+
+def _lacks_something(folder: str, run: "RunSeen") -> bool:
+    return run.has_run and (run.has_offline_part or has_unsent(folder, run))
 
 
 def _give_last_words(ending: Ending, folder: str) -> Ending:

@@ -6,9 +6,9 @@ missing for minutes. What is to be said instead is kept in a file until W&B take
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -16,7 +16,11 @@ from typing import NoReturn
 import structlog
 
 from service.domain.attempts import parse_attempt_id
-from service.schedulers.executors.connection.connection import SystemAway, SystemRefused
+from service.schedulers.executors.connection.connection import (
+    SystemAway,
+    SystemRefused,
+    SystemSilent,
+)
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from service.schedulers.executors.wandb.runs.runs import RunPath
@@ -24,6 +28,7 @@ from service.schedulers.pace import Backoff, Pace
 
 _KEPT_FOR = timedelta(days=7)
 _SUFFIX = ".json"
+_LAST_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -45,8 +50,19 @@ class Repair:
     noted_at: datetime
 
 
+@dataclass(slots=True)
+class _Delay:
+    """Of one that W&B did not take."""
+
+    backoff: Backoff
+    until: datetime
+
+
 class Repairs:
     """Repairs not done yet, one file each. They survive the worker.
+
+    One that fails though W&B answers is tried more and more seldom, and each failure is the last
+    call for a while: nobody who launches something is to wait for W&B because of repairs.
 
     Args:
         clock: Tells the time, aware.
@@ -59,6 +75,8 @@ class Repairs:
         self._api = api
         self._clock = clock
         self._backoff = Backoff(pace)
+        self._seldom = replace(pace, longest_pause_seconds=40 * pace.longest_pause_seconds)
+        self._delays: dict[str, _Delay] = {}
         self._are_due = asyncio.Event()
 
     def note(self, attempt_id: str, path: RunPath, *, exit_code: int, is_stopped: bool) -> None:
@@ -77,50 +95,82 @@ class Repairs:
         self._are_due.set()
 
     async def run(self) -> NoReturn:
-        """Does what there is to do, now and whenever there is more."""
-        while True:
-            self._are_due.clear()
-            if await self.work_off():
-                self._backoff.reset()
-                await self._are_due.wait()
-            else:
-                await asyncio.sleep(self._backoff.next_pause())
+        """Does what there is to do, now and whenever there is more; at last once more."""
+        try:
+            while True:
+                self._are_due.clear()
+                if await self.work_off():
+                    self._backoff.reset()
+                    await self._are_due.wait()
+                else:
+                    await asyncio.sleep(self._backoff.next_pause())
+        except asyncio.CancelledError:
+            # The worker ends, and it may be long until there is another one in its folder.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_SECONDS):
+                    await self.work_off()
+            raise
 
     async def work_off(self) -> bool:
-        """Does each once; False if W&B did not take them all just now."""
+        """Does those that are due, up to the first that W&B does not take; False if any is left."""
         try:
             names = await asyncio.to_thread(self._list_names)
         except OSError as error:
             _log.warning("repair.failed", reason=str(error))
             return False
-        return all([await self._try(name) for name in names])
+        left = set(names)
+        for name in self._choose_due(names):
+            try:
+                if await self._try(name):
+                    left.discard(name)
+            except (SystemAway, SystemRefused):
+                break
+        return not left
+
+    def _choose_due(self, names: Sequence[str]) -> list[str]:
+        """Those first that have not failed, or have waited longest."""
+        self._delays = {name: self._delays[name] for name in names if name in self._delays}
+        waits = {name: delay.until for name, delay in self._delays.items()}
+        now = self._clock()
+        due = [name for name in names if waits.get(name, now) <= now]
+        return sorted(due, key=lambda name: (name in waits, waits.get(name, now)))
 
     async def _try(self, attempt_id: str) -> bool:
-        """One that cannot be read or removed must not keep the others from being done."""
+        """One that cannot be read or removed must not keep the others from being done.
+
+        Raises:
+            SystemAway: W&B does not take it now.
+            SystemRefused: W&B does not accept the key.
+        """
         try:
             repair = await asyncio.to_thread(self._read, attempt_id)
-            if repair is None:
-                return True
-            if not await self._see_to(repair):
-                return False
-            self._find_file(attempt_id).unlink(missing_ok=True)
+            if repair is not None:
+                await self._see_to(repair)
+                await asyncio.to_thread(self._find_file(attempt_id).unlink, missing_ok=True)
+        except (SystemAway, SystemRefused) as error:
+            if isinstance(error, SystemSilent):
+                self._delay(attempt_id)
+            raise
         except Exception as error:
             _log.warning("repair.failed", attempt_id=attempt_id, reason=str(error))
             return False
         return True
 
-    async def _see_to(self, repair: Repair) -> bool:
-        """True if nothing is left to do for it."""
+    def _delay(self, attempt_id: str) -> None:
+        delay = self._delays.setdefault(attempt_id, _Delay(Backoff(self._seldom), self._clock()))
+        delay.until = self._clock() + timedelta(seconds=delay.backoff.next_pause())
+
+    async def _see_to(self, repair: Repair) -> None:
+        """Returns if nothing is left to do for it; raises if W&B does not take it yet."""
         try:
             await self._do(repair)
         except (SystemAway, SystemRefused) as error:
             is_old = self._clock() - repair.noted_at >= _KEPT_FOR
             if not is_old and not await self._is_refused_for_good(error):
-                return False
+                raise
             self._give_up(repair, error)
         else:
             _log.info("run.repaired", run=repair.path.external_ref)
-        return True
 
     async def _do(self, repair: Repair) -> None:
         if repair.is_stopped:

@@ -61,11 +61,6 @@ class Summary(Protocol):
     remove: Sequence[Item]
 
 
-class RunNames(Protocol):
-    entity: str
-    project: str
-
-
 class Exit(Protocol):
     exit_code: int
 
@@ -75,7 +70,6 @@ class Record(Protocol):
 
     history: History
     summary: Summary
-    run: RunNames
     exit: Exit
 
     def WhichOneof(self, group: str) -> str | None: ...  # noqa: N802 (protobuf's name)

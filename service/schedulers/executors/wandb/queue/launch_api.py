@@ -7,6 +7,8 @@ from typing import Any
 from service.schedulers.executors.connection.connection import Connection
 
 _DEADLINE_SECONDS = 30.0
+# Of a hundred items each.
+_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,19 @@ class LaunchQueueApi:
 
     async def find_items(self, queue: Queue, run_ids: Collection[str]) -> QueueView | None:
         """Returns what a queue holds of some runs; None if there is no such queue."""
-        found = await self._call("list_queue_items", {**_name(queue), "run_ids": sorted(run_ids)})
-        if found is None:
-            return None
-        items = tuple(QueueItem(**item) for item in found["items"])
-        return QueueView(found["queue_id"], items, found["is_complete"])
+        wanted = {**_name(queue), "run_ids": sorted(run_ids)}
+        items: list[QueueItem] = []
+        queue_id, cursor = "", None
+        for _ in range(_PAGES):
+            # A call for each page, so that others get their turn in between.
+            page = await self._call("list_queue_items", {**wanted, "cursor": cursor})
+            if page is None:
+                return None
+            items += [QueueItem(**item) for item in page["items"]]
+            queue_id, cursor = page["queue_id"], page["cursor"]
+            if cursor is None:
+                break
+        return QueueView(queue_id, tuple(items), is_complete=cursor is None)
 
     async def push(self, queue: Queue, push: Push) -> bool:
         """Pushes a run; False if W&B took nothing. What failed may have been done all the same."""

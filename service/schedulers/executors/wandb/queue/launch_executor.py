@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
+from service.domain.sweeps import describe_resume
 from service.schedulers.executors.base import (
     ErrorKind,
     Launch,
@@ -23,7 +24,7 @@ from service.schedulers.executors.base import (
     SweepRefused,
     Watch,
 )
-from service.schedulers.executors.connection.connection import SystemRefused
+from service.schedulers.executors.connection.connection import SystemRefused, SystemSilent
 from service.schedulers.executors.looking import BackgroundLooks, build_sightings
 from service.schedulers.executors.wandb.queue.launch_api import (
     LaunchQueueApi,
@@ -40,6 +41,7 @@ from service.schedulers.executors.wandb.queue.launch_queue import (
     is_waiting,
 )
 from service.schedulers.executors.wandb.queue.launched_runs import LaunchedRun, Look
+from service.schedulers.executors.wandb.runs.deleted_sweeps import leave_deleted_sweep
 from service.schedulers.executors.wandb.runs.refusals import blame_worker, blaming_worker
 from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.run_settings import RunSettings
@@ -85,6 +87,8 @@ class WandbLaunchExecutor:
             run = await self._find_run(launch)
             look = await self._search(run)
         is_there = run.has_run(look.view) or look.item is not None
+        # What may be out of sight is not pushed again: its run is waited for.
+        is_there = is_there or (run.may_be_pushed and not look.is_queue_read)
         if not is_there and not run.stop.is_wanted:
             await self._push(run, look)
         run.is_found = True
@@ -100,7 +104,7 @@ class WandbLaunchExecutor:
         What an agent has taken and not begun yet is told once its run is there.
         """
         run = await self._find_run(launch)
-        run.stop.is_wanted = True
+        run.stop.want(self._settings.clock())
         if run.ending is None:
             await self._obey(run, await self._search(run))
 
@@ -128,53 +132,63 @@ class WandbLaunchExecutor:
     async def _find_run(self, launch: Launch) -> LaunchedRun:
         run = self._runs.get(launch.attempt_id)
         if run is None:
-            entity = await self._find_entity(launch)
-            # Launch agents write it like this, whatever they were told.
-            project = find_project(launch.arguments, self._settings.environment).lower()
-            path = RunPath(entity, project, launch.run_id or launch.attempt_id)
+            path = await self._find_path(launch)
             named = replace(launch, run_id=path.run_id)
-            run = LaunchedRun(named, path, find_queue(launch, entity))
+            run = LaunchedRun(named, path, find_queue(launch, path.entity))
             run = self._runs.setdefault(launch.attempt_id, run)
         return run
 
-    async def _find_entity(self, launch: Launch) -> str:
+    async def _find_path(self, launch: Launch) -> RunPath:
+        if launch.external_ref is not None:
+            # Whoever launched it may have had another account.
+            return RunPath(*launch.external_ref.split("/"))
         entity = find_entity(launch.arguments, self._settings.environment)
-        return entity or (self._api.account or await self._api.find_account()).entity
+        if entity is None:
+            entity = (self._api.account or await self._api.find_account()).entity
+        # Launch agents write it like this, whatever they were told.
+        project = find_project(launch.arguments, self._settings.environment).lower()
+        return RunPath(entity, project, launch.run_id or launch.attempt_id)
 
     async def _push(self, run: LaunchedRun, look: Look) -> None:
-        push = build_push(run.launch, run.path)
         if not look.has_queue:
             await self._refuse_sweep(
                 f"There is no launch queue {run.queue} in W&B, or this worker may not see it. "
-                "Create it and resume the sweep, or begin one with another `launch_queue`."
+                f"Create it and run {describe_resume(run.launch.study)}; or begin a sweep with "
+                "another `launch_queue`."
             )
-        await self._check_job(run.launch.arguments.get("job"))
-        if not await self._try_to_push(run.queue, push):
+        await self._check_job(run.launch)
+        launch = await leave_deleted_sweep(run.launch, run.path, self._api)
+        if not await self._try_to_push(run, build_push(launch, run.path)):
             # The next try finds out whether the queue is gone.
             raise SystemRefused(f"W&B took no run for the launch queue {run.queue}.")
         # Whoever pushed the same at the same time sees the same, and keeps the same one of them.
-        await self._choose(run, None, await self._queues.find_items(run.queue, [run.path.run_id]))
+        await self._choose(run, look, await self._queues.find_items(run.queue, [run.path.run_id]))
 
-    async def _try_to_push(self, queue: Queue, push: Push) -> bool:
+    async def _try_to_push(self, run: LaunchedRun, push: Push) -> bool:
         try:
-            return await self._queues.push(queue, push)
+            run.may_be_pushed = await self._queues.push(run.queue, push)
+        except SystemSilent:
+            run.may_be_pushed = True
+            raise
         except SystemRefused as error:
             if error.is_about_key:
                 raise blame_worker(error) from error
             raise LaunchRefused(
-                f"W&B does not take the run for the launch queue {queue}: {error}"
+                f"W&B does not take the run for the launch queue {run.queue}: {error}"
             ) from error
+        return run.may_be_pushed
 
-    async def _check_job(self, job: str | None) -> None:
+    async def _check_job(self, launch: Launch) -> None:
         """An agent would find out too, but only when it is the attempt's turn."""
+        job = launch.arguments.get("job")
         if job is None or job in self._known_jobs:
             return
         with blaming_worker():
             problem = await self._queues.find_job_problem(job)
         if problem is not None:
             await self._refuse_sweep(
-                f"W&B has no job {job}: {problem.rstrip('.')}. Create it and resume the sweep, or "
-                "begin one with another `job`."
+                f"W&B has no job {job}: {problem.rstrip('.')}. Create it and run "
+                f"{describe_resume(launch.study)}; or begin a sweep with another `job`."
             )
         self._known_jobs.add(job)
 
@@ -187,27 +201,24 @@ class WandbLaunchExecutor:
     async def _search(self, run: LaunchedRun) -> Look:
         """Looks for one attempt wherever it can be."""
         path = run.path
-        view = (await self._api.find_runs(path.entity, path.project, [path.run_id])).get(
-            path.run_id
-        )
-        if run.has_run(view):
-            return Look(view)
+        views = await self._api.find_runs(path.entity, path.project, [path.run_id])
+        look = _build_look(run, views)
+        if run.has_run(look.view):
+            return look
         queue = await self._queues.find_items(run.queue, [path.run_id])
-        return await self._choose(run, view, queue)
+        return await self._choose(run, look, queue)
 
-    async def _choose(
-        self, run: LaunchedRun, view: RunView | None, queue: QueueView | None
-    ) -> Look:
+    async def _choose(self, run: LaunchedRun, look: Look, queue: QueueView | None) -> Look:
         """Finds the attempt's item; takes out what is there twice, or not to be started."""
         if queue is None:
-            return Look(view, has_queue=False)
+            return replace(look, has_queue=False, is_queue_read=False)
         own = choose_own(run.launch, queue.items)
         item = choose_item(own)
         unwanted = own if run.stop.is_wanted else choose_extras(own)
         for each in filter(is_waiting, unwanted):
             # Whether it was still there to be taken out, the next look shows.
             await self._queues.remove(queue.queue_id, each)
-        return Look(view, item, is_certain=queue.is_complete)
+        return replace(look, item=item, is_queue_read=queue.is_complete)
 
     async def _obey(self, run: LaunchedRun, look: Look) -> None:
         view = run.find_own(look.view)
@@ -220,32 +231,30 @@ class WandbLaunchExecutor:
 
     async def _look_at(self, launches: Sequence[Launch]) -> None:
         runs = [await self._find_run(launch) for launch in launches]
-        views = await self._see_runs([run for run in runs if run.ending is None])
-        waiting = [run for run, view in views if not run.has_run(view)]
+        looks = await self._see_runs([run for run in runs if run.ending is None])
+        waiting = [run for run, look in looks if not run.has_run(look.view)]
         queues = await self._see_queues(waiting)
-        for run, view in views:
+        for run, look in looks:
             with self._looks.noting_trouble([run]):
-                if run.has_run(view):
-                    await self._take_in(run, Look(view))
-                elif run.queue in queues:
-                    look = await self._choose(run, view, queues[run.queue])
+                if run.has_run(look.view):
                     await self._take_in(run, look)
+                elif run.queue in queues:
+                    await self._take_in(run, await self._choose(run, look, queues[run.queue]))
 
-    async def _see_runs(
-        self, runs: Iterable[LaunchedRun]
-    ) -> list[tuple[LaunchedRun, RunView | None]]:
+    async def _see_runs(self, runs: Iterable[LaunchedRun]) -> list[tuple[LaunchedRun, Look]]:
         """Returns what W&B has of those that can be looked at, by one request for a project."""
         groups: defaultdict[tuple[str, str], list[LaunchedRun]] = defaultdict(list)
         for run in runs:
             groups[run.path.entity, run.path.project].append(run)
-        seen: list[tuple[LaunchedRun, RunView | None]] = []
+        seen: list[tuple[LaunchedRun, Look]] = []
         for place, group in groups.items():
             with self._looks.noting_trouble(group):
                 views = await self._api.find_runs(*place, [run.path.run_id for run in group])
-                seen += [(run, views.get(run.path.run_id)) for run in group]
+                found = [(run, _build_look(run, views)) for run in group]
                 self._with_page |= {
-                    run.path.external_ref for run in group if run.path.run_id in views
+                    run.path.external_ref for run, look in found if look.view is not None
                 }
+                seen += found
         return seen
 
     async def _see_queues(self, runs: Iterable[LaunchedRun]) -> dict[Queue, QueueView | None]:
@@ -262,9 +271,18 @@ class WandbLaunchExecutor:
         return seen
 
     async def _take_in(self, run: LaunchedRun, look: Look) -> None:
-        await run.history.read_on(self._api, run.path, run.find_own(look.view))
         now = self._settings.clock()
         run.take_in(look, now)
-        run.stop.want_if_late(now)
-        if run.stop.is_wanted and run.ending is None:
-            await self._obey(run, look)
+        # Whatever keeps it from being read must not keep it from being stopped.
+        with self._looks.noting_trouble([run]):
+            if run.stop.is_wanted:
+                await self._obey(run, look)
+            await run.history.read_on(self._api, run.path, run.find_own(look.view))
+        run.judge(now)
+
+
+def _build_look(run: LaunchedRun, views: Mapping[str, RunView] | None) -> Look:
+    """What there is to see of an attempt in the project of its run; None: nobody may see that."""
+    if views is None:
+        return Look(None, has_project=False)
+    return Look(views.get(run.path.run_id))

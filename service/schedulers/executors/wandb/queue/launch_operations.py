@@ -14,8 +14,6 @@ from wandb.errors import CommError
 
 from service.schedulers.executors.wandb.connection.graphql import execute
 
-_PAGES = 20
-
 # Why an item failed; the SDK never asks for it, so an older server may have no such field.
 _REASON: Final = "error { message }"
 
@@ -74,31 +72,33 @@ def find_job_problem(api: Api, *, job: str) -> str | None:
 
 
 def list_queue_items(
-    api: Api, *, entity: str, project: str, queue: str, run_ids: Collection[str]
+    api: Api,
+    *,
+    entity: str,
+    project: str,
+    queue: str,
+    run_ids: Collection[str],
+    cursor: str | None,
 ) -> dict[str, Any] | None:
-    """Returns what a queue holds of some runs; None if there is no such queue.
+    """Returns what one page of a queue holds of some runs; None if there is no such queue.
 
-    `is_complete` is False where the queue was too long to be read to its end.
+    `cursor` is that of the next page, None after the last one.
     """
     variables: dict[str, Any] = {
         "entityName": entity,
         "projectName": project,
         "runQueue": queue,
-        "cursor": None,
+        "cursor": cursor,
     }
-    queue_id, items, is_complete = "", [], False
-    for _ in range(_PAGES):
-        found = _read_page(api, variables)
-        if found is None:
-            return None
-        queue_id, page = found["id"], found["runQueueItems"]
-        described = [_describe_item(edge["node"]) for edge in page["edges"]]
-        items += [item for item in described if item["run_id"] in run_ids]
-        variables["cursor"] = page["pageInfo"]["endCursor"]
-        is_complete = not page["pageInfo"]["hasNextPage"]
-        if is_complete:
-            break
-    return {"queue_id": queue_id, "items": items, "is_complete": is_complete}
+    found = _read_page(api, variables)
+    if found is None:
+        return None
+    page = found["runQueueItems"]
+    described = [_describe_item(edge["node"]) for edge in page["edges"]]
+    items = [item for item in described if item["run_id"] in run_ids]
+    info = page["pageInfo"]
+    next_cursor = info["endCursor"] if info["hasNextPage"] else None
+    return {"queue_id": found["id"], "items": items, "cursor": next_cursor}
 
 
 def push_queue_item(

@@ -19,3 +19,8 @@ def blame_worker(error: SystemRefused) -> SystemRefused:
     """Returns a refusal that has nothing to do with the attempt."""
     message = f"W&B refuses this worker: {error}"
     return SystemRefused(message, is_about_key=error.is_about_key)
+
+
+def describe_hidden_project(entity: str, project: str) -> str:
+    """Says why nothing is known of the runs of a project, for people."""
+    return f"W&B shows no project {entity}/{project} to this key; give its user access to it."

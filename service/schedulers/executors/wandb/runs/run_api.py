@@ -11,7 +11,9 @@ from service.schedulers.executors.connection.connection import (
     SystemAway,
     SystemBusy,
     SystemRefused,
+    take_exception,
 )
+from service.schedulers.executors.wandb.runs.run_calls import RunCalls
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 _SECONDS = 30.0
@@ -76,6 +78,9 @@ class WandbApi:
         self.account: Account | None = None
         self._connection = connection
         self._asking: asyncio.Task[Account] | None = None
+        self._stops = RunCalls[str | None](self._flag_stops)
+        self._questions = RunCalls[RunView](self._find_runs)
+        self._sweeps = RunCalls[str | None](self._read_sweeps)
 
     async def find_account(self, *, deadline_seconds: float = _SECONDS) -> Account:
         """Asks W&B whose the key is.
@@ -86,7 +91,7 @@ class WandbApi:
         asking = self._asking
         if asking is None:
             asking = self._asking = asyncio.create_task(self._ask_account(deadline_seconds))
-            asking.add_done_callback(_take_exception)
+            asking.add_done_callback(take_exception)
         # Who does not want to wait any longer does not end it for the others.
         await asyncio.wait([asking])
         return asking.result()
@@ -110,9 +115,21 @@ class WandbApi:
     async def flag_stop(self, path: RunPath, *, deadline_seconds: float = _SECONDS) -> None:
         """Has W&B tell a run to end, and show it as killed then. Idempotent.
 
-        Nothing happens to a run that has ended; one that W&B does not have is refused.
+        All who want that at the same time share a call. Nothing happens to a run that has ended;
+        one that W&B does not have is refused.
         """
-        await self._call("flag_stop", _name(path), deadline_seconds)
+        refusal = await self._stops.ask(path, deadline_seconds=deadline_seconds)
+        if refusal is not None:
+            raise SystemRefused(refusal)
+
+    async def find_run(
+        self, path: RunPath, *, deadline_seconds: float = _SECONDS
+    ) -> RunView | None:
+        """Returns a run; None if W&B does not have it.
+
+        All who want to know one at the same time share a call.
+        """
+        return await self._questions.ask(path, deadline_seconds=deadline_seconds)
 
     async def find_runs(
         self,
@@ -121,11 +138,26 @@ class WandbApi:
         run_ids: Sequence[str],
         *,
         deadline_seconds: float = _SECONDS,
-    ) -> dict[str, RunView]:
-        """Returns those that there are, by id. One request for a hundred."""
+    ) -> dict[str, RunView] | None:
+        """Returns those that there are, by id. One request for a hundred.
+
+        None if W&B shows no such project: there is none yet, or this key may not see it.
+        """
         arguments = {"entity": entity, "project": project, "run_ids": list(run_ids)}
         found = await self._call("find_runs", arguments, deadline_seconds)
+        if found is None:
+            return None
         return {run_id: RunView(**view) for run_id, view in found.items()}
+
+    async def is_sweep_deleted(
+        self, entity: str, project: str, name: str, *, deadline_seconds: float = _SECONDS
+    ) -> bool:
+        """Tells whether W&B has no such sweep any more.
+
+        All who want to know that at the same time share a call.
+        """
+        path = RunPath(entity, project, name)
+        return await self._sweeps.ask(path, deadline_seconds=deadline_seconds) is None
 
     async def read_history(
         self,
@@ -157,6 +189,29 @@ class WandbApi:
         is_ended_now: bool = await self._call("end_run", arguments, deadline_seconds)
         return is_ended_now
 
+    async def _find_runs(
+        self, entity: str, project: str, run_ids: Sequence[str], deadline_seconds: float
+    ) -> dict[str, RunView]:
+        found = await self.find_runs(entity, project, run_ids, deadline_seconds=deadline_seconds)
+        return found or {}
+
+    async def _flag_stops(
+        self, entity: str, project: str, run_ids: Sequence[str], deadline_seconds: float
+    ) -> Mapping[str, str | None]:
+        """Returns why each was refused, or None."""
+        arguments = {"entity": entity, "project": project, "run_ids": list(run_ids)}
+        refusals: Mapping[str, str | None]
+        refusals = await self._call("flag_stops", arguments, deadline_seconds)
+        return refusals
+
+    async def _read_sweeps(
+        self, entity: str, project: str, names: Sequence[str], deadline_seconds: float
+    ) -> Mapping[str, str | None]:
+        arguments = {"entity": entity, "project": project, "names": list(names)}
+        words: Mapping[str, str | None]
+        words = await self._call("read_sweep_states", arguments, deadline_seconds)
+        return words
+
     async def _ask_account(self, deadline_seconds: float) -> Account:
         try:
             self.account = Account(**await self._call("find_account", {}, deadline_seconds))
@@ -175,12 +230,6 @@ def classify_error(error: Exception) -> ErrorKind:
     # A refusal ends when a person changes something; it says nothing about the attempt.
     is_transient = isinstance(error, SystemAway | SystemRefused | OSError | StillRunning)
     return ErrorKind.TRANSIENT if is_transient else ErrorKind.PERMANENT
-
-
-def _take_exception(task: "asyncio.Task[Account]") -> None:
-    """Nobody may be waiting for it any more, and asyncio would complain."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _name(path: RunPath) -> dict[str, str]:

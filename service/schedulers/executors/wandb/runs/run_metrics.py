@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from service.schedulers.executors.base import Launch, MetricRow
+from service.schedulers.executors.base import Launch
 from service.schedulers.executors.process.metric_files import MAX_ROWS
+from service.schedulers.executors.wandb.runs.metric_rows import MetricRows
 from service.schedulers.executors.wandb.runs.metric_values import MetricValues, to_number
 from service.schedulers.executors.wandb.runs.run_summary import RunSummary
 
@@ -23,7 +24,7 @@ class RunMetrics:
     Attributes:
         keys: Names of what has to be given of each row.
         rows: All rows with at least one of the metrics, in the order in which they came, up to a
-            limit. Not to be changed.
+            limit.
         summary: That of the run; given only if it counts.
     """
 
@@ -38,7 +39,7 @@ class RunMetrics:
     ) -> None:
         steps = () if step_metric is None else (step_metric,)
         self.keys = tuple(dict.fromkeys((*metrics, *steps)))
-        self.rows: list[MetricRow] = []
+        self.rows = MetricRows(metrics)
         self.summary = RunSummary(metrics, directions)
         self._metrics = tuple(metrics)
         self._step_metric = step_metric
@@ -70,7 +71,7 @@ class RunMetrics:
             return
         self._values.add(values)
         if len(self.rows) < self._max_rows:
-            self.rows.append(MetricRow(self._find_step(numbers, step), values))
+            self.rows.append(self._find_step(numbers, step), values)
 
     def list_values(self) -> dict[str, float]:
         """Returns the value of each metric that has one: the last, the best or the summary's."""

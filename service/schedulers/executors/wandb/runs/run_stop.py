@@ -9,6 +9,9 @@ from service.schedulers.executors.base import Launch
 from service.schedulers.executors.wandb.runs.run_api import RunView
 from service.schedulers.executors.wandb.runs.run_states import KILLED, is_at_work
 
+# Of what was to end. An agent that took it may still begin it, and its run is told to end then.
+GIVEN_UP_SECONDS = 3600.0
+
 
 @dataclass(slots=True)
 class RunStop:
@@ -18,14 +21,14 @@ class RunStop:
         timeout_seconds: How long it may run.
         goes_on: Whether the run is that of an earlier attempt, so that what it says of its
             runtime counts that one too.
-        is_wanted: It is to end; whoever may still begin it has to be kept from that.
-        is_timed_out: And that is because of its time limit.
+        wanted_at: Since when it is to end, by the executor's clock; None: it may go on.
+        is_timed_out: It is to end because of its time limit.
         began_at: When the run began, by the executor's clock.
     """
 
     timeout_seconds: float
     goes_on: bool = False
-    is_wanted: bool = False
+    wanted_at: float | None = None
     is_timed_out: bool = False
     began_at: float | None = None
 
@@ -34,6 +37,20 @@ class RunStop:
         """Returns what the attempt's sweep says of its time limit."""
         timeout_seconds = launch.arguments.get("timeout_seconds")
         return cls(math.inf if timeout_seconds is None else float(timeout_seconds), goes_on)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to end; whoever may still begin it has to be kept from that."""
+        return self.wanted_at is not None
+
+    def want(self, now: float) -> None:
+        """Wants it to end; nothing else happens to what was wanted before."""
+        if self.wanted_at is None:
+            self.wanted_at = now
+
+    def is_given_up(self, now: float) -> bool:
+        """Tells whether W&B is not waited for any longer that hides how it ended."""
+        return self.wanted_at is not None and now - self.wanted_at >= GIVEN_UP_SECONDS
 
     def note_run(self, view: RunView, now: float) -> None:
         """Notes when the run began, as soon as it is seen at work."""
@@ -44,7 +61,8 @@ class RunStop:
         """Wants it to end once its time is up, if nobody wanted that before."""
         is_late = self.began_at is not None and now - self.began_at >= self.timeout_seconds
         if is_late and not self.is_wanted:
-            self.is_wanted = self.is_timed_out = True
+            self.want(now)
+            self.is_timed_out = True
 
     def has_timed_out(self, view: RunView) -> bool:
         """Tells whether a run has ended because of its time limit.

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from functools import partial
 from typing import Any, Final
 
 from asktell.workers import WantedMirror
@@ -16,7 +15,8 @@ from service.schedulers.executors.connection.connection import (
 )
 from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorAway, MirrorRefused
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
-from service.schedulers.executors.wandb.sweeps.sweep_config import build_marker, build_sweep_config
+from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef, find_made_sweeps
+from service.schedulers.executors.wandb.sweeps.sweep_config import build_sweep_config
 
 _DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 50
@@ -53,25 +53,24 @@ class WandbMirror:
 
         Of several the oldest counts, whoever looks; the others are cancelled.
         """
-        place = {
-            "entity": find_entity(wanted.arguments, self._environment),
-            "project": find_project(wanted.arguments, self._environment),
-        }
-        marker = build_marker(wanted.sweep_id)
-        sweeps = await self._find(place, marker)
+        entity = find_entity(wanted.arguments, self._environment)
+        project = find_project(wanted.arguments, self._environment)
+        find = partial(find_made_sweeps, self._call, entity, project, wanted.sweep_id)
+        sweeps = await find()
         if not sweeps:
             config = build_sweep_config(wanted)
+            place = {"entity": entity, "project": project}
             made = await self._call("create_sweep", {**place, "config": config})
-            sweeps = await self._find(place, marker) or [made]
-        first, *others = sorted(sweeps, key=itemgetter("created_at", "name"))
+            sweeps = await find() or [made]
+        first, *others = sweeps
         for other in others:
-            await self.set_state(_build_ref(other), MirrorState.CANCELLED)
-        return MadeMirror(_build_ref(first), first["url"])
+            await self.set_state(str(SweepRef.from_answer(other)), MirrorState.CANCELLED)
+        return MadeMirror(str(SweepRef.from_answer(first)), first["url"])
 
     async def look(self, external_refs: Collection[str]) -> Mapping[str, Look]:
         """Asks for those of a project at once."""
         by_project: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for ref in map(_SweepRef.parse, external_refs):
+        for ref in map(SweepRef.parse, external_refs):
             by_project[ref.entity, ref.project].append(ref.name)
         looks: dict[str, Look] = {}
         for (entity, project), names in by_project.items():
@@ -81,20 +80,9 @@ class WandbMirror:
 
     async def set_state(self, external_ref: str, state: MirrorState) -> None:
         """Nothing happens to a sweep that is not there any more: a look tells."""
-        ref = _SweepRef.parse(external_ref)
+        ref = SweepRef.parse(external_ref)
         place = {"entity": ref.entity, "project": ref.project, "name": ref.name}
         await self._call("set_sweep_state", {**place, "state": _WORDS[state]})
-
-    async def _find(self, place: Mapping[str, Any], marker: str) -> list[dict[str, Any]]:
-        sweeps: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            # A call for each page, so that others get their turn in between.
-            found = await self._call("find_sweeps", {**place, "marker": marker, "cursor": cursor})
-            sweeps += found["sweeps"]
-            cursor = found["cursor"]
-            if cursor is None:
-                return sweeps
 
     async def _look(self, entity: str, project: str, names: Sequence[str]) -> dict[str, Look]:
         arguments = {"entity": entity, "project": project, "names": names}
@@ -102,9 +90,9 @@ class WandbMirror:
             words = await self._call("read_sweep_states", arguments)
         except MirrorRefused as error:
             # Of this project; the others may be there.
-            return {str(_SweepRef(entity, project, name)): error for name in names}
+            return {str(SweepRef(entity, project, name)): error for name in names}
         return {
-            str(_SweepRef(entity, project, name)): None if word is None else read_state(word)
+            str(SweepRef(entity, project, name)): None if word is None else read_state(word)
             for name, word in words.items()
         }
 
@@ -117,26 +105,6 @@ class WandbMirror:
             raise MirrorAway(str(error)) from error
         except SystemRefused as error:
             raise MirrorRefused(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _SweepRef:
-    """A sweep's name, as it stands in an `external_ref`."""
-
-    entity: str
-    project: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.entity}/{self.project}/{self.name}"
-
-    @classmethod
-    def parse(cls, text: str) -> "_SweepRef":
-        return cls(*text.split("/"))
-
-
-def _build_ref(sweep: Mapping[str, Any]) -> str:
-    return str(_SweepRef(sweep["entity"], sweep["project"], sweep["name"]))
 
 
 def read_state(word: str) -> MirrorState:
