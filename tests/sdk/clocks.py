@@ -21,6 +21,7 @@ class FakeTime:
         self.clock = Clock(
             monotonic=lambda: self.seconds,
             sleep=self.sleep,
+            async_sleep=self.async_sleep,
             random=lambda: chance,
             wait=self.look,
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds - 1000),
@@ -29,6 +30,9 @@ class FakeTime:
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.seconds += seconds
+
+    async def async_sleep(self, seconds: float) -> None:
+        self.sleep(seconds)
 
     def look(self, condition: threading.Condition, seconds: float) -> None:
         self.looks += 1

@@ -36,7 +36,7 @@ TOLD = {
     "tell_seq": 2,
 }
 
-Step = httpx.Response | type[httpx.TransportError]
+Step = httpx.Response | type[BaseException]
 
 
 class Script:

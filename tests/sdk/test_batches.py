@@ -46,7 +46,7 @@ def test_optunas_trials_are_added_as_they_are(
 ) -> None:
     for study in (client.create_study(name), client.create_study(f"{name}-declared", space=SPACE)):
         assert study.add_trials(local.trials) == [0, 1, 2]
-        for theirs, ours in zip(local.trials, study.trials(), strict=True):
+        for theirs, ours in zip(local.trials, study.trials, strict=True):
             assert ours.state is theirs.state
             assert ours.params == theirs.params
             assert ours.values == theirs.values

@@ -40,9 +40,11 @@ def test_each_status_has_its_class(status: int, expected: type[asktell.ApiError]
         (409, "study-paused", asktell.StudyPausedError),
         (409, "study-finished", asktell.ConflictError),
         (500, "lease-lost", asktell.ApiError),
+        (404, "no-best-trial", asktell.NoBestTrialError),
+        (404, "trial-not-found", asktell.NotFoundError),
     ],
 )
-def test_some_conflicts_have_a_class_of_their_own(
+def test_some_codes_have_a_class_of_their_own(
     status: int, code: str, expected: type[asktell.ApiError]
 ) -> None:
     assert type(read_problem(answer(status, json={"code": code}))) is expected

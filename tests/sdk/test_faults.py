@@ -39,8 +39,8 @@ study._connection._lock.release()
 for _ in range(5):
     study.ask().tell(0.0)
 assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
-assert [trial.number for trial in study.trials()] == list(range(26))
-assert {trial.state.name for trial in study.trials()} == {"COMPLETE"}
+assert [trial.number for trial in study.trials] == list(range(26))
+assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
 """
 
 
@@ -139,7 +139,7 @@ def test_an_optimization_survives_a_killed_server(mortal_server: ServerProcess, 
         study.optimize(objective, n_trials=6)
         for starter in starters:
             starter.join()
-        trials = study.trials()
+        trials = study.trials
     assert [trial.number for trial in trials] == list(range(6))
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
     assert all(list(trial.intermediate_values.values()) == trial.values for trial in trials)

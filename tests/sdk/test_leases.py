@@ -52,7 +52,7 @@ if pid == 0:
     os._exit(0)
 client._heartbeats._condition.release()
 assert os.waitpid(pid, 0)[1] == 0
-assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 2
+assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
 """
 
 
@@ -346,7 +346,7 @@ class TestOnTheServer:
         study.optimize(objective, n_trials=2, catch=(Exception,), callbacks=callbacks)
         assert seen == [1]
         assert elsewhere[0].tell(4.0).intermediate_values == {}
-        assert [trial.values for trial in study.trials()] == [[4.0], [3.0]]
+        assert [trial.values for trial in study.trials] == [[4.0], [3.0]]
         assert "Trial 0 is not ours any more" in caplog.text
 
     def test_a_failure_that_is_tried_again_is_not_finished(
@@ -368,7 +368,7 @@ class TestOnTheServer:
         )
         assert attempts == [1, 2]
         assert seen == ["FAIL"]
-        assert len(study.trials()) == 1
+        assert len(study.trials) == 1
 
     def test_an_idle_trial_keeps_no_process_alive(self, server: ServerProcess, name: str) -> None:
         assert run(server, IDLE_PROGRAM, name) == (0, "")

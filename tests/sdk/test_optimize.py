@@ -22,12 +22,12 @@ def parabola(trial: Any) -> float:
 
 
 def states(study: asktell.Study) -> list[str]:
-    return [trial.state.name for trial in study.trials()]
+    return [trial.state.name for trial in study.trials]
 
 
 def ended_states(study: asktell.Study) -> set[str]:
     """Of all trials but one that a thread was given too late, and gave back."""
-    trials = [trial for trial in study.trials() if trial.phase != "queued"]
+    trials = [trial for trial in study.trials if trial.phase != "queued"]
     assert {trial.phase for trial in trials} == {"ended"}
     return {trial.state.name for trial in trials}
 
@@ -51,7 +51,7 @@ def test_the_same_objective_runs_on_optuna_and_here(study: asktell.Study) -> Non
         each.optimize(objective, n_trials=5)
         assert len(each.get_trials()) == 5
     best = study.best_trial
-    assert best.value == study.best_value == min(trial.value or 0 for trial in study.trials())
+    assert best.value == study.best_value == min(trial.value or 0 for trial in study.trials)
     assert best.user_attrs == {"seen": best.params["x"]}
     assert len(best.intermediate_values) == 3
 
@@ -65,7 +65,7 @@ def test_threads_share_the_trials(study: asktell.Study) -> None:
         return parabola(trial)
 
     study.optimize(objective, n_trials=10, n_jobs=4)
-    assert [trial.number for trial in study.trials()] == list(range(10))
+    assert [trial.number for trial in study.trials] == list(range(10))
     assert set(states(study)) == {"COMPLETE"}
 
 
@@ -81,7 +81,7 @@ def test_an_exception_fails_its_trial_and_is_raised(study: asktell.Study) -> Non
 
     with pytest.raises(OSError, match="disk full"):
         study.optimize(objective, n_trials=3)
-    (trial,) = study.trials()
+    (trial,) = study.trials
     assert (trial.state, trial.reason) == (TrialState.FAIL, "OSError('disk full')")
 
 
@@ -133,7 +133,7 @@ def pruner():
     study.optimize(objective, n_trials=4)
 
     assert states(study) == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
-    assert ["odd one" in (t.reason or "") for t in study.trials()] == [False, True, False, False]
+    assert ["odd one" in (t.reason or "") for t in study.trials] == [False, True, False, False]
 
 
 def test_text_that_is_a_number_is_one_as_in_optuna(study: asktell.Study) -> None:
@@ -144,7 +144,7 @@ def test_text_that_is_a_number_is_one_as_in_optuna(study: asktell.Study) -> None
 @pytest.mark.parametrize("returned", [10**400, "accuracy"])
 def test_what_is_no_number_fails_its_trial(study: asktell.Study, returned: Any) -> None:
     study.optimize(lambda _: returned, n_trials=1)
-    (trial,) = study.trials()
+    (trial,) = study.trials
     assert trial.state is TrialState.FAIL
     assert "not a number" in (trial.reason or "")
 
@@ -212,13 +212,13 @@ def test_what_is_no_value_fails_the_trial_and_the_next_one_starts(
 
 def test_infinity_is_a_value(study: asktell.Study) -> None:
     study.optimize(lambda _: math.inf, n_trials=1)
-    assert study.trials()[0].values == [math.inf]
+    assert study.trials[0].values == [math.inf]
 
 
 def test_several_objectives(client: asktell.Client, name: str) -> None:
     study = client.create_study(name, directions=["minimize", "maximize"])
     study.optimize(lambda _: (1, 2.5), n_trials=1)
-    assert study.trials()[0].values == [1.0, 2.5]
+    assert study.trials[0].values == [1.0, 2.5]
 
 
 def test_callbacks_see_each_finished_trial_and_may_stop(study: asktell.Study) -> None:
@@ -258,10 +258,10 @@ def test_it_ends_quietly_when_the_study_is_finished(client: asktell.Client, name
     space = {"c": {"type": "categorical", "choices": ["a", "b", "c"]}}
     study = client.create_study(name, space=space, sampler={"type": "GridSampler"})
     study.optimize(lambda trial: len(trial.params["c"]))
-    assert sorted(trial.params["c"] for trial in study.trials()) == ["a", "b", "c"]
+    assert sorted(trial.params["c"] for trial in study.trials) == ["a", "b", "c"]
     assert study.summary().state == "finished"
     study.optimize(parabola, n_trials=5)
-    assert len(study.trials()) == 3
+    assert len(study.trials) == 3
 
 
 def test_no_trial_starts_after_the_timeout(server: ServerProcess, name: str) -> None:
@@ -274,7 +274,7 @@ def test_no_trial_starts_after_the_timeout(server: ServerProcess, name: str) -> 
     with server.open_client(clock=time.clock) as client:
         study = client.create_study(name)
         study.optimize(objective, timeout=10.0)
-        assert len(study.trials()) == 3
+        assert len(study.trials) == 3
 
 
 def test_a_deleted_study_ends_it_even_if_everything_is_caught(

@@ -72,6 +72,15 @@ def test_without_optuna_the_members_are_ours() -> None:
         "print(repr(d('minimize')), repr(t('FAIL')), 'optuna' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout.strip() == (
-        "<StudyDirection.MINIMIZE: 'minimize'> <TrialState.FAIL: 'FAIL'> False"
-    ), result.stderr
+    assert result.stdout.strip() == ("<StudyDirection.MINIMIZE: 1> <TrialState.FAIL: 3> False"), (
+        result.stderr
+    )
+
+
+@pytest.mark.parametrize("member", [*asktell.StudyDirection, *asktell.TrialState])
+def test_a_member_is_equal_to_optunas_wherever_it_is_looked_for(member: Any) -> None:
+    module = optuna.study if isinstance(member, asktell.StudyDirection) else optuna.trial
+    optunas = getattr(module, type(member).__name__)[member.name]
+    assert member == optunas
+    assert optunas in {member}
+    assert member in {optunas}

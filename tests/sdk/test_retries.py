@@ -1,6 +1,7 @@
 """Retries against a transport that fails in ways a healthy server cannot be made to."""
 
 import logging
+import ssl
 from collections.abc import Sequence
 
 import asktell
@@ -123,6 +124,32 @@ def test_a_try_never_takes_longer_than_what_is_left() -> None:
         client.get_study("s")
     assert seen[0] == 100.0
     assert sum(seen) + sum(time.pauses) <= 121.0
+
+
+def test_an_answer_that_cannot_be_decoded_is_no_answer() -> None:
+    broken = httpx.Response(
+        200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip at all")
+    )
+    with (
+        asktell.Client(
+            "http://box", "t", transport=httpx.MockTransport(lambda _: broken), max_retries=0
+        ) as client,
+        pytest.raises(asktell.ApiConnectionError, match="DecodingError"),
+    ):
+        client.get_study("s")
+
+
+def test_a_certificate_that_is_not_trusted_stays_so() -> None:
+    tries: list[httpx.Request] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        tries.append(request)
+        raise httpx.ConnectError("scripted") from ssl.SSLCertVerificationError("self-signed")
+
+    client = asktell.Client("https://box", "t", transport=httpx.MockTransport(refuse))
+    with pytest.raises(asktell.ApiConnectionError):
+        client.get_study("s")
+    assert len(tries) == 1
 
 
 def test_whoever_waits_long_is_told_for_what(caplog: pytest.LogCaptureFixture) -> None:

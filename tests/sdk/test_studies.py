@@ -33,6 +33,15 @@ def test_a_study_comes_back_as_it_was_created(client: asktell.Client, name: str)
         assert study.user_attrs == {"team": "vision"}
 
 
+def test_a_sampler_is_named_and_made_on_the_server(client: asktell.Client, name: str) -> None:
+    study = client.create_study(name, sampler="RandomSampler", pruner="MedianPruner")
+    assert study.sampler["type"] == "RandomSampler"
+    assert study.pruner is not None
+    assert study.pruner["type"] == "MedianPruner"
+    with pytest.raises(TypeError, match=r'made on the server.*{"type": "TPESampler"'):
+        client.create_study(name, sampler=optuna.samplers.TPESampler())  # type: ignore[arg-type]
+
+
 def test_minimising_is_the_default(study: asktell.Study) -> None:
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
 
@@ -178,7 +187,7 @@ class TestSettings:
         assert (summary.max_trials, summary.started, summary.stop_reason) == (5, 0, None)
         # A failure is tried again only if the policy says so.
         study.ask(lease_seconds=None).tell(state="FAIL", cause="preempted")
-        assert study.trials()[0].state is optuna.trial.TrialState.FAIL
+        assert study.trials[0].state is optuna.trial.TrialState.FAIL
 
     def test_a_setting_that_makes_no_sense_is_refused(
         self, client: asktell.Client, name: str

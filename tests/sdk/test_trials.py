@@ -74,6 +74,39 @@ def test_suggestions_have_their_types_and_stay_the_same(study: asktell.Study) ->
     assert study.get_trial(trial.number).params == trial.params
 
 
+def test_a_parameter_is_declared_once(study: asktell.Study) -> None:
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    with pytest.warns(UserWarning, match="'x' is .* stays so"):
+        assert trial.suggest_float("x", 5, 10) == x
+    with pytest.raises(ValueError, match="another kind than int"):
+        trial.suggest_int("x", 5, 10)
+    assert trial.distributions == {"x": optuna.distributions.FloatDistribution(0, 1)}
+
+
+def test_an_objective_runs_on_a_trial_once_more(study: asktell.Study) -> None:
+    def objective(trial: Any) -> list[Any]:
+        numbers = [trial.suggest_float("x", 0, 1), trial.suggest_int("n", 1, 64, log=True)]
+        return [*numbers, trial.suggest_categorical("c", [None, "a"])]
+
+    trial = study.ask()
+    values = objective(trial)
+    frozen = trial.tell(1.0)
+    assert objective(frozen) == values
+    with pytest.raises(ValueError, match="no parameter 'y'"):
+        frozen.suggest_float("y", 0, 1)
+    with pytest.raises(ValueError, match="another kind than int"):
+        frozen.suggest_int("x", 0, 1)
+
+
+def test_a_declared_parameter_is_not_another_one(client: asktell.Client, name: str) -> None:
+    trial = client.create_study(name, space=SPACE).ask()
+    with pytest.raises(ValueError, match="another kind than int"):
+        trial.suggest_int("lr", 5, 10)
+    with pytest.warns(UserWarning, match="'lr' is .* stays so"):
+        assert trial.suggest_float("lr", 5, 10) == trial.params["lr"]
+
+
 @pytest.mark.parametrize(
     "choices", [[None, True, 1.5, "x"], (np.int64(3), np.int64(5)), [True, False], ["1", 1]]
 )
@@ -143,8 +176,8 @@ def test_numbers_beyond_json_travel(study: asktell.Study) -> None:
         (0.5, "one", ValueError),
         ("0.5", 1, TypeError),
         (None, 1, TypeError),
-        (0.5, -1, asktell.InvalidError),
-        (0.5, 2**31, asktell.InvalidError),
+        (0.5, -1, ValueError),
+        (0.5, 2**31, ValueError),
     ],
 )
 def test_a_report_that_is_none_is_refused(
@@ -215,10 +248,10 @@ def test_a_finished_trial_takes_no_reports(study: asktell.Study) -> None:
 def test_listing_pages_through_all_and_filters(study: asktell.Study) -> None:
     for trial in study.ask(7)[:3]:
         trial.tell(float(trial.number))
-    assert [trial.number for trial in study.trials(page_size=3)] == list(range(7))
-    complete = study.trials([optuna.trial.TrialState.COMPLETE])
+    assert [trial.number for trial in study.get_trials(page_size=3)] == list(range(7))
+    complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     assert [trial.value for trial in complete] == [0.0, 1.0, 2.0]
-    assert len(study.trials(["complete", asktell.TrialState.RUNNING])) == 7
+    assert len(study.get_trials(states=["complete", asktell.TrialState.RUNNING])) == 7
 
 
 def test_a_frozen_trial_tells_its_whole_life(study: asktell.Study) -> None:

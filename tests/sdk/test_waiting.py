@@ -14,6 +14,7 @@ from tests.sdk.servers import ServerProcess
 
 FULL = problem(429, "parallelism-reached", **{"Retry-After": "2"})
 PAUSED = problem(409, "study-paused")
+TOLD_NOW = httpx.Response(200, json=TOLD)
 FINISHED = problem(409, "study-finished")
 
 
@@ -37,8 +38,8 @@ class TestAsking:
     def test_the_server_holds_its_answer_back_for_a_wait(self) -> None:
         script, study = open_study(httpx.Response(200, json=ASKED), time=FakeTime())
         assert study.ask(wait_seconds=12.5).number == 0
-        assert script.bodies()[0]["wait_seconds"] == 12.5
-        assert script.requests[0].extensions["timeout"]["read"] == 72.5
+        assert script.bodies()[0]["wait_seconds"] == 5.0
+        assert script.requests[0].extensions["timeout"]["read"] == 65.0
 
     @pytest.mark.parametrize(("refusal", "pause"), [(FULL, 2.0), (PAUSED, 1.0)])
     def test_long_waits_are_asked_for_again_and_again(self, refusal: Step, pause: float) -> None:
@@ -55,7 +56,21 @@ class TestAsking:
     def test_no_single_wait_is_longer_than_servers_allow(self) -> None:
         script, study = open_study(httpx.Response(200, json=ASKED), time=FakeTime())
         study.ask(wait_seconds=3600.0)
-        assert script.bodies()[0]["wait_seconds"] == 30.0
+        assert script.bodies()[0]["wait_seconds"] == 5.0
+
+    @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+    def test_what_an_interrupted_ask_still_brings_is_given_back(
+        self, interruption: type[BaseException]
+    ) -> None:
+        back = {**TOLD, "state": "RUNNING", "values": None}
+        steps = [interruption, httpx.Response(200, json=ASKED), httpx.Response(200, json=back)]
+        script, study = open_study(*steps, time=FakeTime())
+        with pytest.raises(interruption):
+            study.ask(wait_seconds=60.0)
+        first, again, told = script.requests
+        assert first.headers["Idempotency-Key"] == again.headers["Idempotency-Key"]
+        assert told.url.path.endswith("/0/tell")
+        assert script.bodies()[-1]["cause"] == "preempted"
 
 
 class TestOptimizing:
@@ -74,7 +89,19 @@ class TestOptimizing:
         script, study = open_study(FULL, time=time)
         study.optimize(lambda _: 1.0, timeout=25.0)
         assert time.seconds == 1025.0
-        assert max(body.get("wait_seconds", 0.0) for body in script.bodies()) == 10.0
+        assert max(body.get("wait_seconds", 0.0) for body in script.bodies()) == 5.0
+
+    def test_it_waits_no_longer_for_a_server_that_is_away(self) -> None:
+        time = FakeTime()
+        _, study = open_study(httpx.ConnectError, time=time)
+        with pytest.raises(asktell.ApiConnectionError):
+            study.optimize(lambda _: 1.0, timeout=2.0)
+        assert sum(time.pauses) <= 4.0
+
+    def test_a_server_that_takes_its_time_is_not_away(self) -> None:
+        script, study = open_study(httpx.Response(200, json=ASKED), TOLD_NOW, time=FakeTime())
+        study.optimize(lambda _: 1.0, n_trials=1, timeout=2.0)
+        assert script.requests[0].extensions["timeout"]["read"] == 60.0
 
     def test_it_ends_when_the_study_does_while_waiting(self) -> None:
         script, study = open_study(FULL, PAUSED, FINISHED, time=FakeTime())

@@ -111,7 +111,7 @@ async def test_executions_of_trials_that_nobody_comes_to_are_terminated(
         context = FlyteContextManager.current_context().with_worker_queue(controller)
         with FlyteContextManager.with_context(context), pytest.raises(ValueError, match="bad"):
             await Optimizer(objective, 1, 2, on_error="raise", **options)()
-        assert [trial.state.name for trial in study.trials()] == ["FAIL", "FAIL"]
+        assert [trial.state.name for trial in study.trials] == ["FAIL", "FAIL"]
     assert [record.name for record in list_new(admin, before)] == ["left-behind"]
     await asyncio.to_thread(admin.wait_for, "left-behind", "ABORTED")
 

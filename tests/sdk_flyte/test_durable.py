@@ -72,7 +72,7 @@ def test_a_killed_optimizer_goes_on_with_its_executions(
     assert before.keys() <= after.keys()
     assert sorted(after.values()) == [1, 1, 1, 1]
     with server.open_client() as client:
-        trials = client.get_study("killed").trials()
+        trials = client.get_study("killed").trials
     assert [(trial.state.name, trial.attempt) for trial in trials] == [("COMPLETE", 1)] * 4
 
 
@@ -122,7 +122,7 @@ def test_an_optimizer_can_end_while_flyte_is_away(
     admin.wait_for("ending", "FAILED")
     admin.recover()
     with server.open_client() as client:
-        trials = client.get_study("ending").trials()
+        trials = client.get_study("ending").trials
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL"]
 
 
@@ -138,7 +138,7 @@ def test_executions_of_a_cancelled_trial_are_terminated(
     phases = Counter(admin.executions[name].phase for name in waiting)
     assert phases == {"SUCCEEDED": 1, "ABORTED": 1}
     with server.open_client() as client:
-        trials = client.get_study("cancelled").trials()
+        trials = client.get_study("cancelled").trials
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL"]
     assert sorted("bad" in str(trial.reason) for trial in trials) == [False, True]
 
@@ -148,7 +148,7 @@ def test_a_task_is_its_trial_and_can_be_pruned(admin: FlyteAdmin, server: Server
     ends = admin.wait_for("reporting", "SUCCEEDED").outputs["o0"]
     assert ends == {"0.1": "COMPLETE", "0.2": "COMPLETE", "0.3": "COMPLETE", "0.9": "PRUNED"}
     with server.open_client() as client:
-        trials = client.get_study("reporting").trials()
+        trials = client.get_study("reporting").trials
     assert all(len(trial.intermediate_values) for trial in trials)
     names = [name for name in admin.executions if "ASKTELL_TRIAL" in admin.executions[name].envs]
     assert all("ASKTELL_TOKEN" not in admin.executions[name].envs for name in names)

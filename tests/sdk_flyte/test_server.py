@@ -60,7 +60,7 @@ async def measure(trial: asktell.Trial, x: float) -> float:
 async def test_trials_are_on_the_server_and_the_study_shows_them(options: dict[str, Any]) -> None:
     optimizer = Optimizer(measure, 2, 4, direction="maximize", **options)
     await optimizer(x=suggest.float(0.25, 1, log=True))
-    trials = options["server"].get_study(options["study_name"]).trials()
+    trials = options["server"].get_study(options["study_name"]).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
     study = optimizer.study
     assert study.study_name == options["study_name"]
@@ -253,7 +253,7 @@ async def test_trials_that_wait_for_another_attempt_are_run_too(options: dict[st
     study.ask().tell(state="FAIL", cause="preempted")
     optimizer = Optimizer(measure, 2, 2, **options)
     await optimizer(x=suggest.float(0, 1))
-    trials = study.trials()
+    trials = study.trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2
     assert trials[0].attempt == 2
 
@@ -269,7 +269,7 @@ async def test_a_trial_whose_lease_ran_out_goes_on_as_the_attempt_it_was(
     lost._lease.close()
     await asyncio.to_thread(wait_until, lambda: study.get_trial(1).phase == "queued")
     await Optimizer(measure, 1, 3, **options)(x=0.5)
-    ends = [(trial.state.name, trial.attempt) for trial in study.trials()]
+    ends = [(trial.state.name, trial.attempt) for trial in study.trials]
     assert ends == [("COMPLETE", 2), ("COMPLETE", 1), ("COMPLETE", 1)]
 
 
@@ -322,7 +322,7 @@ async def test_a_paused_study_can_be_waited_for_and_left(
         await waiting
     study.resume()
     await Optimizer(measure, 5, 5, **options)(x=0.5)
-    assert len(study.trials(["COMPLETE"])) == 5
+    assert len(study.get_trials(states=["COMPLETE"])) == 5
 
 
 async def test_a_cancelled_optimizer_tells_its_trials(options: dict[str, Any]) -> None:

@@ -2,6 +2,10 @@
 
 from importlib.metadata import version as _version
 
+from asktell._async_client import AsyncClient
+from asktell._async_study import AsyncStudy
+from asktell._async_sweep import AsyncSweep
+from asktell._async_trial import AsyncTrial
 from asktell._client import Client
 from asktell._current import current_trial
 from asktell._errors import (
@@ -14,6 +18,7 @@ from asktell._errors import (
     FieldProblem,
     InvalidError,
     LeaseLostError,
+    NoBestTrialError,
     NotFoundError,
     StudyPausedError,
     TooManyRequestsError,
@@ -33,6 +38,10 @@ __all__ = [
     "ApiConnectionError",
     "ApiError",
     "AsktellError",
+    "AsyncClient",
+    "AsyncStudy",
+    "AsyncSweep",
+    "AsyncTrial",
     "Attempt",
     "AttemptLog",
     "AuthenticationError",
@@ -45,6 +54,7 @@ __all__ = [
     "InvalidError",
     "LeaseLostError",
     "Mirror",
+    "NoBestTrialError",
     "NotFoundError",
     "Objective",
     "Study",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,9 +13,8 @@ import httpx
 
 from asktell import _protocol
 from asktell._connection import Connection
-from asktell._errors import NotFoundError
-from asktell._json import to_plain
-from asktell._leases import Heartbeats
+from asktell._exchange import delete_study
+from asktell._heartbeats import Heartbeats
 from asktell._protocol import LEFT_OUT, LeftOut
 from asktell._records import StudySummary, read_summary
 from asktell._retries import Clock
@@ -37,9 +37,10 @@ class Client:
     While trials of this client run, a daemon thread renews their leases.
 
     Args:
-        url: Address of the server; else ASKTELL_URL, else http://127.0.0.1:8700.
-        token: Else ASKTELL_TOKEN, else, for a server on this machine, the token file in
-            ASKTELL_DATA_DIR or the default data directory.
+        url: Address of the server; else ASKTELL_URL, else of the one that runs on the data
+            directory (ASKTELL_DATA_DIR, or this user's), else http://127.0.0.1:8700.
+        token: Else ASKTELL_TOKEN, else what ASKTELL_TOKEN_FILE names, else the data directory's,
+            which goes to the server that runs on it and to no other.
         timeout: Seconds that one try may take.
         deadline: Seconds after which a call is not tried again.
         max_retries: Tries of a call after its first; None for as many as the deadline allows.
@@ -49,6 +50,11 @@ class Client:
 
     Raises:
         ConfigurationError: There is no token, or the URL cannot be used.
+
+    Example:
+        >>> with asktell.Client() as client:
+        ...     study = client.create_study("digits", direction="maximize", if_exists="load")
+        ...     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
     """
 
     def __init__(
@@ -83,8 +89,8 @@ class Client:
         objectives: Mapping[str, str | Enum] | None = None,
         space: Mapping[str, Any] | None = None,
         python: str | Mapping[str, str] | None = None,
-        sampler: Mapping[str, Any] | None = None,
-        pruner: Mapping[str, Any] | None = None,
+        sampler: str | Mapping[str, Any] | None = None,
+        pruner: str | Mapping[str, Any] | None = None,
         seed: int | None = None,
         budget: Mapping[str, Any] | None = None,
         parallelism: int | None = None,
@@ -105,7 +111,7 @@ class Client:
             python: Source text with `objective(trial)`, which declares the parameters of each
                 trial on the server, or with `sampler()` or `pruner()`; or a mapping of `source`
                 and of the names of functions by what they are for.
-            sampler: `{"type": …, "args": {…}}` by Optuna's class name; TPE by default.
+            sampler: Optuna's class name, or `{"type": name, "args": {…}}`; TPE by default.
             pruner: Likewise; none by default.
             seed: Base of every random draw, 0 ≤ seed < 2**32; the server draws one by default.
             budget: When it stops by itself, by any of `max_trials`, `max_seconds`,
@@ -124,24 +130,25 @@ class Client:
             ConflictError: `study-exists`: there is one, with `load` one that differs.
             InvalidError: Something in the arguments is wrong; `errors` says what.
             ValueError: More than one of direction, directions and objectives.
+            TypeError: A sampler or pruner is an object of Optuna's.
         """
-        document = _protocol.describe_objectives(
-            direction=direction, directions=directions, objectives=objectives
+        document = _protocol.describe_study(
+            name,
+            direction=direction,
+            directions=directions,
+            objectives=objectives,
+            space=space,
+            python=python,
+            sampler=sampler,
+            pruner=pruner,
+            seed=seed,
+            budget=budget,
+            parallelism=parallelism,
+            lease_seconds=lease_seconds,
+            retry=retry,
+            user_attrs=user_attrs,
         )
-        options = {
-            "space": None if space is None else _protocol.describe_space(space),
-            "python": {"source": python} if isinstance(python, str) else python,
-            "sampler": sampler,
-            "pruner": pruner,
-            "seed": seed,
-            "budget": budget,
-            "parallelism": parallelism,
-            "retry": retry,
-            "user_attrs": user_attrs,
-        }
-        document |= {key: to_plain(value) for key, value in options.items() if value is not None}
-        document |= _protocol.describe_settings({"lease_seconds": lease_seconds})
-        request = _protocol.create_study({"name": name, **document}, if_exists=if_exists)
+        request = _protocol.create_study(document, if_exists=if_exists)
         return self._open_study(self._connection.call(request))
 
     def get_study(self, name: str) -> Study:
@@ -158,13 +165,7 @@ class Client:
         Raises:
             NotFoundError: `study-not-found`.
         """
-        answer = self._connection.send(_protocol.delete_study(name))
-        try:
-            _ = answer.document
-        except NotFoundError:
-            # The try whose answer got lost is what deleted it.
-            if not answer.is_after_doubt:
-                raise
+        self._connection.run(delete_study(self._connection.server, name))
 
     def list_studies(
         self, *, state: str | None = None, name_contains: str | None = None, page_size: int = 100
@@ -176,17 +177,13 @@ class Client:
             name_contains: Only those with this in their name.
             page_size: Studies per request.
         """
-        cursor: str | None = None
-        while True:
-            page = self._connection.call(
-                _protocol.list_studies(
-                    state=state, name_contains=name_contains, page_size=page_size, cursor=cursor
-                )
-            )
-            yield from map(read_summary, page["studies"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        build = partial(
+            _protocol.list_studies,
+            state=state,
+            name_contains=name_contains,
+            page_size=page_size,
+        )
+        return map(read_summary, self._connection.list_pages("studies", build))
 
     def create_sweep(self, document: Mapping[str, Any]) -> Sweep:
         """Creates a sweep: a study whose trials workers launch.
@@ -258,17 +255,10 @@ class Client:
             name_contains: Only those with this in their name.
             page_size: Sweeps per request.
         """
-        cursor: str | None = None
-        while True:
-            page = self._connection.call(
-                _protocol.list_sweeps(
-                    state=state, name_contains=name_contains, page_size=page_size, cursor=cursor
-                )
-            )
-            yield from map(read_sweep_summary, page["sweeps"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        build = partial(
+            _protocol.list_sweeps, state=state, name_contains=name_contains, page_size=page_size
+        )
+        return map(read_sweep_summary, self._connection.list_pages("sweeps", build))
 
     def list_workers(self) -> list[Worker]:
         """The workers that the server knows, those that are away included."""

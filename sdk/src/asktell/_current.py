@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import math
 import os
 import threading
@@ -11,8 +13,8 @@ from typing import Any
 
 from asktell import _protocol
 from asktell._client import Client
-from asktell._errors import ConfigurationError
-from asktell._leases import Lease
+from asktell._errors import AsktellError, ConfigurationError
+from asktell._leases import open_lease
 from asktell._spaces import build_params
 from asktell._trial import Trial
 
@@ -37,6 +39,13 @@ class LaunchedTrial(Trial):
         """As any trial reports; the last value is the result unless another one is told."""
         super().report(value, step)
         self._last_value = float(value)
+
+    def _deliver_kept(self) -> None:
+        """Delivers the reports that are kept still, for a program that ends now."""
+        try:
+            self._connection.run(self._lease.deliver_last(self._server.call))
+        except AsktellError as error:
+            _logger.warning("Reports of trial %d are lost: %s", self.number, error)
 
     def _end_untold(self) -> None:
         # Without a value the exit of the program and what it printed decide.
@@ -98,7 +107,7 @@ def read_launched(environ: Mapping[str, str]) -> Launched:
         ) from None
 
 
-def open_launched_trial(client: Client, launched: Launched) -> Trial:
+def open_launched_trial(client: Client, launched: Launched) -> LaunchedTrial:
     """The trial of that attempt, its lease renewed from now on.
 
     Raises:
@@ -110,25 +119,35 @@ def open_launched_trial(client: Client, launched: Launched) -> Trial:
     # First of all: it says whether this attempt still has the trial.
     renewed = connection.call(heartbeat)
     document = connection.call(_protocol.get_study(launched.study))
-    lease = Lease(client._heartbeats, heartbeat, seconds=document["lease_seconds"] or 0.0)
-    lease.renew(renewed["lease_expires_at"], sent_at=sent_at)
     stored = connection.call(_protocol.get_trial(launched.study, launched.number))
     asked: dict[str, Any] = {
         "number": launched.number,
         "attempt": launched.attempt,
         "params": build_params(document["space"], stored["params"]),
+        "lease_expires_at": renewed["lease_expires_at"],
     }
+    lease = open_lease(
+        client._heartbeats,
+        launched.study,
+        asked,
+        seconds=document["lease_seconds"],
+        sent_at=sent_at,
+    )
     return LaunchedTrial(client._open_study(document), connection, asked, lease)
 
 
 def _open_client_and_trial(launched: Launched) -> Trial:
     client = Client(launched.url, launched.token)
     try:
-        return open_launched_trial(client, launched)
+        trial = open_launched_trial(client, launched)
     except BaseException:
         client.close()
         raise
+    # The last report may be the result.
+    atexit.register(trial._deliver_kept)
+    return trial
 
 
+_logger = logging.getLogger("asktell")
 _lock = threading.Lock()
 _trials: dict[Launched, Trial] = {}

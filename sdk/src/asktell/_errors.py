@@ -5,7 +5,8 @@
     ├── ApiConnectionError          no answer: refused, dropped or timed out (a ConnectionError too)
     └── ApiError                    the server answered with a problem
         ├── AuthenticationError     401, 403
-        ├── NotFoundError           404: study-not-found · trial-not-found · no-best-trial
+        ├── NotFoundError           404: study-not-found · trial-not-found
+        │   └── NoBestTrialError    no-best-trial: none is complete (a ValueError too)
         ├── ConflictError           409: study-exists · study-finished · already-told · …
         │   ├── LeaseLostError      lease-lost: somebody else has the trial now
         │   └── StudyPausedError    study-paused
@@ -90,7 +91,11 @@ class AuthenticationError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """The study or trial does not exist, or the study has no best trial yet."""
+    """The study or trial does not exist."""
+
+
+class NoBestTrialError(NotFoundError, ValueError):
+    """The study has no best trial yet; a ValueError too, as which Optuna raises that."""
 
 
 class ConflictError(ApiError):
@@ -118,7 +123,14 @@ class UnavailableError(ApiError):
 
 
 class TrialPruned(Exception):
-    """Raised by an objective to end its trial as PRUNED."""
+    """Raised by an objective to end its trial as PRUNED.
+
+    Example:
+        >>> with study.ask() as trial:
+        ...     raise asktell.TrialPruned
+        >>> trial.told.state.name
+        'PRUNED'
+    """
 
 
 def _rebuild(cls: type[ApiError], message: str, state: dict[str, Any]) -> ApiError:

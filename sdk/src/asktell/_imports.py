@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from asktell import _protocol
 from asktell._json import encode_number, to_plain
 from asktell._optuna import told_state_word
 from asktell._protocol import describe_constraints, describe_space
+
+if TYPE_CHECKING:
+    from asktell._described import DescribedStudy
+    from asktell._exchange import Exchange, Server
+
+# As many as one request may carry, and few enough for its body not to be too large.
+IMPORT_BATCH = 200
+
+
+def add_trials(
+    server: Server,
+    study: DescribedStudy,
+    trials: Iterable[Any],
+    *,
+    distributions: Mapping[str, Any] | None,
+    idempotency_key: str | None,
+) -> Exchange[list[int]]:
+    """See `Study.add_trials`."""
+    is_space_declared = study.space is not None
+    documents = [
+        trial
+        if isinstance(trial, Mapping)
+        else describe_trial(trial, is_space_declared=is_space_declared, distributions=distributions)
+        for trial in trials
+    ]
+    if idempotency_key is not None and len(documents) > IMPORT_BATCH:
+        raise ValueError(f"A key is for at most {IMPORT_BATCH} trials, not {len(documents)}.")
+    numbers: list[int] = []
+    for start in range(0, len(documents), IMPORT_BATCH):
+        batch = documents[start : start + IMPORT_BATCH]
+        request = _protocol.import_trials(study.name, batch, idempotency_key=idempotency_key)
+        numbers += (yield from server.call(request))["numbers"]
+    return numbers
 
 
 def describe_trial(

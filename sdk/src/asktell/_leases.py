@@ -1,23 +1,29 @@
 """Leases of the trials that this process works on, renewed in the background.
 
 An attempt of a trial counts as lost when the server hears nothing of it for the time of its lease.
-Reports renew it; in between one thread per client sends heartbeats.
+Reports renew it; in between one thread or task per client sends heartbeats, or what was reported
+while the server was away.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import weakref
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from asktell._errors import ApiError
+from asktell import _protocol
+from asktell._errors import ApiError, ConflictError
+from asktell._exchange import is_away
 from asktell._records import read_optional_time
+from asktell._reports import Delivery, Reports
 
 if TYPE_CHECKING:
-    from asktell._connection import Connection, Request
+    from asktell._exchange import Exchange, Server
+    from asktell._requests import Request
+    from asktell._retries import Clock
 
 # Trials of this process are heard of all the time, so the loss of one can be noticed soon.
 DEFAULT_LEASE_SECONDS = 120.0
@@ -30,27 +36,51 @@ SHORTEST_TIMEOUT_SECONDS = 1.0
 LONGEST_TIMEOUT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
 
+# The trial has ended, or somebody else has it.
+_NOT_OURS_CODES = frozenset({"lease-lost", "trial-not-running", "already-told", "python-failed"})
+
 # Nothing that this process could do would make the trial its own again.
-_FINAL_CODES = frozenset({"lease-lost", "trial-not-running", "trial-not-found", "study-not-found"})
+_FINAL_CODES = _NOT_OURS_CODES | {"trial-not-found", "study-not-found"}
+
+_Result = TypeVar("_Result")
 
 _logger = logging.getLogger("asktell")
+
+
+class Keeper(Protocol):
+    """Whoever renews leases; threads may share it if trials are worked on by threads."""
+
+    @property
+    def clock(self) -> Clock:
+        """Source of time and jitter."""
+
+    def watch(self, lease: Lease) -> None:
+        """Renews the lease whenever it is due, until it is forgotten or nobody holds it."""
+
+    def forget(self, lease: Lease) -> None:
+        """Sends no more heartbeats for the lease."""
 
 
 class Lease:
     """The right of one attempt to its trial; it is renewed as long as somebody holds this object.
 
     Attributes:
+        reports: What the server has still to hear of the attempt, and its decision.
         expires_at: By the server's clock; None if it does not expire.
         due_at: When to send a heartbeat, by the client's monotonic clock.
         lost_by: The server's words when the trial is not this attempt's any more.
     """
 
-    def __init__(self, heartbeats: Heartbeats, heartbeat: Request, *, seconds: float) -> None:
-        self.heartbeat = heartbeat
+    def __init__(
+        self, keeper: Keeper, study: str, number: int, *, attempt: int, seconds: float
+    ) -> None:
+        self.heartbeat = _protocol.heartbeat(study, number, attempt=attempt)
+        self.reports = Reports(study, number, attempt=attempt)
         self.expires_at: datetime | None = None
         self.due_at = 0.0
         self.lost_by: ApiError | None = None
-        self._heartbeats = heartbeats
+        self._keeper = keeper
+        self._clock = keeper.clock
         self._seconds = seconds
 
     @property
@@ -63,20 +93,86 @@ class Lease:
         """Takes note of an answer that renewed it, to a request that was sent then."""
         self.expires_at = read_optional_time(expires_at)
         if self.expires_at is None:
-            self.close()
+            if not self.reports.is_away:
+                self.close()
             return
         self.due_at = sent_at + self._seconds * RENEWED_AFTER
-        self._heartbeats.watch(self)
+        self._keeper.watch(self)
 
     def put_off(self, now: float) -> None:
         """Lets the next heartbeat wait a little, because this one fails."""
-        self.due_at = now + self._seconds * RETRIED_AFTER
+        pause = self.reports.next_pause()
+        self.due_at = now + (self._seconds * RETRIED_AFTER if pause is None else pause)
+
+    def await_server(self, error: Exception) -> None:
+        """Has the reports delivered as soon as the server is back."""
+        self.reports.await_server(error, self._clock)
+        self.put_off(self._clock.monotonic())
+        self.keep_watched()
+
+    def keep_watched(self) -> None:
+        """Has it renewed even if its client was closed, or this process forked, meanwhile."""
+        self._keeper.watch(self)
+
+    def use(self, exchange: Exchange[_Result]) -> Exchange[_Result]:
+        """Does what only whoever has the trial may do.
+
+        Raises:
+            ApiError: What the lease was lost by, before or by this.
+        """
+        self.check()
+        return (yield from self.listen(exchange))
+
+    def listen(self, exchange: Exchange[_Result]) -> Exchange[_Result]:
+        """Does something about the trial, and gives the lease up if it is refused for good.
+
+        Raises:
+            ApiError: What it is refused by.
+        """
+        try:
+            return (yield from exchange)
+        except ApiError as error:
+            self.note(error)
+            raise
+
+    def deliver(self, call: Callable[[Request], Exchange[Any]]) -> Exchange[None]:
+        """Delivers all reports by `call`; what is refused is not kept.
+
+        Raises:
+            ApiError: The server refused some, or could not take them.
+            ApiConnectionError: No answer came.
+        """
+        while (delivery := self.reports.next_delivery()) is not None:
+            sent_at = self._clock.monotonic()
+            try:
+                answer = yield from self.use(call(delivery.request))
+            except ApiError as error:
+                if not is_away(error):
+                    self.reports.drop(delivery)
+                raise
+            self.reports.confirm(delivery, answer)
+            self.renew(answer["lease_expires_at"], sent_at=sent_at)
+
+    def deliver_last(self, call: Callable[[Request], Exchange[Any]]) -> Exchange[None]:
+        """As `deliver`, before a tell, which finds out by itself whether it is still welcome."""
+        try:
+            yield from self.deliver(call)
+        except ConflictError as error:
+            if not is_not_ours(error):
+                raise
 
     def note(self, error: ApiError) -> None:
         """Gives the lease up if this refusal is final."""
         if error.code in _FINAL_CODES:
             self.lost_by = error
             self.close()
+
+    def is_ended_by(self, error: BaseException) -> bool:
+        """Whether this refusal says that the trial has ended, or is in other hands.
+
+        An objective may raise what it was told of another trial; that says nothing of this one.
+        """
+        return error is self.lost_by and is_not_ours(error)
 
     def check(self) -> None:
         """Raises what the lease was lost by, if it was."""
@@ -85,114 +181,119 @@ class Lease:
 
     def close(self) -> None:
         """Ends the heartbeats: the trial was told, or nobody works on it."""
-        self._heartbeats.forget(self)
+        self._keeper.forget(self)
 
 
-class Heartbeats:
-    """The heartbeats of one client's leases, sent by one thread that runs while there are any.
+def open_lease(
+    keeper: Keeper, study: str, asked: Mapping[str, Any], *, seconds: float | None, sent_at: float
+) -> Lease:
+    """The lease of a trial that was asked for, renewed from now on.
 
-    Threads may share it. A forked child starts with none: its parent goes on with its own, and
-    what the child asks for or reports on joins the child's.
+    Args:
+        keeper: Who renews it.
+        study: Name of the study.
+        asked: The trial as the ask brought it.
+        seconds: For how long it was asked for; None if it does not expire.
+        sent_at: When it was asked for, by the client's monotonic clock.
+    """
+    lease = Lease(keeper, study, asked["number"], attempt=asked["attempt"], seconds=seconds or 0.0)
+    lease.renew(asked["lease_expires_at"], sent_at=sent_at)
+    return lease
+
+
+class Watch:
+    """The leases of one client and when each is due; a subclass waits for that.
+
+    Args:
+        server: Who has to hear of them.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._clock = connection.clock
-        self.start_anew()
-        _all_heartbeats.add(self)
-
-    def start_anew(self) -> None:
-        """Forgets the thread and the lock, which a fork leaves behind in the parent."""
-        self._condition = threading.Condition()
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.clock = server.clock
         # Weak: a trial that nobody can tell any more must not stay running for ever.
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
-        self._thread: threading.Thread | None = None
-        self._wakes_at = 0.0
 
-    def watch(self, lease: Lease) -> None:
-        """Renews the lease whenever it is due, until it is forgotten or nobody holds it."""
-        with self._condition:
-            is_new = lease not in self._leases
-            self._leases.add(lease)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="asktell-heartbeats", daemon=True
-                )
-                self._thread.start()
-            elif is_new and lease.due_at < self._wakes_at:
-                self._condition.notify()
+    def _guard(self) -> AbstractContextManager[Any]:
+        """Held while the leases are looked at or changed; never while somebody waits."""
+        raise NotImplementedError
 
     def forget(self, lease: Lease) -> None:
         """Sends no more heartbeats for the lease."""
-        # The thread is not woken up: the next trial usually needs it again.
-        with self._condition:
+        # Nobody is woken up: the next trial usually needs it again.
+        with self._guard():
             self._leases.discard(lease)
 
     def forget_trial(self, heartbeat: Request) -> None:
         """Sends no more of these heartbeats: the trial was told, but not by whoever holds it."""
-        with self._condition:
-            for lease in list(self._leases):
-                if lease.heartbeat.path == heartbeat.path:
-                    self._leases.discard(lease)
+        for lease in self._list_of(heartbeat):
+            self.forget(lease)
 
-    def close(self) -> None:
-        """Forgets all leases, which ends the thread; a later report starts anew."""
-        with self._condition:
-            self._leases.clear()
-            self._condition.notify()
+    def deliver_last(self, heartbeat: Request) -> Exchange[None]:
+        """Delivers the reports of a trial that is about to be told by its number."""
+        for lease in self._list_of(heartbeat):
+            yield from lease.deliver_last(self.server.call)
 
-    def _run(self) -> None:
-        while self._wait_until_due():
-            self._beat()
+    def find_next_due(self) -> float | None:
+        """When the next heartbeat is due; None if there is nothing to renew."""
+        with self._guard():
+            return min((lease.due_at for lease in self._leases), default=None)
 
-    def _wait_until_due(self) -> bool:
-        with self._condition:
-            while (due_at := self._find_next_due()) is not None:
-                pause = due_at - self._clock.monotonic()
-                if pause <= 0:
-                    return True
-                self._wakes_at = due_at
-                self._clock.wait(self._condition, min(pause, LONGEST_WAIT_SECONDS))
-            # Said while the lock is held: whoever comes next starts a thread of their own.
-            self._thread = None
-            return False
-
-    def _find_next_due(self) -> float | None:
-        return min((lease.due_at for lease in self._leases), default=None)
-
-    def _beat(self) -> None:
-        now = self._clock.monotonic()
+    def beat(self) -> Exchange[None]:
+        """Sends what is due."""
+        now = self.clock.monotonic()
         due = self._list_due(now)
         for lease in due:
             lease.put_off(now)
         try:
             for lease in due:
-                self._renew(lease)
+                yield from self._renew(lease)
         except Exception as error:
             # The others would get no answer either, and this one took its time. Whatever it was,
             # what another thread has just closed or a proxy's broken answer, the next may do.
             _logger.debug("No heartbeat got through: %s", error)
 
+    def _list_of(self, heartbeat: Request) -> list[Lease]:
+        with self._guard():
+            return [lease for lease in self._leases if lease.heartbeat.path == heartbeat.path]
+
     def _list_due(self, now: float) -> list[Lease]:
-        with self._condition:
+        with self._guard():
             return [lease for lease in self._leases if lease.due_at <= now]
 
-    def _renew(self, lease: Lease) -> None:
+    def _renew(self, lease: Lease) -> Exchange[None]:
+        reports = lease.reports
+        delivery = reports.next_delivery() if reports.is_away else None
+        if delivery is None:
+            yield from self._send(lease, None)
+        while delivery is not None and (yield from self._send(lease, delivery)):
+            delivery = reports.next_delivery()
+
+    def _send(self, lease: Lease, delivery: Delivery | None) -> Exchange[bool]:
+        """Sends reports or else a heartbeat; returns whether that renewed the lease."""
         if not self._is_watched(lease):
-            return
-        sent_at = self._clock.monotonic()
+            return False
+        sent_at = self.clock.monotonic()
         try:
-            answer = self._connection.call_once(
-                lease.heartbeat, timeout_seconds=lease.timeout_seconds
-            )
+            answer = yield from self._call(lease, delivery)
         except ApiError as error:
             self._take_refusal(lease, error)
-        else:
-            if self._is_watched(lease):
-                lease.renew(answer["lease_expires_at"], sent_at=sent_at)
+            return False
+        if not self._is_watched(lease):
+            return False
+        if delivery is not None:
+            lease.reports.confirm(delivery, answer)
+        lease.renew(answer["lease_expires_at"], sent_at=sent_at)
+        return True
+
+    def _call(self, lease: Lease, delivery: Delivery | None) -> Exchange[Any]:
+        if delivery is None:
+            return self.server.call_once(lease.heartbeat, timeout_seconds=lease.timeout_seconds)
+        return self.server.call_once(delivery.request, timeout_seconds=LONGEST_TIMEOUT_SECONDS)
 
     def _take_refusal(self, lease: Lease, error: ApiError) -> None:
-        # Whoever tells a trial while its heartbeat is under way has not lost it.
+        # Whoever tells a trial while its heartbeat is under way has not lost it. Reports that are
+        # refused are kept: the next report or the tell is refused as well, and raises that.
         if not self._is_watched(lease):
             return
         lease.note(error)
@@ -200,15 +301,10 @@ class Heartbeats:
         _logger.log(level, "A heartbeat was refused: %s", error)
 
     def _is_watched(self, lease: Lease) -> bool:
-        with self._condition:
+        with self._guard():
             return lease in self._leases
 
 
-def _start_all_anew() -> None:
-    for heartbeats in list(_all_heartbeats):
-        heartbeats.start_anew()
-
-
-_all_heartbeats: weakref.WeakSet[Heartbeats] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_all_anew)
+def is_not_ours(error: BaseException) -> bool:
+    """Whether this error says that the trial has ended, or is in other hands."""
+    return isinstance(error, ConflictError) and error.code in _NOT_OURS_CODES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -11,7 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from asktell._errors import ConflictError, StudyPausedError, TooManyRequestsError
-from asktell._trial import is_not_ours
+from asktell._progress import ProgressBar
 from asktell._waiting import pause_after
 
 if TYPE_CHECKING:
@@ -36,13 +37,21 @@ class Optimization:
         n_trials: int | None,
         timeout_seconds: float | None,
         catch: type[Exception] | Iterable[type[Exception]],
-        callbacks: Iterable[Callable[[Any, Any], object]],
+        callbacks: Iterable[Callable[[Any, Any], object]] | None,
+        collects_garbage: bool,
+        shows_progress: bool,
         clock: Clock,
     ) -> None:
         self._study = study
         self._objective = objective
         self._catch = (catch,) if isinstance(catch, type) else tuple(catch)
         self._callbacks = tuple(callbacks or ())
+        self._collects_garbage = collects_garbage
+        self._progress: ProgressBar | None = None
+        if shows_progress:
+            self._progress = ProgressBar(
+                study, n_trials=n_trials, timeout_seconds=timeout_seconds, clock=clock
+            )
         self._clock = clock
         self._trials_left = math.inf if n_trials is None else n_trials
         self._ends_at = math.inf
@@ -63,10 +72,14 @@ class Optimization:
         if n_jobs == 0 or n_jobs < -1:
             raise ValueError(f"n_jobs is a number of threads, or -1 for all processors: {n_jobs}.")
         jobs = (os.cpu_count() or 1) if n_jobs == -1 else n_jobs
-        if jobs == 1:
-            self._work()
-        else:
-            self._work_in_threads(jobs)
+        try:
+            if jobs == 1:
+                self._work()
+            else:
+                self._work_in_threads(jobs)
+        finally:
+            if self._progress is not None:
+                self._progress.close()
 
     def stop(self) -> None:
         """Lets the running trials be the last ones."""
@@ -106,9 +119,13 @@ class Optimization:
             self._evaluate_while_ours(trial)
         finally:
             trial._lease.close()
+            if self._collects_garbage:
+                gc.collect()
         if trial.told is not None and trial.told.state.is_finished():
             for callback in self._callbacks:
                 callback(self._study, trial.told)
+        if self._progress is not None:
+            self._progress.advance()
 
     def _ask_unless_failed(self) -> Trial | None:
         """The next trial; None also when the study's Python has failed it before anybody got it."""
@@ -130,7 +147,10 @@ class Optimization:
 
     def _ask_for_a_while(self) -> Trial | None:
         try:
-            return self._study.ask(wait_seconds=self._bound(WAIT_SECONDS))
+            (trial,) = self._study._ask(
+                1, wait_seconds=self._bound(WAIT_SECONDS), deadline_seconds=self._bound(math.inf)
+            )
+            return trial
         except (StudyPausedError, TooManyRequestsError) as refusal:
             self._announce_waiting(refusal)
             self._clock.sleep(self._bound(pause_after(refusal)))
@@ -160,7 +180,7 @@ class Optimization:
         try:
             self._evaluate(trial)
         except ConflictError as error:
-            if not is_not_ours(error):
+            if not trial._lease.is_ended_by(error):
                 raise
             _logger.warning("Trial %d is not ours any more: %s", trial.number, error)
 
@@ -168,7 +188,7 @@ class Optimization:
         try:
             returned = self._objective(trial)
         except BaseException as error:
-            if is_not_ours(error):
+            if trial._lease.is_ended_by(error):
                 raise
             is_pruned = trial._end_by(error)
             if is_pruned:
@@ -186,7 +206,7 @@ class Optimization:
         try:
             values = read_values(returned, len(self._study.objectives))
         except ValueError as flaw:
-            trial.tell(state="FAIL", reason=str(flaw))
+            trial._fail(str(flaw))
             _logger.warning("Trial %d failed: %s", trial.number, flaw)
             return
         try:

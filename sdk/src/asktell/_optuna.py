@@ -2,35 +2,41 @@
 
 Whoever has imported optuna gets its own enums, so that code written for it (integration callbacks
 compare `study.direction` with `optuna.study.StudyDirection`) goes on working; everybody else gets
-ours, with the same names.
+ours, with the same names and numbers. So `==` holds between the two, `is` may not.
 """
 
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, TypeVar, cast
 
 from asktell._errors import TrialPruned
 
+SYSTEM_ATTR_PREFIX = "optuna:"
+"""What integrations keep as Optuna's system attributes are user attributes with this prefix."""
+
 _Member = TypeVar("_Member", bound=Enum)
 
 
-class StudyDirection(str, Enum):
-    """Which way an objective improves."""
+class StudyDirection(IntEnum):
+    """Which way an objective improves; equal to Optuna's member of that name."""
 
-    MINIMIZE = "minimize"
-    MAXIMIZE = "maximize"
+    MINIMIZE = 1
+    MAXIMIZE = 2
 
 
-class TrialState(str, Enum):
-    """Where a trial is in its life; only COMPLETE, PRUNED and FAIL can be told."""
+class TrialState(IntEnum):
+    """Where a trial is in its life; only COMPLETE, PRUNED and FAIL can be told.
 
-    WAITING = "WAITING"
-    RUNNING = "RUNNING"
-    COMPLETE = "COMPLETE"
-    PRUNED = "PRUNED"
-    FAIL = "FAIL"
+    Each is equal to Optuna's member of that name.
+    """
+
+    RUNNING = 0
+    COMPLETE = 1
+    PRUNED = 2
+    FAIL = 3
+    WAITING = 4
 
     def is_finished(self) -> bool:
         """Whether the trial was told."""
@@ -94,6 +100,16 @@ def is_pruning(error: BaseException) -> bool:
         cls.__name__ == "TrialPruned" and cls.__module__ == "optuna.exceptions"
         for cls in type(error).__mro__
     )
+
+
+def register_trial(trials: type) -> None:
+    """Lets trials of this class count as Optuna's BaseTrial, for integrations that look at it.
+
+    They have all that it declares but what it is about to drop (`suggest_uniform` and its like).
+    """
+    base: Any = getattr(sys.modules.get("optuna.trial"), "BaseTrial", None)
+    if base is not None and not issubclass(trials, base):
+        base.register(trials)
 
 
 def _is_optunas_distribution(cls: type) -> bool:

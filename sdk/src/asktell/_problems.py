@@ -14,6 +14,7 @@ from asktell._errors import (
     FieldProblem,
     InvalidError,
     LeaseLostError,
+    NoBestTrialError,
     NotFoundError,
     StudyPausedError,
     TooManyRequestsError,
@@ -35,9 +36,10 @@ _CLASS_BY_STATUS: dict[int, type[ApiError]] = {
     503: UnavailableError,
     504: UnavailableError,
 }
-_CLASS_BY_CODE: dict[str, type[ConflictError]] = {
-    "lease-lost": LeaseLostError,
-    "study-paused": StudyPausedError,
+_CLASS_BY_CODE: dict[tuple[int, str], type[ApiError]] = {
+    (404, "no-best-trial"): NoBestTrialError,
+    (409, "lease-lost"): LeaseLostError,
+    (409, "study-paused"): StudyPausedError,
 }
 
 
@@ -57,8 +59,7 @@ def read_problem(response: httpx.Response) -> ApiError:
 
 
 def _find_class(status: int, code: str) -> type[ApiError]:
-    by_status = _CLASS_BY_STATUS.get(status, ApiError)
-    return _CLASS_BY_CODE.get(code, by_status) if by_status is ConflictError else by_status
+    return _CLASS_BY_CODE.get((status, code)) or _CLASS_BY_STATUS.get(status, ApiError)
 
 
 def _read_object(response: httpx.Response) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from asktell._connection import Request
 from asktell._json import encode_number, to_plain
 from asktell._optuna import describe_distribution, direction_word, told_state_word
+from asktell._requests import Request
 
 # A reason is for people; a traceback of a framework can be endless.
 LONGEST_REASON = 2000
@@ -23,6 +23,52 @@ class LeftOut(Enum):
 
 
 LEFT_OUT: Final = LeftOut.LEFT_OUT
+
+
+def describe_study(
+    name: str,
+    *,
+    direction: str | Enum | None,
+    directions: Iterable[str | Enum] | None,
+    objectives: Mapping[str, str | Enum] | None,
+    space: Mapping[str, Any] | None,
+    python: str | Mapping[str, str] | None,
+    sampler: str | Mapping[str, Any] | None,
+    pruner: str | Mapping[str, Any] | None,
+    lease_seconds: float | LeftOut | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """The document of a new study; of the options those that are not None.
+
+    Raises:
+        ValueError: More than one of direction, directions and objectives.
+        TypeError: A sampler or pruner is an object of Optuna's, or something has no JSON form.
+    """
+    given = {
+        **options,
+        "sampler": _describe_component("sampler", sampler),
+        "pruner": _describe_component("pruner", pruner),
+        "space": None if space is None else describe_space(space),
+        "python": {"source": python} if isinstance(python, str) else python,
+    }
+    return {
+        "name": name,
+        **describe_objectives(direction=direction, directions=directions, objectives=objectives),
+        **{key: to_plain(value) for key, value in given.items() if value is not None},
+        **describe_settings({"lease_seconds": lease_seconds}),
+    }
+
+
+def _describe_component(key: str, component: Any) -> Mapping[str, Any] | None:
+    if isinstance(component, str):
+        return {"type": component}
+    if component is None or isinstance(component, Mapping):
+        return component
+    name = type(component).__name__
+    raise TypeError(
+        f'{key} is made on the server, of its name and arguments: {{"type": "{name}", '
+        f'"args": {{…}}}}, not of {component!r}.'
+    )
 
 
 def create_study(document: Mapping[str, Any], *, if_exists: str) -> Request:
@@ -70,6 +116,10 @@ def list_best_trials(name: str) -> Request:
     return Request("GET", f"{study_path(name)}/pareto")
 
 
+def list_distributions(name: str) -> Request:
+    return Request("GET", f"{study_path(name)}/distributions")
+
+
 def export(name: str, form: str) -> Request:
     return Request("GET", f"{study_path(name)}/export", query={"format": form})
 
@@ -82,12 +132,12 @@ def ask(
     name: str,
     *,
     count: int,
-    params: Mapping[str, Any] | None,
-    distributions: Mapping[str, Any] | None,
-    lease_seconds: float | None,
+    params: Mapping[str, Any] | None = None,
+    distributions: Mapping[str, Any] | None = None,
+    lease_seconds: float | LeftOut | None,
     wait_seconds: float,
 ) -> Request:
-    body: dict[str, Any] = {"count": count, "lease_seconds": lease_seconds}
+    body = {"count": count, **describe_settings({"lease_seconds": lease_seconds})}
     if params is not None:
         body["params"] = to_plain(params)
     if distributions is not None:
@@ -111,8 +161,11 @@ def suggest(name: str, number: int, distributions: Mapping[str, Any]) -> Request
     return Request("POST", f"{trial_path(name, number)}/suggest", body=dict(distributions))
 
 
-def report(name: str, number: int, *, attempt: int, step: int, value: Any) -> Request:
-    body = {"step": step, "value": encode_number(value), "attempt": attempt}
+def report(
+    name: str, number: int, *, attempt: int, points: Iterable[tuple[int, float | str]]
+) -> Request:
+    documents = [{"step": step, "value": value} for step, value in points]
+    body = {"points": documents, "attempt": attempt}
     return Request("POST", f"{trial_path(name, number)}/report", body=body)
 
 
@@ -238,6 +291,11 @@ def describe_space(space: Mapping[str, Any]) -> dict[str, Any]:
 def describe_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those settings that were not left out."""
     return {key: to_plain(value) for key, value in settings.items() if value is not LEFT_OUT}
+
+
+def state_words(states: Iterable[str | Enum] | None) -> list[str]:
+    """States as the API writes them; none for all."""
+    return [(state.name if isinstance(state, Enum) else state).upper() for state in states or ()]
 
 
 def describe_objectives(

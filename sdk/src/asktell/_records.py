@@ -6,13 +6,22 @@ ignored, so that an older client works with a newer server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from asktell._json import decode_number, read_time
-from asktell._optuna import StudyDirection, TrialState, direction_named, trial_state_named
+from asktell._optuna import (
+    SYSTEM_ATTR_PREFIX,
+    StudyDirection,
+    TrialState,
+    direction_named,
+    trial_state_named,
+)
+from asktell._suggested import check_again, find_choice
+
+_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,61 @@ class FrozenTrial:
         return self.values[0]
 
     @property
+    def last_step(self) -> int | None:
+        """The largest step that was reported; None if none was."""
+        return max(self.intermediate_values, default=None)
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        """What integrations of Optuna kept with the trial; among `user_attrs` with a prefix."""
+        return {
+            key.removeprefix(SYSTEM_ATTR_PREFIX): value
+            for key, value in self.user_attrs.items()
+            if key.startswith(SYSTEM_ATTR_PREFIX)
+        }
+
+    @property
+    def distributions(self) -> NoReturn:
+        """Not known of a single trial; `Study.to_optuna` finds those of all.
+
+        Raises:
+            AttributeError: Always, so that who can do without them does.
+        """
+        raise AttributeError(
+            f"Trial {self.number} comes without its distributions; "
+            f"`study.to_optuna().trials[{self.number}]` has them."
+        )
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """The parameter's value, so that an objective can be run on a trial once more.
+
+        Raises:
+            ValueError: The trial has no such parameter, or one of another kind.
+        """
+        document = {"type": "float", "low": low, "high": high, "step": step, "log": log}
+        return float(self._find_again(name, document))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        """Likewise; see `suggest_float`."""
+        document = {"type": "int", "low": low, "high": high, "step": step, "log": log}
+        return int(self._find_again(name, document))
+
+    def suggest_categorical(self, name: str, choices: Sequence[_Choice]) -> _Choice:
+        """Likewise; see `suggest_float`. A value that is none of the choices is a ValueError."""
+        value = self._find_again(name, {"type": "categorical"})
+        return find_choice(name, value, choices)
+
+    def _find_again(self, name: str, document: Mapping[str, Any]) -> Any:
+        if name not in self.params:
+            raise ValueError(f"Trial {self.number} has no parameter {name!r}.")
+        check_again(name, self.params[name], document, document)
+        return self.params[name]
+
+    @property
     def duration(self) -> timedelta | None:
         """From ask to tell; None while unfinished."""
         if self.datetime_start is None or self.datetime_complete is None:
@@ -147,6 +211,13 @@ def read_objectives(document: Mapping[str, Any]) -> tuple[Objective, ...]:
         Objective(objective["name"], direction_named(objective["direction"]))
         for objective in document["objectives"]
     )
+
+
+def find_metric_names(objectives: Sequence[Objective]) -> list[str] | None:
+    """The names of the objectives; None for those that are nobody's choice."""
+    names = [objective.name for objective in objectives]
+    unnamed = ["value"] if len(names) == 1 else [f"value_{place}" for place in range(len(names))]
+    return None if names == unnamed else names
 
 
 def read_trial(document: Mapping[str, Any]) -> FrozenTrial:

@@ -21,9 +21,14 @@ def find_url(url: str | None, environ: Mapping[str, str]) -> str:
     there, or the default.
 
     Raises:
-        ConfigurationError: It is not an http or https address.
+        ConfigurationError: It is not an http or https address, or has a user or a password.
     """
     found = url or environ.get("ASKTELL_URL") or _find_local_url(environ) or DEFAULT_URL
+    if "@" in found:
+        # Not quoted: what is before it may be a password. httpx would send it instead of the token.
+        raise ConfigurationError(
+            "The server's URL has no @, no user and no password; ASKTELL_TOKEN takes the token."
+        )
     try:
         parsed = httpx.URL(found)
     except httpx.InvalidURL as error:
@@ -34,39 +39,68 @@ def find_url(url: str | None, environ: Mapping[str, str]) -> str:
 
 
 def find_token(token: str | None, environ: Mapping[str, str], *, url: str) -> str:
-    """The argument, ASKTELL_TOKEN, or the file that a server on this machine keeps.
+    """The argument, ASKTELL_TOKEN, what ASKTELL_TOKEN_FILE names, or the data directory's token.
 
-    The file is read only for a loopback address: another machine must not be sent its content.
+    The last one opens the server that runs on the data directory, and goes to no other, be it one
+    of this machine: whoever listens there may be somebody else.
 
     Raises:
-        ConfigurationError: None of the three gives a token.
+        ConfigurationError: None of these gives a token.
     """
     found = (token or environ.get("ASKTELL_TOKEN") or "").strip()
     if found:
         return _check_token(found)
-    if not is_loopback(url):
-        raise ConfigurationError(f"Set ASKTELL_TOKEN, or pass token=, to use {url}.")
-    return _check_token(_read_token_file(data_dir(environ) / "token"))
+    if named := environ.get("ASKTELL_TOKEN_FILE"):
+        return _check_token(_get_named_token(Path(named)))
+    return _check_token(_get_own_token(environ, url))
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    """The folder in which a server started by this user keeps its things."""
+    """The folder in which a server started by this user keeps its things.
+
+    Raises:
+        ConfigurationError: The user has no home directory, and nothing names another folder.
+    """
     if environ.get("ASKTELL_DATA_DIR"):
         return Path(environ["ASKTELL_DATA_DIR"])
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/asktell")
     if environ.get("XDG_DATA_HOME"):
         return Path(environ["XDG_DATA_HOME"]) / "asktell"
-    return Path.home() / ".local" / "share" / "asktell"
+    try:
+        return Path.home() / ".local" / "share" / "asktell"
+    except RuntimeError:
+        raise ConfigurationError(
+            "This user has no home directory: set ASKTELL_URL and ASKTELL_TOKEN, or "
+            "ASKTELL_DATA_DIR to the data directory of a server."
+        ) from None
 
 
 def is_loopback(url: str) -> bool:
     """Whether this address stays on the machine."""
-    host = httpx.URL(url).host
+    return is_loopback_host(httpx.URL(url).host)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether this name or number stands for the machine itself."""
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def find_token_in(path: Path) -> str | None:
+    """The token in a file; None if there is no file, or nothing in it.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The token file {path} cannot be read: {error}") from None
 
 
 def _find_local_url(environ: Mapping[str, str]) -> str | None:
@@ -83,16 +117,32 @@ def _check_token(token: str) -> str:
     return token
 
 
-def _read_token_file(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        token = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The token file {path} cannot be read: {error}") from None
-    if not token:
+def _get_named_token(path: Path) -> str:
+    token = find_token_in(path)
+    if token is None:
         raise ConfigurationError(
-            f"There is no token in {path}: start `asktell serve` on this machine, set "
-            "ASKTELL_DATA_DIR to its data directory, or set ASKTELL_URL and ASKTELL_TOKEN."
+            f"ASKTELL_TOKEN_FILE names {path}, which is not there or has nothing in it."
+        )
+    return token
+
+
+def _get_own_token(environ: Mapping[str, str], url: str) -> str:
+    folder = data_dir(environ)
+    address = _find_local_url(environ)
+    if address is None:
+        raise ConfigurationError(
+            f"Set ASKTELL_TOKEN, or pass token=, to use {url}. No server runs on {folder}: start "
+            "`asktell serve`, or set ASKTELL_DATA_DIR to the data directory of one that runs."
+        )
+    if url != address:
+        raise ConfigurationError(
+            f"Set ASKTELL_TOKEN, or pass token=, to use {url}: the token in {folder} is for "
+            f"{address} alone."
+        )
+    token = find_token_in(folder / "token")
+    if token is None:
+        raise ConfigurationError(
+            f"There is no token in {folder}: the server there was started with another one. Set "
+            f"ASKTELL_TOKEN to that, and ASKTELL_URL to {address}."
         )
     return token

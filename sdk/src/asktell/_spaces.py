@@ -27,18 +27,19 @@ def _find_constants(
             continue
         if not isinstance(entry, Mapping):
             yield name, entry
-        elif _is_constant(entry):
+        elif is_constant(entry):
             yield name, entry["value"]
-        elif not _is_parameter(entry):
+        elif not is_parameter(entry):
             yield from _find_constants(entry, f"{name}.", chosen)
 
 
-def _is_constant(entry: Mapping[str, Any]) -> bool:
+def is_constant(entry: Mapping[str, Any]) -> bool:
+    """Tells a constant in its wrapping from a group with a member of the name `value`."""
     return "value" in entry and "type" not in entry and not isinstance(entry["value"], Mapping)
 
 
-def _is_parameter(entry: Mapping[str, Any]) -> bool:
-    """Tells a parameter that the trial does not use from a group of parameters."""
+def is_parameter(entry: Mapping[str, Any]) -> bool:
+    """Tells a parameter, in the API's form or in Optuna's, from a group of parameters."""
     if isinstance(entry.get("type"), str) or isinstance(entry.get("choices"), list):
         return True
     is_range = "low" in entry and not isinstance(entry["low"], Mapping)

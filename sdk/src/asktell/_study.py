@@ -7,22 +7,20 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, overload
 
 from asktell import _protocol
-from asktell._imports import describe_trial
+from asktell._imports import add_trials
 from asktell._json import to_plain
-from asktell._leases import DEFAULT_LEASE_SECONDS, Lease
+from asktell._leases import DEFAULT_LEASE_SECONDS, open_lease
 from asktell._optimize import Optimization
 from asktell._protocol import LEFT_OUT, LeftOut
 from asktell._reading import ReadableStudy
-from asktell._records import FrozenTrial, read_trial
+from asktell._records import FrozenTrial
+from asktell._telling import tell, tell_many
 from asktell._trial import Trial
-from asktell._waiting import wait_for_room
+from asktell._waiting import ask
 
 if TYPE_CHECKING:
-    from asktell._connection import Connection, Request
-    from asktell._leases import Heartbeats
-
-# As many as one request may carry, and few enough for its body not to be too large.
-IMPORT_BATCH = 200
+    from asktell._connection import Connection
+    from asktell._heartbeats import Heartbeats
 
 
 class Study(ReadableStudy):
@@ -99,20 +97,21 @@ class Study(ReadableStudy):
                 failed the next trial, which is FAIL now.
             InvalidError: The params contradict the declared space.
             NotFoundError: The study was deleted.
+
+        Example:
+            >>> trial = study.ask()
+            >>> study.tell(trial, trial.suggest_float("x", 0, 1) ** 2).state.name
+            'COMPLETE'
+            >>> [trial.number for trial in study.ask(3)]
+            [1, 2, 3]
         """
-
-        def ask_once(seconds: float) -> list[Trial]:
-            request = _protocol.ask(
-                self.name,
-                count=1 if count is None else count,
-                params=params,
-                distributions=distributions,
-                lease_seconds=lease_seconds,
-                wait_seconds=seconds,
-            )
-            return self._start_trials(request, lease_seconds)
-
-        trials = wait_for_room(ask_once, seconds=wait_seconds, clock=self._connection.clock)
+        trials = self._ask(
+            1 if count is None else count,
+            params=params,
+            distributions=distributions,
+            lease_seconds=lease_seconds,
+            wait_seconds=wait_seconds,
+        )
         return trials[0] if count is None else trials
 
     def tell(
@@ -144,18 +143,12 @@ class Study(ReadableStudy):
             LeaseLostError: Somebody else has the trial now.
             ConflictError: `already-told`, and told something else.
             InvalidError: Wrong number of values, or NaN among them. The trial is untouched.
-            ValueError: Neither values nor a state.
+            ValueError: Neither values nor a state, or a trial of another study.
         """
-        if isinstance(trial, Trial):
-            outcome = trial._describe_outcome(
-                state, values, reason=reason, cause=cause, constraints=constraints
-            )
-            return trial._tell(outcome)
-        outcome = _protocol.describe_outcome(
-            state, values, reason=reason, cause=cause, constraints=constraints
+        details = {"reason": reason, "cause": cause, "constraints": constraints}
+        return self._connection.run(
+            tell(self._heartbeats, self.name, trial, values, state, **details)
         )
-        document = self._connection.call(_protocol.tell(self.name, trial, outcome))
-        return self._note_told(trial, document)
 
     def tell_many(self, tells: Iterable[tuple[Any, ...]]) -> list[FrozenTrial]:
         """Ends up to 1000 trials in one request, all or none.
@@ -167,17 +160,15 @@ class Study(ReadableStudy):
         Raises:
             ConflictError: One of them was told something else, or has somebody else.
             InvalidError: One of them is not valid. No trial was touched.
-            ValueError: Neither values nor a state.
+            ValueError: Neither values nor a state, or a trial of another study.
+
+        Example:
+            >>> one, other = study.ask(2)
+            >>> told = study.tell_many([(one, 0.5), (other, None, "FAIL")])
+            >>> [trial.state.name for trial in told]
+            ['COMPLETE', 'FAIL']
         """
-        parts = list(tells)
-        if not parts:
-            return []
-        outcomes = [self._describe_numbered(*part) for part in parts]
-        answer = self._connection.call(_protocol.tell_many(self.name, outcomes))
-        return [
-            self._note_told(part[0], document)
-            for part, document in zip(parts, answer["trials"], strict=True)
-        ]
+        return self._connection.run(tell_many(self._heartbeats, self.name, tells))
 
     def enqueue_trial(
         self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None
@@ -190,13 +181,25 @@ class Study(ReadableStudy):
 
         Raises:
             InvalidError: The params contradict the declared space.
+
+        Example:
+            >>> study.enqueue_trial({"x": 0.25})
+            0
+            >>> study.ask().suggest_float("x", 0, 1)
+            0.25
         """
         document = {"params": to_plain(params), "user_attrs": to_plain(user_attrs or {})}
         numbers = self._connection.call(_protocol.enqueue(self.name, [document]))["numbers"]
         return int(numbers[0])
 
     def add_trial(self, trial: Any, *, distributions: Mapping[str, Any] | None = None) -> int:
-        """Adds a trial that finished elsewhere, and returns its number here; see `add_trials`."""
+        """Adds a trial that finished elsewhere, and returns its number here; see `add_trials`.
+
+        Example:
+            >>> import optuna
+            >>> study.add_trial(optuna.trial.create_trial(value=0.5))
+            0
+        """
         return self.add_trials([trial], distributions=distributions)[0]
 
     def add_trials(
@@ -222,35 +225,26 @@ class Study(ReadableStudy):
             ValueError: A trial is not finished; `enqueue_trial` is for those. Or there are more
                 trials than one key is for.
         """
-        documents = [
-            trial
-            if isinstance(trial, Mapping)
-            else describe_trial(
-                trial, is_space_declared=self.space is not None, distributions=distributions
-            )
-            for trial in trials
-        ]
-        if idempotency_key is not None and len(documents) > IMPORT_BATCH:
-            raise ValueError(f"A key is for at most {IMPORT_BATCH} trials, not {len(documents)}.")
-        numbers: list[int] = []
-        for start in range(0, len(documents), IMPORT_BATCH):
-            request = _protocol.import_trials(
-                self.name,
-                documents[start : start + IMPORT_BATCH],
+        return self._connection.run(
+            add_trials(
+                self._connection.server,
+                self,
+                trials,
+                distributions=distributions,
                 idempotency_key=idempotency_key,
             )
-            numbers += self._connection.call(request)["numbers"]
-        return numbers
+        )
 
     def optimize(
         self,
-        objective: Callable[[Any], Any],
+        func: Callable[[Any], Any],
         n_trials: int | None = None,
-        *,
         timeout: float | None = None,
         n_jobs: int = 1,
         catch: type[Exception] | Iterable[type[Exception]] = (),
-        callbacks: Iterable[Callable[[Any, Any], object]] = (),
+        callbacks: Iterable[Callable[[Any, Any], object]] | None = None,
+        gc_after_trial: bool = False,
+        show_progress_bar: bool = False,
     ) -> None:
         """Runs an Optuna objective until one of the limits, `stop()`, or the end of the study.
 
@@ -262,23 +256,33 @@ class Study(ReadableStudy):
         While the study is paused, and while others run as many trials as it allows, it waits.
 
         Args:
-            objective: Takes a Trial, returns its value or values.
+            func: The objective: takes a Trial, returns its value or values.
             n_trials: Trials to start here; None for no limit.
             timeout: Seconds after which no further trial is started.
             n_jobs: Threads that run trials; -1 for one per processor.
             catch: Exceptions after which to go on with the next trial.
             callbacks: Called with the study and the finished trial, by the thread that ran it.
+            gc_after_trial: Whether to collect garbage after each trial.
+            show_progress_bar: Whether to draw one with tqdm, which also names the best trial of
+                the study; that takes a request after each trial.
 
         Raises:
             AsktellError: The server could not be used.
+
+        Example:
+            >>> study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=3)
+            >>> [trial.state.name for trial in study.trials]
+            ['COMPLETE', 'COMPLETE', 'COMPLETE']
         """
         optimization = Optimization(
             self,
-            objective,
+            func,
             n_trials=n_trials,
             timeout_seconds=timeout,
             catch=catch,
             callbacks=callbacks,
+            collects_garbage=gc_after_trial,
+            shows_progress=show_progress_bar,
             clock=self._connection.clock,
         )
         self._optimizations.append(optimization)
@@ -334,6 +338,11 @@ class Study(ReadableStudy):
 
         Raises:
             InvalidError: A setting makes no sense.
+
+        Example:
+            >>> study.configure(budget={"max_trials": 100, "target": 0.01}, parallelism=8)
+            >>> study.summary().max_trials
+            100
         """
         document = _protocol.describe_settings(
             {
@@ -355,34 +364,26 @@ class Study(ReadableStudy):
         document = {"user_attrs": to_plain({key: value})}
         self._connection.call(_protocol.patch_study(self.name, document))
 
-    def __repr__(self) -> str:
-        return f"Study({self.name!r})"
+    def __getstate__(self) -> dict[str, Any]:
+        # What this process is optimizing is nothing to another one.
+        return self.__dict__ | {"_optimizations": []}
 
-    def _start_trials(self, request: Request, lease_seconds: float | None) -> list[Trial]:
-        sent_at = self._connection.clock.monotonic()
-        asked = self._connection.call(request)["trials"]
-        return [self._start_trial(document, lease_seconds, sent_at) for document in asked]
+    def _ask(
+        self, count: int, *, lease_seconds: float | None = DEFAULT_LEASE_SECONDS, **wishes: Any
+    ) -> list[Trial]:
+        exchange = ask(
+            self._connection.server, self.name, count=count, lease_seconds=lease_seconds, **wishes
+        )
+        asked = self._connection.run(exchange)
+        return [self._start_trial(each, lease_seconds, asked.sent_at) for each in asked.trials]
 
     def _start_trial(
         self, asked: Mapping[str, Any], lease_seconds: float | None, sent_at: float
     ) -> Trial:
-        heartbeat = _protocol.heartbeat(self.name, asked["number"], attempt=asked["attempt"])
-        lease = Lease(self._heartbeats, heartbeat, seconds=lease_seconds or 0.0)
-        lease.renew(asked["lease_expires_at"], sent_at=sent_at)
+        lease = open_lease(
+            self._heartbeats, self.name, asked, seconds=lease_seconds, sent_at=sent_at
+        )
         return Trial(self, self._connection, asked, lease)
-
-    def _describe_numbered(
-        self, trial: Trial | int, values: Any = None, state: str | Enum | None = None
-    ) -> dict[str, Any]:
-        if isinstance(trial, Trial):
-            return {"number": trial.number, **trial._describe_outcome(state, values)}
-        return {"number": trial, **_protocol.describe_outcome(state, values)}
-
-    def _note_told(self, trial: Trial | int, document: Mapping[str, Any]) -> FrozenTrial:
-        if isinstance(trial, Trial):
-            return trial._note_told(document)
-        self._heartbeats.forget_trial(_protocol.heartbeat(self.name, trial))
-        return read_trial(document)
 
     def _change_state(self, action: str) -> None:
         self._connection.call(_protocol.change_state(self.name, action))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asktell import _protocol
@@ -104,20 +105,14 @@ class Sweep:
             trial: Only those of this trial.
             page_size: Attempts per request.
         """
-        cursor: str | None = None
-        while True:
-            request = _protocol.list_attempts(
-                self.name,
-                states=list(states or ()),
-                trial=trial,
-                page_size=page_size,
-                cursor=cursor,
-            )
-            page = self._connection.call(request)
-            yield from map(read_attempt, page["attempts"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        build = partial(
+            _protocol.list_attempts,
+            self.name,
+            states=list(states or ()),
+            trial=trial,
+            page_size=page_size,
+        )
+        return map(read_attempt, self._connection.list_pages("attempts", build))
 
     def get_attempt(self, attempt_id: str) -> Attempt:
         """The attempt of that id.

@@ -36,10 +36,11 @@ from asktell._attempt_records import (
     describe_ending,
     read_claimed,
 )
-from asktell._connection import Connection, Request
+from asktell._connection import Connection
 from asktell._json import encode_number
 from asktell._mirror_records import WantedMirror, read_wanted_mirror
 from asktell._records import read_optional_time
+from asktell._requests import Request
 from asktell._retries import Clock
 from asktell._settings import find_token, find_url
 

@@ -14,9 +14,10 @@ from optuna.trial import TrialState
 from asktell import _protocol
 from asktell._client import Client
 from asktell._errors import ConflictError, InvalidError
+from asktell._leases import is_not_ours
 from asktell._records import FrozenTrial
 from asktell._study import Study
-from asktell._trial import Trial, is_not_ours
+from asktell._trial import Trial
 from asktell.flyte._launching import Launches
 from asktell.flyte._outcomes import Outcome
 from asktell.flyte._snapshot import build_study
@@ -69,7 +70,7 @@ class ServerTrials:
     def study(self) -> optuna.Study:
         """A copy of the study as it is now; changing it changes nothing on the server."""
         study = self._open()
-        return build_study(study.name, self._directions, study.trials(), self._suggestions)
+        return build_study(study.name, self._directions, study.trials, self._suggestions)
 
     async def prepare(self, n_trials: int) -> int:
         """As many asks as bring the study to `n_trials` more trials than the last time.
@@ -193,11 +194,11 @@ def _revive_lost(study: Study) -> list[FrozenTrial]:
 
     Another attempt would start the executions a second time. One that has failed stays queued.
     """
-    running = study.trials([TrialState.RUNNING])
+    running = study.get_trials(states=[TrialState.RUNNING])
     queued = [trial for trial in running if trial.phase == "queued"]
     for trial in queued:
         _renew(study, trial)
-    return study.trials([TrialState.RUNNING]) if queued else running
+    return study.get_trials(states=[TrialState.RUNNING]) if queued else running
 
 
 def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:
