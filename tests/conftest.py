@@ -6,6 +6,7 @@ A database is copied from a template that has the whole schema, so tests commit 
 import gc
 import ipaddress
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -58,6 +59,15 @@ class OutsideConnection(AssertionError):
 def _loopback_only() -> None:
     """Refuse connections of this process to anything but itself; audit hooks cannot be removed."""
     sys.addaudithook(_refuse_outside_connection)
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Commands that run in this process log to a stream of their own, which is closed after."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
 
 
 @pytest.fixture

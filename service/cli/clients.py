@@ -5,9 +5,7 @@ from typing import Annotated, Any
 
 import asktell
 import typer
-
-from service.cli.data_dir import find_address, find_token
-from service.cli.failures import CannotStart
+from asktell._settings import find_token, find_url
 
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="The server; ASKTELL_URL, or the one on this machine.")
@@ -20,19 +18,22 @@ ServerDirOption = Annotated[
 _DEADLINE_SECONDS = 20.0
 
 
-def open_client(url: str | None, data_dir: Path | None, **options: Any) -> asktell.Client:
+def open_client(
+    url: str | None, data_dir: Path | None, *, token: str | None = None, **options: Any
+) -> asktell.Client:
     """A client of the server that the options name, else of the one that the SDK finds.
 
+    Args:
+        data_dir: Whose server is meant, whatever the environment says. Its token goes to no other.
+        token: Instead of the one that the SDK finds.
+
     Raises:
-        CannotStart: The data directory has no token.
-        asktell.ConfigurationError: There is no token, or the URL cannot be used.
+        asktell.ConfigurationError: There is no token, no server runs on the data directory, or the
+            URL cannot be used.
     """
-    options = {"deadline": _DEADLINE_SECONDS, **options}
-    if data_dir is None:
-        return asktell.Client(url, **options)
-    token = find_token(data_dir)
-    if token is None:
-        raise CannotStart(
-            f"There is no token in {data_dir}; start `asktell serve --data-dir {data_dir}` first."
-        )
-    return asktell.Client(url or find_address(data_dir), token, **options)
+    if data_dir is not None:
+        named = {"ASKTELL_DATA_DIR": str(data_dir)}
+        url = find_url(url, named)
+        own = find_token(None, named, url=url)
+        token = token or own
+    return asktell.Client(url, token, **{"deadline": _DEADLINE_SECONDS, **options})

@@ -1,14 +1,13 @@
 """The files that a server keeps for the machine it runs on: its token and its address."""
 
-import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from service.cli.failures import CannotStart
+from service.cli.new_files import open_new_file
 from service.domain.tokens import mint_token
 
 TOKEN_FILE = "token"  # noqa: S105  a file name
@@ -50,7 +49,8 @@ def get_or_make_token(folder: Path) -> str:
     """The token of this data directory; made at the first start, readable by its owner alone."""
     token = find_token(folder)
     if token is None:
-        _write_if_absent(folder / TOKEN_FILE, mint_token())
+        with open_new_file(folder / TOKEN_FILE) as new:
+            new.appear(mint_token())
         token = find_token(folder)
     if not token:
         raise CannotStart(f"The token file {folder / TOKEN_FILE} is empty; delete it.")
@@ -71,36 +71,13 @@ def find_address(folder: Path) -> str | None:
 def publish_address(folder: Path, url: str) -> Iterator[None]:
     """Let other programs of this machine find the server, as long as it runs."""
     path = folder / ADDRESS_FILE
-    with _written_aside(path, url) as aside:
-        aside.replace(path)
+    with open_new_file(path) as new:
+        new.replace(url)
     try:
         yield
     finally:
         if _read(path) == url:
             path.unlink(missing_ok=True)
-
-
-def _write_if_absent(path: Path, text: str) -> None:
-    # A link appears whole or not at all, so a second server never reads half a token.
-    with _written_aside(path, text) as aside, contextlib.suppress(FileExistsError):
-        os.link(aside, path)
-
-
-@contextmanager
-def _written_aside(path: Path, text: str) -> Iterator[Path]:
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    except OSError as error:
-        raise CannotStart(f"{path.parent} cannot be written to ({error.strerror}).") from error
-    aside = Path(name)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        yield aside
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str | None:

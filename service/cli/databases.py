@@ -17,7 +17,7 @@ from service.storage.embedded import find_running_postgres, open_embedded_postgr
 def open_database(settings: Settings) -> Iterator[Database]:
     """The database, running for the time of the context, whatever its schema."""
     if settings.database_url is not None:
-        yield _build_database(settings.database_url.get_secret_value())
+        yield build_database(settings.database_url.get_secret_value())
         return
     make_data_dir(settings.data_dir)
     with open_embedded_postgres(settings.data_dir) as postgres:
@@ -51,7 +51,12 @@ def open_migrated_database(settings: Settings, *, migrate: bool) -> Iterator[Dat
         yield database
 
 
-def _build_database(url: str) -> Database:
+def build_database(url: str) -> Database:
+    """The database of a URL that somebody has written.
+
+    Raises:
+        CannotStart: It is none; the message does not quote it.
+    """
     try:
         database = Database(url)
         # Parses the whole URL; the driver's own words about a bad one may quote the password.

@@ -1,4 +1,4 @@
-"""What the SDK tells, as one JSON document on standard output."""
+"""What a command has found, as one JSON document on standard output."""
 
 import dataclasses
 import json
@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def print_json(value: Any) -> None:

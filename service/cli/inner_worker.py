@@ -1,7 +1,6 @@
 """Keeps a worker running inside the server, as long as that serves."""
 
 import asyncio
-import ipaddress
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
+from asktell._settings import is_loopback_host
 
 from service.kept_running import KeptRunning
 from service.settings import Settings, WorkerSettings
@@ -112,7 +112,9 @@ def decide(
     """
     allowed = worker_settings.allow_programs
     is_private = (
-        settings.database_url is None and _is_loopback(settings.host) and not settings.allowed_hosts
+        settings.database_url is None
+        and is_loopback_host(settings.host)
+        and not settings.allowed_hosts
     )
     workdir = worker_settings.workdir or settings.data_dir / "inner-worker"
     return {
@@ -122,12 +124,6 @@ def decide(
         "workdir": str(workdir),
         "allow_programs": list(allowed or (("*",) if is_private else (f"{workdir}/*",))),
     }
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host.lower() == "localhost"
 
 
 async def _leave_behind(child: Process) -> None:
@@ -144,5 +140,7 @@ async def _leave_behind(child: Process) -> None:
 
 def _environment_without_secrets() -> dict[str, str]:
     """What the server's database and its token are, the worker need not know."""
-    secrets = ("ASKTELL_TOKEN", "ASKTELL_DATABASE_URL")
+    secrets = [
+        f"ASKTELL_{name}{suffix}" for name in ("TOKEN", "DATABASE_URL") for suffix in ("", "_FILE")
+    ]
     return {name: value for name, value in os.environ.items() if name not in secrets}

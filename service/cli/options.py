@@ -3,23 +3,25 @@
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from service.cli.failures import CannotStart
-from service.observability import configure_logging
-from service.settings import Settings, WorkerSettings
 
-_Settings = TypeVar("_Settings", Settings, WorkerSettings)
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from service.settings import Settings, WorkerSettings
+
+_Settings = TypeVar("_Settings", "Settings", "WorkerSettings")
 
 DataDirOption = Annotated[
     Path | None, typer.Option(help="Folder for token, address and embedded Postgres.")
 ]
 
 
-def load_settings(**options: Any) -> Settings:
+def load_settings(**options: Any) -> "Settings":
     """Settings from the environment, overridden by the options that were given.
 
     Sets the process up by them: logging, and UTC as its time zone, for Optuna's tables hold
@@ -28,6 +30,10 @@ def load_settings(**options: Any) -> Settings:
     Raises:
         CannotStart: A setting is not usable; the message names it.
     """
+    # These load Pydantic and Optuna, which commands that only talk to a server need not wait for.
+    from service.observability import configure_logging
+    from service.settings import Settings
+
     settings = _read(Settings, options)
     os.environ["TZ"] = "UTC"
     time.tzset()
@@ -35,20 +41,30 @@ def load_settings(**options: Any) -> Settings:
     return settings
 
 
-def load_worker_settings(**options: Any) -> WorkerSettings:
+def load_worker_settings(**options: Any) -> "WorkerSettings":
     """Settings of a worker from the environment, overridden by the options that were given.
 
     Raises:
         CannotStart: A setting is not usable; the message names it.
     """
+    from service.settings import WorkerSettings
+
     return _read(WorkerSettings, options)
 
 
 def _read(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
+    from pydantic import ValidationError
+
     given = {name: value for name, value in options.items() if value is not None}
     prefix = kind.model_config["env_prefix"]
     try:
         return kind(**given)
     except ValidationError as error:
-        reasons = [f"{prefix}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        reasons = [_explain(flaw, prefix) for flaw in error.errors()]
         raise CannotStart(f"Settings are not usable. {'. '.join(reasons)}.") from None
+
+
+def _explain(flaw: "ErrorDetails", prefix: str) -> str:
+    message = flaw["msg"].removeprefix("Value error, ")
+    # What concerns several settings names them itself.
+    return f"{prefix}{str(flaw['loc'][0]).upper()}: {message}" if flaw["loc"] else message

@@ -17,7 +17,11 @@ def serve(
         bool, typer.Option("--migrate", help="Migrate a database given by URL first.")
     ] = False,
 ) -> None:
-    """Serve the API. Without ASKTELL_DATABASE_URL a Postgres of its own is started."""
+    """Run the server until Ctrl-C or SIGTERM: the API, the pages, and a worker for sweeps.
+
+    Without ASKTELL_DATABASE_URL it starts a Postgres of its own in the data directory. It prints
+    its address, and a link that lets one browser in.
+    """
     # Loading the server takes seconds, which commands that only talk to one need not wait for.
     with loading_modules():
         from service.cli.server import run_server

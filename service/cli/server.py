@@ -106,7 +106,7 @@ async def _serve(
         app = build_app(engine=opened, rules=rules, extra_routes=pages, login_links=links)
         server = _Server(
             _configure(app, settings),
-            on_ready=lambda: _announce(settings, url, links),
+            on_ready=lambda: _announce(settings, url, _open_link(links, rules)),
             on_leaving=opened.leave,
             worker=worker,
         )
@@ -155,8 +155,12 @@ def _configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _announce(settings: Settings, url: str, links: LoginLinks) -> None:
-    code, _ = links.open_link()
+def _open_link(links: LoginLinks, rules: GateRules) -> str:
+    code, _ = links.open_link(rules.credentials.token_digest)
+    return code
+
+
+def _announce(settings: Settings, url: str, code: str) -> None:
     token_file = settings.data_dir / TOKEN_FILE
     source = token_file if settings.token is None else "the environment, ASKTELL_TOKEN"
     typer.echo(f"Asktell {__version__} is ready at {url}")

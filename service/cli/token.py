@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import asktell
 import typer
-from asktell._connection import Connection, Request
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from service.cli.calls import Document, call_once
 from service.cli.clients import ServerDirOption, UrlOption, open_client
-from service.cli.documents import print_json
+from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.new_files import open_new_file
+from service.cli.tables import print_table
+from service.cli.token_file import has_good_token
 from service.domain.scopes import TokenScope
 
 app = typer.Typer(
@@ -24,13 +24,10 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_TIMEOUT_SECONDS = 30.0
-_PIPE_WIDTH = 400
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([smhdw])")
 
 NameArgument = Annotated[str, typer.Argument(help="Whose it is, or where it lies.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
@@ -46,6 +43,14 @@ def create(
     expires_in: Annotated[
         str | None, typer.Option(help="Such as 12h, 30d or 4w; left out: never.")
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write it to this file, for its owner alone, instead of printing it. If a good "
+            "token of this name and scope is in there, it stays; one whose file was lost is "
+            "revoked."
+        ),
+    ] = None,
     *,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -56,12 +61,17 @@ def create(
     with explain_failures():
         if expires_in is not None:
             body["expires_at"] = (datetime.now(UTC) + _parse_span(expires_in)).isoformat()
-        made = _call(Request("POST", "/tokens", body=body), url, data_dir)
+        if file is None:
+            _print_made(_create(body, url, data_dir), as_json=as_json)
+            return
+        if has_good_token(file, name=name, scope=scope, url=url, data_dir=data_dir):
+            made, words = body, f"{file} has a good token of the name {name!r} already."
+        else:
+            made, words = _create_in(file, body, url, data_dir), f"The token {name!r} is in {file}."
     if as_json:
         print_json(made)
     else:
-        typer.echo("Set it as ASKTELL_TOKEN where it is needed; it is not shown again:", err=True)
-        typer.echo(made["token"])
+        typer.echo(words, err=True)
 
 
 @app.command("ls")
@@ -70,7 +80,7 @@ def list_tokens(
 ) -> None:
     """List the tokens that were made, by name; the server's own is not among them."""
     with explain_failures():
-        found = _call(Request("GET", "/tokens"), url, data_dir)
+        found = _call("GET", "/tokens", url, data_dir)
     if as_json:
         print_json(found)
     else:
@@ -87,19 +97,46 @@ def revoke(
 ) -> None:
     """Make a token worthless, within five seconds. Its name is free for another one then."""
     with explain_failures():
-        _call(Request("DELETE", f"/tokens/{quote(name, safe='')}"), url, data_dir)
+        _call("DELETE", f"/tokens/{quote(name, safe='')}", url, data_dir)
     if as_json:
         print_json({"revoked": name})
     else:
         typer.echo(f"The token {name!r} opens nothing any more.")
 
 
-def _call(request: Request, url: str | None, data_dir: Path | None) -> Any:
+def _call(method: str, path: str, url: str | None, data_dir: Path | None, body: Any = None) -> Any:
     with open_client(url, data_dir) as client:
-        # The SDK has no words of its own for tokens: programs do not make them. A creation must
-        # not be repeated by itself, or the token that is printed is not the one that was made.
-        connection: Connection = client._connection
-        return connection.call_once(request, timeout_seconds=_TIMEOUT_SECONDS)
+        # A creation must not be repeated by itself, or the token that is printed is not the one
+        # that was made.
+        return call_once(client, method, path, body=body)
+
+
+def _create(body: Document, url: str | None, data_dir: Path | None) -> dict[str, Any]:
+    made: dict[str, Any] = _call("POST", "/tokens", url, data_dir, body=body)
+    return made
+
+
+def _create_in(
+    file: Path, body: Document, url: str | None, data_dir: Path | None
+) -> dict[str, Any]:
+    """Writes the token to the file, and revokes an older one of its name; returns the rest."""
+    # Before any token is made or revoked: the file may be where none can be.
+    with open_new_file(file) as new:
+        try:
+            made = _create(body, url, data_dir)
+        except asktell.ConflictError:
+            _call("DELETE", f"/tokens/{quote(body['name'], safe='')}", url, data_dir)
+            made = _create(body, url, data_dir)
+        new.replace(made.pop("token"))
+    return made
+
+
+def _print_made(made: Document, *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    typer.echo("Set it as ASKTELL_TOKEN where it is needed; it is not shown again:", err=True)
+    typer.echo(made["token"])
 
 
 def _parse_span(text: str) -> timedelta:
@@ -113,14 +150,21 @@ def _print_tokens(tokens: Sequence[Mapping[str, Any]], now: datetime) -> None:
     if not tokens:
         typer.echo("There are none; `asktell token create NAME --scope user` makes one.")
         return
-    table = Table("token", "scope", "state", "expires", "last used", box=SIMPLE_HEAD)
-    for token in tokens:
-        row = (token["name"], token["scope"], _name_state(token, now))
-        times = (token["expires_at"] or "never", token["last_used_at"] or "never")
-        # Names are text, whatever brackets they have.
-        table.add_row(*map(Text, (*row, *times)))
-    console = Console()
-    (console if console.is_terminal else Console(width=_PIPE_WIDTH)).print(table)
+    rows = [
+        (
+            token["name"],
+            token["scope"],
+            _name_state(token, now),
+            _show_time(token["expires_at"]),
+            _show_time(token["last_used_at"]),
+        )
+        for token in tokens
+    ]
+    print_table(("token", "scope", "state", "expires", "last used"), rows)
+
+
+def _show_time(text: str | None) -> str:
+    return "never" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}Z"
 
 
 def _name_state(token: Mapping[str, Any], now: datetime) -> str:

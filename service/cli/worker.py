@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from asktell._settings import find_token_in
 from asktell.workers import WorkerClient
 
 from service.cli.failures import CannotStart, explain_failures
@@ -62,16 +63,13 @@ def worker(
             url_for_jobs=url_for_jobs,
             drain_seconds=drain_seconds,
         )
-        token = None if token_file is None else _read_token(token_file)
+        token = None if token_file is None else _get_token(token_file)
         with WorkerClient(url, token) as client:
             run_worker(settings, client, workdir=settings.workdir or folder / "worker")
 
 
-def _read_token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"The token file {path} cannot be read: {error}") from None
-    if not token:
-        raise CannotStart(f"The token file {path} is empty.")
+def _get_token(path: Path) -> str:
+    token = find_token_in(path)
+    if token is None:
+        raise CannotStart(f"The token file {path} is not there, or has nothing in it.")
     return token

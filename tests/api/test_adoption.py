@@ -125,3 +125,18 @@ async def test_refuses_bad_bodies_of_release(api: httpx.AsyncClient, study: str)
         response = await api.post(f"{study}/release", json=body)
         assert get_fields(assert_problem(response, 422, "invalid-request")) == [field]
     assert (await api.get(study)).status_code == 200
+
+
+async def test_adopted_again_it_is_another_version(
+    api: httpx.AsyncClient, plain: str, storage: RDBStorage
+) -> None:
+    pages = ("/studies", plain, f"{plain}/history")
+    await api.post(f"{plain}/adopt")
+    known = {page: (await api.get(page)).headers["etag"] for page in pages}
+    await api.post(f"{plain}/release", json={"force": True})
+    study = optuna.load_study(study_name="plain", storage=storage)
+    study.tell(study.ask(), 0.75)
+    await api.post(f"{plain}/adopt")
+
+    for page, etag in known.items():
+        assert (await api.get(page, headers={"If-None-Match": etag})).status_code == 200, page

@@ -9,7 +9,7 @@ import pytest
 from service.storage.attempts import KEPT_LOG_BYTES, MAX_LOG_PART_BYTES
 from tests.api.conftest import SettableClock
 from tests.api.problems import assert_problem, get_fields
-from tests.api.sweep_use import LAUNCH, claim, create_sweep, end, observe, send_log
+from tests.api.sweep_use import LAUNCH, REPORT, claim, create_sweep, end, observe, send_log
 
 PRUNING = {
     "sampler": {"type": "RandomSampler"},
@@ -81,6 +81,18 @@ async def test_only_sweeps_of_the_queue_are_served(api: httpx.AsyncClient) -> No
     assert await claim(api, queue="gpu", executors=["wandb"]) == []
     assert await claim(api, 0, queue="gpu") == []
     assert len(await claim(api, 2, queue="gpu", executors=["wandb", "process"])) == 2
+
+
+async def test_a_draining_worker_gets_nothing_more(api: httpx.AsyncClient) -> None:
+    waiting = asyncio.create_task(claim(api, wait_seconds=60))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), timeout=0.5)
+
+    await api.put("/workers/w1", json=REPORT | {"state": "draining"})
+
+    assert await asyncio.wait_for(waiting, timeout=30) == []
+    await create_sweep(api)
+    assert len(await claim(api, worker_id="w2")) == 1
 
 
 async def test_an_empty_claim_waits_for_a_sweep(api: httpx.AsyncClient) -> None:

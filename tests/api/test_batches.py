@@ -86,6 +86,28 @@ async def test_refuses_bad_tells(
             assert get_fields(problem) == [field]
 
 
+@pytest.mark.parametrize("state", ["PRUNED", "FAIL"])
+async def test_a_trial_without_a_result_may_lack_constraints(
+    api: httpx.AsyncClient, study: str, state: str
+) -> None:
+    """Its program may have ended before it came to all of them; that decides nothing for others."""
+    told: list[dict[str, Any]] = [
+        {"state": state, "constraints": {"memory": 1.0}},
+        {"state": "COMPLETE", "values": 0.5, "constraints": {"memory": 1.0, "time": -1.0}},
+        {"state": state, "constraints": {"time": 2.0}},
+        {"state": state, "constraints": {"time": 2.0, "memory": -3.0}},
+    ]
+    for number, body in enumerate(told):
+        await api.post(f"{study}/ask", json={})
+        for _ in range(2):
+            answer = await api.post(f"{study}/trials/{number}/tell", json=body)
+            assert answer.status_code == 200, answer.text
+
+    trials = (await api.get(f"{study}/trials")).json()["trials"]
+    kept = [trial["constraints"] for trial in trials]
+    assert kept == [None, told[1]["constraints"], None, told[3]["constraints"]]
+
+
 async def test_keeps_constraints(api: httpx.AsyncClient, study: str) -> None:
     await api.post(f"{study}/ask", json={"count": 4})
     sent = ({}, {"memory": 2, "seconds": -0.5}, {"seconds": 0, "memory": -1}, None)

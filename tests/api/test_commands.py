@@ -76,10 +76,10 @@ def test_serves_until_told_to_stop(
         bearer = {"Authorization": f"Bearer {token}"}
         assert httpx.get(f"{url}/studies", headers=bearer).json()["studies"] == []
 
-        link = run("login-link", data_dir=str(tmp_path))
+        link = run("login-link", "--json", data_dir=str(tmp_path))
         assert link.returncode == 0, link.stderr
         with httpx.Client() as browser:
-            assert browser.get(link.stdout.strip()).status_code == 303
+            assert browser.get(json.loads(link.stdout)["url"]).status_code == 303
             assert browser.get(f"{url}/studies").status_code == 200
 
         process.send_signal(number)
@@ -106,7 +106,8 @@ def test_refuses_an_unmigrated_database_until_it_is_upgraded(
     upgraded = run("db", "upgrade", **settings)
 
     assert upgraded.returncode == 0, upgraded.stderr
-    assert run("db", "check", **settings).returncode == 0
+    checked = run("db", "check", "--json", **settings)
+    assert (checked.returncode, checked.stdout) == (0, '{"is_current": true}\n')
 
 
 def test_serve_migrates_when_asked(empty_database: Database, tmp_path: Path) -> None:
@@ -151,13 +152,30 @@ def test_explains_what_stands_in_the_way(
 
 
 def test_needs_a_server_for_a_login_link(tmp_path: Path) -> None:
-    no_token = run("login-link", data_dir=str(tmp_path), port="1")
-    no_server = run("login-link", data_dir=str(tmp_path), port="1", token=TOKEN)
+    (tmp_path / "token").write_text(TOKEN)
+    no_server = run("login-link", data_dir=str(tmp_path))
+    elsewhere = run("login-link", url="http://127.0.0.1:1", token=TOKEN)
 
-    assert (no_token.returncode, no_server.returncode) == (1, 1)
-    assert "asktell serve" in no_token.stderr
+    assert (no_server.returncode, elsewhere.returncode) == (1, 1)
     assert "asktell serve" in no_server.stderr
-    assert TOKEN not in no_server.stderr
+    assert "http://127.0.0.1:1" in elsewhere.stderr
+    assert TOKEN not in no_server.stderr + elsewhere.stderr
+
+
+@pytest.mark.parametrize("words", [("--version",), ("doctor",)])
+def test_a_full_disk_leaves_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [*ASKTELL, *words],
+            env=build_environment(data_dir=str(tmp_path)),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert failed.returncode == 1
+    assert failed.stderr == "asktell: The output cannot be written: No space left on device.\n"
 
 
 def test_shows_its_version() -> None:
@@ -182,11 +200,13 @@ def test_replays_a_study_beside_its_server_and_without(open_folder: Path) -> Non
         with httpx.Client(base_url=url, headers=bearer) as client:
             ask_for_trials(client, count=3)
         beside = run("study", "replay", "s", data_dir=str(open_folder))
+        checked = run("db", "check", data_dir=str(open_folder))
         process.terminate()
         output, _ = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 0, output
     without = run("study", "replay", "s", "--json", data_dir=str(open_folder))
 
+    assert checked.returncode == 0, checked.stderr
     assert beside.returncode == 0, beside.stderr
     assert (
         beside.stdout == "Study 's' repeats exactly: 3 trials, 3 values that its sampler chose.\n"

@@ -236,6 +236,24 @@ async def test_front_is_that_of_optuna(api: httpx.AsyncClient, database: Databas
     assert front == [trial.number for trial in best] == [1, 2, 3, 5]
     shown = (await api.get("/studies/s/pareto")).json()["trials"]
     assert shown[0] == (await api.get("/studies/s/trials/1")).json()
+    for fields in ({"number", "values"}, {"values", "params", "state"}):
+        answer = await api.get("/studies/s/pareto", params={"fields": sorted(fields)})
+        wanted = fields | {"number"}
+        assert answer.json()["trials"] == [
+            {name: trial[name] for name in trial if name in wanted} for trial in shown
+        ]
+
+
+async def test_front_that_has_not_changed_is_not_sent_again(
+    api: httpx.AsyncClient, study: str
+) -> None:
+    whole, values = f"{study}/pareto", f"{study}/pareto?fields=values"
+    etag = (await api.get(whole)).headers["etag"]
+
+    assert (await api.get(whole, headers={"If-None-Match": etag})).status_code == 304
+    assert (await api.get(values, headers={"If-None-Match": etag})).status_code == 200
+    await import_trials(api, study, {"state": "COMPLETE", "params": PARAMS, "values": [1]})
+    assert (await api.get(whole, headers={"If-None-Match": etag})).status_code == 200
 
 
 async def test_front_of_one_objective_are_all_the_best(api: httpx.AsyncClient, study: str) -> None:

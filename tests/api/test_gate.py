@@ -1,6 +1,7 @@
 """The gate, in front of an application that says yes to everything."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from service.api.callers import Callers
 from service.api.envelope import Envelope
 from service.api.gate import Gate, GateRules
 from service.api.token_cache import TokenCache
+from service.domain.sessions import Session
 from service.domain.tokens import Credentials
 from service.engine.engine import read_clock
 from service.storage.tokens import TokenTable
@@ -22,6 +24,7 @@ from tests.api.problems import assert_problem
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 JSON = {"Content-Type": "application/json"}
+COOKIE = Credentials.from_token(TOKEN).sessions.cookie_name
 
 
 async def answer_length(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +36,7 @@ def build_gate(rules: GateRules) -> Gate:
     # Nothing that these tests send is worth asking the database for.
     nowhere: AsyncConnectionPool[Any] = AsyncConnectionPool(open=False)
     tokens = TokenCache(TokenTable(nowhere), clock=read_clock)
-    return Gate(answer_length, rules, Callers(rules.credentials, tokens))
+    return Gate(answer_length, rules, Callers(rules.credentials, tokens, clock=read_clock))
 
 
 def open_client(rules: GateRules) -> httpx.AsyncClient:
@@ -49,7 +52,12 @@ async def client(rules: GateRules) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def session(rules: GateRules) -> dict[str, str]:
-    return {"Cookie": f'odd={{"a": [1, "b"]}}; asktell_session={rules.credentials.session}'}
+    return {"Cookie": f'odd={{"a": [1, "b"]}}; {COOKIE}={mint_session(rules.credentials)}'}
+
+
+def mint_session(credentials: Credentials, ends_at: datetime | None = None) -> str:
+    ends_at = ends_at or datetime.now(UTC) + timedelta(days=1)
+    return credentials.sessions.mint(Session(credentials.token_digest, ends_at))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +105,9 @@ async def test_lets_own_pages_in(client: httpx.AsyncClient, origin: str) -> None
     assert (await client.get("/", headers={**BEARER, "Origin": origin})).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "", "127.0.0.1", "http://127.0.0.1:9999"]
+)
 async def test_refuses_foreign_pages(client: httpx.AsyncClient, origin: str) -> None:
     response = await client.get("/", headers={**BEARER, "Origin": origin})
 
@@ -130,22 +140,60 @@ async def test_tells_a_browser_how_to_log_in(client: httpx.AsyncClient) -> None:
     assert response.status_code == 401
     assert response.headers["content-type"].startswith("text/html")
     assert "asktell login-link" in response.text
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
 
 
-async def test_a_session_only_reads(client: httpx.AsyncClient, session: dict[str, str]) -> None:
+async def test_a_link_from_another_site_gets_a_second_chance(client: httpx.AsyncClient) -> None:
+    headers = {"Accept": "text/html", "Sec-Fetch-Site": "cross-site"}
+
+    response = await client.get('/ui/study?name=a"b', headers=headers)
+
+    assert response.status_code == 401
+    assert 'content="0; url=/ui/study?name=a%22b"' in response.text
+
+
+async def test_the_login_page_leads_to_where_a_browser_wanted_to_go(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get('/ui/study?name=a"<b>&x=ä', headers={"Accept": "text/html"})
+
+    assert 'value="/ui/study?name=a%22%3Cb%3E&amp;x=%C3%A4"' in response.text
+
+
+async def test_a_session_reads(client: httpx.AsyncClient, session: dict[str, str]) -> None:
     for method in ("GET", "HEAD"):
         assert (await client.request(method, "/", headers=session)).status_code == 200
-    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        response = await client.request(method, "/", headers={**session, **JSON})
-        assert_problem(response, 401, "not-authenticated")
 
 
-async def test_another_tokens_session_is_worthless(client: httpx.AsyncClient) -> None:
-    other = Credentials.from_token("another-token").session
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_a_session_writes_with_its_own_csrf_token_alone(
+    client: httpx.AsyncClient, rules: GateRules, method: str
+) -> None:
+    cookie = mint_session(rules.credentials)
+    headers = {"Cookie": f"{COOKIE}={cookie}", **JSON}
+    token = rules.credentials.sessions.mint_csrf_token(cookie)
+    of_another = rules.credentials.sessions.mint_csrf_token(cookie[:-1])
 
-    response = await client.get("/", headers={"Cookie": f"asktell_session={other}"})
+    for wrong in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": of_another}):
+        refused = await client.request(method, "/", headers={**headers, **wrong})
+        assert_problem(refused, 403, "csrf-token-wrong")
+    twice = [*headers.items(), ("X-CSRF-Token", token), ("X-CSRF-Token", token)]
+    assert (await client.request(method, "/", headers=twice)).status_code == 403
+    allowed = await client.request(method, "/", headers={**headers, "X-CSRF-Token": token})
+    assert allowed.status_code == 200
 
-    assert_problem(response, 401, "not-authenticated")
+
+async def test_worthless_sessions_let_nobody_in(
+    client: httpx.AsyncClient, rules: GateRules
+) -> None:
+    own = mint_session(rules.credentials)
+    payload, _, signature = own.partition(".")
+    over = mint_session(rules.credentials, datetime.now(UTC) - timedelta(seconds=1))
+    other = mint_session(Credentials.from_token("another-token"))
+
+    for cookie in (over, other, payload, f"{payload}.", f".{signature}", f"x{own}", "", "\xe9"):
+        headers = {"Cookie": f"{COOKIE}={cookie}".encode("latin-1")}
+        assert_problem(await client.get("/", headers=headers), 401, "not-authenticated")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

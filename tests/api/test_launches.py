@@ -58,6 +58,7 @@ from tests.api.sweep_use import (
                 "value": "last",
                 "sweep": True,
                 "timeout_seconds": None,
+                "start_timeout_seconds": None,
             },
         ),
         (

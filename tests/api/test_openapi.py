@@ -67,13 +67,18 @@ def test_has_every_operation(document: Document) -> None:
         "show_trial",
         "show_best_trial",
         "show_pareto_front",
+        "show_history",
+        "show_curves",
+        "show_distributions",
         "show_importances",
         "show_plot",
         "check_life",
         "check_readiness",
         "show_metrics",
         "open_login_link",
-        "log_in",
+        "follow_link",
+        "show_session",
+        "end_session",
         "create_sweep",
         "list_sweeps",
         "show_sweep",
@@ -175,13 +180,19 @@ async def test_answers_fit_their_schemas(
         ("get", "/studies/{study}", await api.get(study)),
         ("get", "/studies/{study}/trials", await api.get(f"{study}/trials")),
         ("get", "/studies/{study}/trials", await api.get(f"{study}/trials?fields=state")),
+        ("get", "/studies/{study}/trials", await api.get(f"{study}/trials?fields=last_step")),
+        ("get", "/studies/{study}/history", await api.get(f"{study}/history")),
+        ("get", "/studies/{study}/curves", await api.get(f"{study}/curves")),
         ("get", "/studies/{study}/pareto", await api.get(f"{study}/pareto")),
+        ("get", "/studies/{study}/pareto", await api.get(f"{study}/pareto?fields=values")),
         ("get", "/studies/{study}/export", await api.get(f"{study}/export")),
         ("post", "/studies/{study}/stop", await api.post(f"{study}/stop")),
         ("get", "/studies/{study}/trials/{number}", await api.get(trial)),
+        ("get", "/studies/{study}/trials/{number}", await api.get(f"{trial}?fields=params")),
         ("get", "/studies/{study}/best", await api.get(f"{study}/best")),
         ("get", "/healthz", await api.get("/healthz")),
         ("post", "/login-links", await api.post("/login-links")),
+        ("get", "/session", await api.get("/session")),
         (
             "post",
             "/tokens",
@@ -230,6 +241,11 @@ async def test_answers_about_sweeps_fit_their_schemas(
         ("post", f"{one}/resume", await api.post("/sweeps/digits/resume")),
         ("post", f"{one}/stop", await api.post("/sweeps/digits/stop")),
         ("post", f"{one}/cancel", await api.post("/sweeps/digits/cancel")),
+        (
+            "get",
+            "/studies/{study}/trials",
+            await api.get("/studies/digits/trials?fields=latest_attempt"),
+        ),
         ("get", f"{one}/attempts", await api.get("/sweeps/digits/attempts")),
         (
             "get",
@@ -246,12 +262,22 @@ def check_answer(document: Document, method: str, path: str, answer: httpx.Respo
     check(document, described["content"]["application/json"]["schema"], answer.json())
 
 
-async def test_trials_can_be_listed_by_each_of_their_fields(document: Document) -> None:
-    schemas = document["components"]["schemas"]
-    operation = document["paths"]["/studies/{study}/trials"]["get"]
-    (fields,) = (each for each in operation["parameters"] if each["name"] == "fields")
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        ("/studies/{study}/trials", "ListedTrialAnswer"),
+        ("/studies/{study}/trials/{number}", "TrialPartAnswer"),
+        ("/studies/{study}/pareto", "TrialPartAnswer"),
+    ],
+)
+async def test_trials_can_be_shown_by_each_of_their_fields(
+    document: Document, path: str, schema: str
+) -> None:
+    parameters = document["paths"][path]["get"]["parameters"]
+    (fields,) = (each for each in parameters if each["name"] == "fields")
 
-    assert fields["schema"]["items"]["enum"] == list(schemas["TrialAnswer"]["properties"])
+    shown = document["components"]["schemas"][schema]["properties"]
+    assert fields["schema"]["items"]["enum"] == list(shown)
 
 
 async def test_refusals_that_pass_say_when_to_come_again(document: Document) -> None:
@@ -264,8 +290,10 @@ async def test_refusals_that_pass_say_when_to_come_again(document: Document) -> 
 async def test_docs_show_every_operation_without_other_hosts(
     api: httpx.AsyncClient, document: Document
 ) -> None:
-    page = (await api.get("/docs")).text
+    answer = await api.get("/docs")
+    page = answer.text
 
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     for path, method, operation in list_operations(document):
         assert f'id="{operation["operationId"]}"' in page
         assert f"{method.upper()} {path}" in page

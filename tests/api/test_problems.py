@@ -1,6 +1,5 @@
 """What surrounds every answer: problems, headers, logs."""
 
-import logging
 
 import httpx
 import pytest
@@ -19,14 +18,6 @@ from tests.api.problems import assert_problem
 
 async def fail(_request: Request) -> Response:
     raise RuntimeError("secret-in-a-message")
-
-
-@pytest.fixture
-def restored_logging():
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = before
 
 
 async def test_every_answer_names_version_and_request(
@@ -71,7 +62,7 @@ async def test_a_chunked_body_is_limited(api: httpx.AsyncClient, rules: GateRule
 
 
 async def test_a_defect_is_logged_and_not_told(
-    engine: Engine, rules: GateRules, capsys: pytest.CaptureFixture[str], restored_logging: None
+    engine: Engine, rules: GateRules, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging(level="info", style="json")
     app = build_app(engine=engine, rules=rules, extra_routes=[Route("/fail", fail)])
@@ -92,19 +83,19 @@ async def test_a_defect_is_logged_and_not_told(
 async def test_no_secret_is_logged(
     api: httpx.AsyncClient,
     stranger: httpx.AsyncClient,
-    rules: GateRules,
     capsys: pytest.CaptureFixture[str],
-    restored_logging: None,
 ) -> None:
     configure_logging(level="debug", style="console")
     url = (await api.post("/login-links")).json()["url"]
     await stranger.get(url)
-    await stranger.get("/studies")
+    (cookie,) = stranger.cookies.values()
+    csrf_token = (await stranger.get("/session")).json()["csrf_token"]
+    await stranger.post("/login", data={"token": "ask_of-somebody"})
     await stranger.get("/studies", headers={"Authorization": "Bearer wrong-token"})
 
     logged = capsys.readouterr().err
     assert "request.answered" in logged
-    for secret in (TOKEN, rules.credentials.session, url.rpartition("/")[2], "wrong-token"):
+    for secret in (TOKEN, cookie, csrf_token, "ask_of-", url.rpartition("/")[2], "wrong-token"):
         assert secret not in logged
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,8 @@ from psycopg import sql
 from service.api.gate import GateRules
 from service.api.problems import EDGE_PROBLEMS
 from service.domain.errors import AsktellError
+from service.domain.sessions import Session
+from service.domain.tokens import Credentials
 from service.engine.engine import Engine, open_engine
 from service.storage.database import Database
 from service.storage.embedded import EmbeddedPostgres
@@ -25,6 +28,7 @@ from tests.api.token_refusals import ELSEWHERE, arrange_tokens, list_token_refus
 from tests.api.trial_refusals import list_trial_refusals
 from tests.table_snapshots import read_tables, watch_tables
 
+WITHOUT_TOKEN = ("not-authenticated", "csrf-token-wrong")
 WRITING_METHODS = ("post", "patch", "put", "delete")
 
 # What no write can be answered, or not on purpose.
@@ -99,7 +103,7 @@ async def test_refusals_of_every_route(
     with watch_tables(world) as tables:
         for method, path, code, request in list_general_refusals(writes, rules):
             with subtests.test(method=method, path=path, code=code):
-                client = stranger if code == "not-authenticated" else api
+                client = stranger if code in WITHOUT_TOKEN else api
                 study = "launched" if path.startswith("/sweeps") else "open"
                 address = await fill_in_sweep(api, to_address(path, study))
                 response = await client.request(method, address, **request)
@@ -119,8 +123,8 @@ async def test_every_code_and_every_route_has_a_refusal(writes: Writes, rules: G
     assert covered | NOT_FROM_WRITES.keys() == set(list_codes(AsktellError)) | set(EDGE_PROBLEMS)
     assert not covered & NOT_FROM_WRITES.keys()
     addressed = {to_operation(refusal.call) for refusal in refusals}
-    # It writes nothing, and takes nothing that it could refuse.
-    assert writes.keys() - addressed == {("POST", "/login-links")}
+    # They write nothing, and take nothing that they could refuse.
+    assert writes.keys() - addressed == {("POST", "/login-links"), ("DELETE", "/session")}
 
 
 async def test_a_study_of_another_server(
@@ -270,6 +274,7 @@ def _list_refusals_of(
     operation: dict[str, Any], rules: GateRules, method: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "not-authenticated", {}
+    yield "csrf-token-wrong", {"headers": {"Cookie": mint_cookie(rules.credentials)}}
     yield "scope-missing", {"headers": ELSEWHERE}
     yield "host-not-allowed", {"headers": {"Host": "elsewhere.example"}}
     yield "origin-not-allowed", {"headers": {"Origin": "http://elsewhere.example"}}
@@ -280,6 +285,12 @@ def _list_refusals_of(
     if "requestBody" in operation:
         yield "malformed-json", {"content": b'{"name": NaN}', "headers": JSON}
         yield "invalid-request", {"json": ["colour"]}
+
+
+def mint_cookie(credentials: Credentials) -> str:
+    """Of a browser that is logged in with the server's own token."""
+    session = Session(credentials.token_digest, datetime.now(UTC) + timedelta(days=1))
+    return f"{credentials.sessions.cookie_name}={credentials.sessions.mint(session)}"
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -15,6 +15,7 @@ from service.cli.data_dir import (
 )
 from service.cli.failures import CannotStart
 from service.cli.listening import build_url, find_own_hosts, open_listener
+from service.cli.options import load_settings
 from service.settings import Settings
 
 
@@ -45,6 +46,64 @@ def test_refuses_a_weak_token_without_showing_it() -> None:
         Settings.model_validate({"token": "hunter2"})
 
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["http://box", "box:8700", "box/path", "two words"])
+def test_refuses_what_is_no_host_name(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("ASKTELL_ALLOWED_HOSTS", host)
+
+    with pytest.raises(CannotStart, match="ASKTELL_ALLOWED_HOSTS"):
+        load_settings()
+
+
+def test_takes_names_and_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = ("*", "box", "a.example", "10.0.0.7", "[fe80::1]")
+    monkeypatch.setenv("ASKTELL_ALLOWED_HOSTS", ",".join(hosts))
+
+    assert load_settings().allowed_hosts == hosts
+
+
+def test_secrets_may_lie_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token-from-a-file\n")
+    (tmp_path / "url").write_text("postgresql://user:hidden@db/asktell\n")
+    monkeypatch.setenv("ASKTELL_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("ASKTELL_DATABASE_URL_FILE", str(tmp_path / "url"))
+
+    settings = Settings()
+
+    assert settings.token is not None
+    assert settings.token.get_secret_value() == "a-token-from-a-file"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value().endswith("@db/asktell")
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "token", "reason"),
+    [
+        (None, None, "ASKTELL_TOKEN_FILE cannot be read"),
+        (" \n", None, "ASKTELL_TOKEN_FILE is empty"),
+        ("a-token-from-a-file", "a-token-besides-it", "are both set"),
+        ("too-short", None, "16"),
+    ],
+)
+def test_a_secret_file_that_gives_no_secret_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    content: str | None,
+    token: str | None,
+    reason: str,
+) -> None:
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    monkeypatch.setenv("ASKTELL_TOKEN_FILE", str(tmp_path / "token"))
+    if token is not None:
+        monkeypatch.setenv("ASKTELL_TOKEN", token)
+
+    with pytest.raises(CannotStart, match=reason) as caught:
+        load_settings()
+
+    assert content is None or not content.strip() or content not in str(caught.value)
 
 
 def test_makes_a_token_once(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ async def invoke(url: str, *arguments: str) -> Result:
 
 async def list_trials(client: asktell.Client, name: str) -> list[asktell.FrozenTrial]:
     study = await asyncio.to_thread(client.get_study, name)
-    return await asyncio.to_thread(study.trials)
+    return await asyncio.to_thread(study.get_trials)
 
 
 def describe(trial: FrozenTrial | asktell.FrozenTrial) -> dict[str, Any]:
@@ -183,7 +183,7 @@ async def test_what_does_not_fit_is_named_and_nothing_is_imported(
     assert "unfit: 6: intermediate_values.0.step: " in refused.stderr
     assert "unfit: 7: layers: " in refused.stderr
     assert "asktell: 29 trials do not fit, so none was imported" in refused.stderr
-    assert await asyncio.to_thread(study.trials) == []
+    assert await asyncio.to_thread(study.get_trials) == []
 
     skipped = await run("ours", "--from-optuna", location, "--skip-unfit", "--json")
     assert skipped.exit_code == 0, skipped.output

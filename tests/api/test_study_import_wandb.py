@@ -119,7 +119,7 @@ async def test_imports_the_runs_of_a_sweep_into_a_study_with_its_space(
     assert document["left_out"] == {"running": 1, "pending": 1}
     with asktell.Client(url, TOKEN) as client:
         study = await asyncio.to_thread(client.get_study, "ours")
-        trials = await asyncio.to_thread(study.trials)
+        trials = await asyncio.to_thread(study.get_trials)
     assert [(each.name, each.direction.name) for each in study.objectives] == [
         ("val.loss", "MINIMIZE")
     ]
@@ -161,7 +161,7 @@ async def test_imports_chosen_runs_of_a_project_into_a_study_that_declares_its_s
         assert "No run has logged accc. Say with --metric which of acc, epoch" in errors
         code, document, errors = await run(environment, "ours", *chosen)
         assert code == 0, errors
-        (trial,) = await asyncio.to_thread(study.trials)
+        (trial,) = await asyncio.to_thread(study.get_trials)
     assert trial.params == {"lr": 0.5}
     assert trial.values == [0.75]
     assert trial.intermediate_values == {0: 0.5, 1: 0.75, 2: 0.25}
@@ -187,7 +187,7 @@ async def test_imports_the_runs_of_a_sweep_whose_space_is_python(
         options = ["--from-wandb", "acme/mnist/s1", "--skip-unfit"]
         code, document, errors = await run(environment, "ours", *options)
         assert code == 0, errors
-        trials = await asyncio.to_thread(study.trials)
+        trials = await asyncio.to_thread(study.get_trials)
     assert [trial.params for trial in trials] == [{"kind": "a", "opt.lr": 0.5}, configs[1]]
     (unfit,) = document["unfit"]
     assert unfit["trial"] == "lacks"

@@ -212,6 +212,7 @@ async def test_lists_and_shows(run: Run, api: httpx.AsyncClient, sweep: str) -> 
     assert "no worker for queue gpu: start `asktell worker --queue gpu`" in nobody.output
 
     first, second = await claim_of_gpu(api, count=2)
+    await observe(api, first, note="To upload it: wandb sync runs/1")
     await end(api, first, exit_code=9)
     await end(api, second, values={"accuracy": 0.75})
     listed = await run("ls")
@@ -226,7 +227,8 @@ async def test_lists_and_shows(run: Run, api: httpx.AsyncClient, sweep: str) -> 
     assert "s: finished (max_trials)" in shown.output
     assert "best accuracy 0.75 (trial 1)" in shown.output
     assert "trial 0 failed: " in shown.output
-    assert first["id"] in shown.output
+    (line,) = (each for each in shown.output.splitlines() if first["id"] in each)
+    assert line.endswith("; To upload it: wandb sync runs/1")
     document = json.loads((await run("show", sweep, "--json")).stdout)
     assert [each["exit_code"] for each in document["attempts"]] == [0, 9]
     assert document["best"]["values"] == [0.75]

@@ -11,21 +11,21 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.main import app
+from tests.docs.blocks import PAGES, ROOT, read_blocks
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "sdk" / "README.md", *(ROOT / "docs").glob("*.md")])
+_SHOWING = ("sh", "console", "ini")
+_COMMAND = re.compile(r"(?:^|[\s/])asktell ([a-z].*)")
 # With a subcommand, so that sentences about `asktell` itself are none.
 _INLINE = re.compile(r"`(asktell [a-z][^`]*)`")
 
 
 def find_commands(page: Path) -> Iterator[list[str]]:
     """The words of each command, in blocks and within sentences."""
-    text = page.read_text()
-    for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, flags=re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            if match := re.search(r"(?:^|\s)asktell (.*)", line.partition(" #")[0]):
+    for block in read_blocks(page):
+        for line in block.text.replace("\\\n", " ").splitlines():
+            if block.kind in _SHOWING and (match := _COMMAND.search(line.partition(" #")[0])):
                 yield shlex.split(match[1])
-    for command in _INLINE.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+    for command in _INLINE.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
         yield command.split()[1:]
 
 

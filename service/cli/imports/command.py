@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.clients import ServerDirOption, UrlOption, open_client
+from service.cli.documents import JsonOption
 from service.cli.failures import CannotStart, explain_failures
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def import_trials(
             "--skip-unfit", help="Import the others if trials do not fit the study, not none."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     data_dir: ServerDirOption = None,
 ) -> None:

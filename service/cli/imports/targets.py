@@ -20,7 +20,7 @@ def find_target(client: asktell.Client, name: str) -> Target | None:
         return None
     except ValueError as error:
         raise CannotStart(str(error)) from error
-    trials = study.trials(states=_ENDED_STATES)
+    trials = study.get_trials(states=_ENDED_STATES)
     origins = (trial.user_attrs.get(ORIGIN_ATTR) for trial in trials)
     return Target(
         name=name,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.documents import JsonOption
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep.descriptions import to_line
+from service.cli.formats import to_line
 from service.cli.sweep.wishes import (
     EntityOption,
     ExecutorOption,
@@ -46,7 +47,7 @@ def check(
     entity: EntityOption = None,
     mode: ModeOption = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a sweep file means: search space, sampler, budget, command. Starts nothing.
 

@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import asktell
 import typer
 
+from service.cli.arguments import leave_out_none
 from service.cli.clients import ServerDirOption, UrlOption, open_client
-from service.cli.documents import print_json
+from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.study.export import export
 from service.cli.sweep.check import check
 from service.cli.sweep.logs import logs
 from service.cli.sweep.run import run
@@ -24,13 +25,13 @@ app = typer.Typer(
 app.command()(run)
 app.command()(check)
 app.command()(logs)
+app.command()(export)
 
 _ATTEMPTS_SHOWN = 20
 _FAILURES_SHOWN = 3
 _FAILED = (*BAD_ENDS, "cancelled")
 
 NameArgument = Annotated[str, typer.Argument(help="The sweep.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("ls")
@@ -141,8 +142,8 @@ def set_limits(
     data_dir: ServerDirOption = None,
 ) -> None:
     """Change the limits of a sweep; one that had come to a limit goes on if there is room again."""
-    budget = _leave_out_none(max_trials=trials, max_failures=max_failures)
-    changes = _leave_out_none(budget=budget or None, parallelism=parallelism)
+    budget = leave_out_none(max_trials=trials, max_failures=max_failures)
+    changes = leave_out_none(budget=budget or None, parallelism=parallelism)
     with explain_failures(), open_client(url, data_dir) as client:
         if not changes:
             raise CannotStart("Say what to change: --trials, --parallelism or --max-failures.")
@@ -150,40 +151,8 @@ def set_limits(
         _tell_state(client.get_sweep(name).summary(), as_json=as_json)
 
 
-@app.command()
-def export(
-    name: NameArgument,
-    form: Annotated[Literal["csv", "json"], typer.Option("--format", help="csv or json.")] = "csv",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")
-    ] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="As --format json.")] = False,
-    url: UrlOption = None,
-    data_dir: ServerDirOption = None,
-) -> None:
-    """Write all trials of a sweep as a table: the columns are those of Optuna's dataframe."""
-    with explain_failures(), open_client(url, data_dir) as client:
-        text = client.get_sweep(name).study.export("json" if as_json else form)
-        if output is None:
-            typer.echo(text.removesuffix("\n"))
-        else:
-            _write(output, text)
-
-
 def _tell_state(summary: asktell.SweepSummary, *, as_json: bool) -> None:
     if as_json:
         print_json({"sweep": summary})
     else:
         typer.echo(f"Sweep {summary.name} is {summary.state}.")
-
-
-def _leave_out_none(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CannotStart(f"{path} cannot be written ({error.strerror}).") from error

@@ -1,11 +1,10 @@
 """The words for sweeps, trials and attempts that all views of a terminal share."""
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator
 
 import asktell
 
+from service.cli.formats import format_number, to_line
 from service.cli.sweep.snapshots import Failure, Snapshot
 
 _LONGEST_REASON = 300
@@ -29,13 +28,6 @@ def describe_best(snapshot: Snapshot) -> str | None:
         return None
     objective = snapshot.summary.study.objectives[0].name
     return f"best {objective} {format_number(snapshot.best.value)} (trial {snapshot.best.number})"
-
-
-def describe_params(params: Mapping[str, Any]) -> str:
-    """Parameters in one line."""
-    return "  ".join(
-        f"{to_line(name)}={to_line(format_value(value))}" for name, value in flatten(params)
-    )
 
 
 def describe_failure(failure: Failure) -> str:
@@ -65,42 +57,3 @@ def describe_outside(attempt: asktell.Attempt) -> Iterator[str]:
     for words in (attempt.url, attempt.note):
         if words is not None:
             yield f"trial {attempt.trial}: {to_line(words)}"
-
-
-def to_line(text: str) -> str:
-    """Text from elsewhere as one line that does nothing to a terminal."""
-    words = " ".join(text.split())
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words
-    )
-
-
-def flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Parameters by name, those of groups with dots."""
-    for name, value in sorted(params.items()):
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def format_number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
-
-
-def format_value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def format_duration(seconds: float) -> str:
-    """A time to wait, as roughly as it is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def format_age(moment: datetime | None, now: datetime) -> str:
-    """How long ago that was."""
-    return "-" if moment is None else format_duration(max(0.0, (now - moment).total_seconds()))

@@ -8,15 +8,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from service.cli.formats import describe_params, format_duration, to_line
 from service.cli.sweep.descriptions import (
     describe_best,
     describe_counts,
     describe_failure,
     describe_mirror,
     describe_outside,
-    describe_params,
-    format_duration,
-    to_line,
 )
 from service.cli.sweep.snapshots import Snapshot
 

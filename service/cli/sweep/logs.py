@@ -9,9 +9,10 @@ import asktell
 import typer
 
 from service.cli.clients import ServerDirOption, UrlOption, open_client
-from service.cli.documents import print_json
+from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, explain_failures
-from service.cli.sweep.descriptions import describe_outside, to_line
+from service.cli.formats import to_line
+from service.cli.sweep.descriptions import describe_outside
 
 _FOLLOW_SECONDS = 1.0
 _INTERRUPTED = 130
@@ -28,7 +29,7 @@ def logs(
     ] = None,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     data_dir: ServerDirOption = None,
 ) -> None:

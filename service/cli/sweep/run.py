@@ -6,17 +6,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asktell
 import typer
 from rich.console import Console
 
 from service.cli.clients import ServerDirOption, UrlOption, open_client
-from service.cli.documents import print_json
+from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, explain_failures
+from service.cli.formats import describe_params
 from service.cli.sweep.check import compare_outside, preview_file, read_text, show_errors
-from service.cli.sweep.descriptions import describe_best, describe_counts, describe_params
+from service.cli.sweep.descriptions import describe_best, describe_counts
 from service.cli.sweep.live import LineView, SilentView, TerminalView, View
 from service.cli.sweep.snapshots import Snapshot, Snapshots
 from service.cli.sweep.watch import Choice, Watch
@@ -35,7 +36,7 @@ EXIT_REFUSED = 2
 EXIT_DETACHED = 130
 
 # A look that fails is no matter: the next one comes in a second.
-_IMPATIENT = {"timeout": 10.0, "max_retries": 0}
+_IMPATIENT: dict[str, Any] = {"timeout": 10.0, "max_retries": 0}
 _SUFFIX_LENGTH = 4
 # Says nothing that the name of its folder would not say better.
 _PLAIN_STEM = "sweep"
@@ -60,7 +61,7 @@ def run(
     mode: ModeOption = None,
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     data_dir: ServerDirOption = None,
 ) -> None:

@@ -55,7 +55,7 @@ def list_failures(
     attempts = islice(sweep.attempts(states, page_size=limit), limit)
     failures = [Failure.of_attempt(attempt) for attempt in attempts]
     if n_failed:
-        trials = sweep.study.trials(["FAIL"], page_size=_PAGE)
+        trials = sweep.study.get_trials(states=["FAIL"], page_size=_PAGE)
         newest = sorted(trials, key=_tell_age, reverse=True)[:limit]
         failures += [Failure.of_trial(each) for each in newest if not _was_attempted(sweep, each)]
     return sorted(failures, key=_tell_age, reverse=True)[:limit]

@@ -1,4 +1,4 @@
-"""`asktell study`: what people do with studies that are not sweeps."""
+"""`asktell study replay`: derive what a study suggested anew."""
 
 import json
 from pathlib import Path
@@ -6,24 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.documents import JsonOption
 from service.cli.failures import explain_failures
-from service.cli.imports.command import import_trials
 from service.cli.options import DataDirOption, load_settings
 
 if TYPE_CHECKING:
     from service.engine.replay import Replayed
 
-app = typer.Typer(
-    help="Bring trials to a study, and examine it.",
-    no_args_is_help=True,
-)
-app.command("import")(import_trials)
 
-
-@app.command()
 def replay(
     name: Annotated[str, typer.Argument(help="The study's name.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Derive each suggestion of a study anew, from its seed and its recorded order.

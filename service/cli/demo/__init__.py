@@ -1,0 +1,1 @@
+"""`asktell demo`: a sweep on this machine, from the service to the best trials."""

@@ -1,0 +1,1 @@
+"""`asktell doctor`: what is right, doubtful and wrong on this machine."""

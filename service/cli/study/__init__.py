@@ -1,0 +1,1 @@
+"""`asktell study`: studies, their trials, and what people do with both."""
