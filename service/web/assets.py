@@ -19,8 +19,9 @@ def digest_assets() -> str:
     so a page never mixes the scripts of two versions.
     """
     digest = blake2b(digest_size=8)
-    for path in sorted(_ASSETS_FOLDER.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(_ASSETS_FOLDER.rglob("*.*")):
+        name = path.relative_to(_ASSETS_FOLDER).as_posix()
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

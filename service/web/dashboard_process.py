@@ -27,10 +27,13 @@ from starlette.types import ASGIApp
 from service.web.read_only import ReadOnly
 
 _THREADS = 4
+# Jobs that ask come before people who look.
+_NICENESS = 10
 
 
 def main() -> None:
     """Serves until the pipe on standard input ends."""
+    os.nice(_NICENESS)
     socket = _parse_socket()
     database_url = sys.stdin.readline().strip()
     threading.Thread(target=_exit_with_parent, args=(socket,), daemon=True).start()

@@ -36,8 +36,15 @@ _FORWARDED_RESPONSE_HEADERS = (
     "last-modified",
     "vary",
 )
+# What its pages may do by a policy of their own, for whatever else it answers as well. Its plots
+# compile functions and set styles.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' data: 'unsafe-inline'; "
+    "img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
 _PROTECTION = (
-    ("Content-Security-Policy", "frame-ancestors 'none'"),
+    ("Content-Security-Policy", _POLICY),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
@@ -108,7 +115,7 @@ def _relay(upstream: httpx.Response) -> Response:
 
 
 def _answer_starting(request: Request) -> Response:
-    headers = {**PAGE_HEADERS, "Cache-Control": "no-store", "Retry-After": "1"}
+    headers = {**PAGE_HEADERS, "Retry-After": "1"}
     if request.url.path.startswith("/dashboard"):
         return HTMLResponse(render_page("dashboard_starting.html"), 503, headers)
     reason = "The dashboard is starting: try again in a second."

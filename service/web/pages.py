@@ -6,7 +6,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 # No inline script or style: what a study's name could smuggle into a page stays text.
 PAGE_HEADERS = {
-    "Cache-Control": "no-cache",
+    # Or else Back would show a page, with all that it had read, to whoever comes after a log-out.
+    "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
         "object-src 'none'"

@@ -1,4 +1,4 @@
-"""The addresses that people open: the overview, attempts, their assets, and `/dashboard`."""
+"""The addresses that people open: our pages, their assets, and `/dashboard`."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,6 +54,8 @@ def build_web_routes(studies: StudyFinder, dashboard: ASGIApp | None) -> list[Ba
     pages = _Pages(assets=assets, has_dashboard=dashboard is not None)
     routes: list[BaseRoute] = [
         Route("/", pages.show_overview),
+        Route("/ui/study", pages.show_study),
+        Route("/ui/tokens", pages.show_tokens),
         Route("/ui/sweeps/{study}/attempts/{attempt_id}", pages.show_attempt),
         Mount(assets, Assets()),
     ]
@@ -73,6 +75,13 @@ class _Pages:
 
     async def show_overview(self, _request: Request) -> Response:
         return self._answer("overview.html")
+
+    async def show_study(self, request: Request) -> Response:
+        # A query, because `..` is a name but not a path.
+        return self._answer("study.html", study=request.query_params.get("name", ""))
+
+    async def show_tokens(self, _request: Request) -> Response:
+        return self._answer("tokens.html")
 
     async def show_attempt(self, request: Request) -> Response:
         return self._answer("attempt.html", **request.path_params)

@@ -1,4 +1,4 @@
-"""`make demo`: the service, a sweep through the command line, and nothing left behind."""
+"""`asktell demo`: the service, a sweep through the command line, and nothing left behind."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo" / "demo.py"
+ASKTELL = (sys.executable, "-m", "service.cli.main")
 DEADLINE_SECONDS = 120
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,11 +32,12 @@ def test_trains_and_shows_the_best_trials(open_folder: Path) -> None:
     assert "Sweep digits, to be watched at http://127.0.0.1:" in demo.stdout
     assert "Sweep digits is finished (max_trials): " in demo.stdout
     assert "best accuracy 0." in demo.stdout
-    assert "  1.  trial " in demo.stdout
-    assert "learning_rate=" in demo.stdout
-    assert f"make serve DATA_DIR={data_dir}" in demo.stdout
+    assert "learning_rate=" in demo.stdout.partition("Best trials")[2]
+    assert " of 2 trials were pruned." in demo.stdout
+    assert f": asktell serve --data-dir {data_dir}" in demo.stdout
     assert find_processes_of(data_dir) == []
-    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+    # Its log holds a login link.
+    assert stat.S_IMODE((data_dir / "demo").stat().st_mode) == 0o700
 
 
 def test_uses_the_service_that_runs_on_its_data(data_dir: Path) -> None:
@@ -79,7 +80,7 @@ def test_interrupt_leaves_no_process(data_dir: Path, moment: str) -> None:
 
 
 def build_command(data_dir: Path, *options: str) -> list[str | Path]:
-    return [sys.executable, DEMO, "--data-dir", data_dir, *(options or ("--trials", "2"))]
+    return [*ASKTELL, "demo", "--data-dir", data_dir, *(options or ("--trials", "2"))]
 
 
 def run_demo(
@@ -96,9 +97,8 @@ def run_demo(
 
 @contextmanager
 def running_service(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
-    serve = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0"]
     service = subprocess.Popen(
-        [*serve, "--data-dir", data_dir],
+        [*ASKTELL, "serve", "--port", "0", "--data-dir", data_dir],
         env={**os.environ, "ASKTELL_WORKER": "2"},
         stdout=subprocess.DEVNULL,
     )

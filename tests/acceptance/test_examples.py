@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,7 +15,6 @@ import asktell
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TUTORIAL = Path(__file__).parents[2] / "docs" / "sweeps.md"
 SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml", "wandb/sweep.yaml")
 # Run in test_flyte_sweeps.py.
 FLYTE_FILES = ("flyte/sweep.yaml",)
@@ -119,21 +117,6 @@ def test_there_are_no_other_examples() -> None:
     run_by_sweeps = {str(Path(file).with_name("train.py")) for file in SWEEP_FILES}
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.glob("*/train.py")}
     assert found == run_by_sweeps | set(PROGRAMS)
-
-
-def test_the_commands_of_the_tutorial_work(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "examples").symlink_to(EXAMPLES)
-    blocks = re.findall(r"```sh\n(.*?)```", TUTORIAL.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
-
-    result = machine.run("sh", "-eu", "-c", f"cd {tmp_path}\n" + "\n".join(blocks))
-
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "hidden_units   IntDistribution(16, 256)" in result.stdout
-    assert "Sweep first is finished (max_trials): " in result.stdout
-    assert "epoch=0 accuracy=0." in result.stdout
-    assert "params_learning_rate" in (tmp_path / "first.csv").read_text()
-    check_trials(machine, "first", 2)
 
 
 def test_a_program_may_use_the_sdk(machine: Machine) -> None:

@@ -52,6 +52,7 @@ def test_server_wheel_holds_everything(wheels: dict[str, Path]) -> None:
     for folder in ("templates", "static"):
         expected = (ROOT / "service" / "web" / folder).rglob("*.*")
         assert {path.relative_to(ROOT).as_posix() for path in expected} <= set(names)
+    assert {"service/_demo/sweep.yaml", "service/_demo/train.py"} <= set(names)
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert not [name for name in names if name.startswith(("tests", "sdk", "benchmarks"))]
 
@@ -87,6 +88,29 @@ def test_installed_service_migrates_and_serves(
     finally:
         server.terminate()
         assert server.wait() == 0
+
+
+def test_installed_demo_finds_its_program_and_says_what_it_lacks(
+    installed: Path, tmp_path: Path
+) -> None:
+    find = "from service.cli.demo.command import find_sweep_file; print(find_sweep_file())"
+
+    def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.defpath, "ASKTELL_DATA_DIR": str(tmp_path / "data")}
+        return subprocess.run(
+            [installed / program, *arguments],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    found = Path(run("python", "-c", find).stdout.strip())
+    assert found.is_relative_to(installed.parent)
+    assert (found.parent / "train.py").exists()
+    refused = run("asktell", "demo")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "pip install 'asktell-server[demo]'" in refused.stderr
 
 
 def wait_for_address(file: Path, server: subprocess.Popen[bytes]) -> str:

@@ -27,11 +27,21 @@ export class KeyedRows {
     this.#removeAllBut(new Set(things.map(this.#getKey)));
     things.forEach((thing, position) => {
       const row = this.#rows.get(this.#getKey(thing)) ?? this.#make(thing);
-      if (this.#body.children[position] !== row) {
-        this.#body.insertBefore(row, this.#body.children[position] ?? null);
-      }
+      this.#place(row, position);
       this.#fill((name) => row.querySelector(`[data-part="${name}"]`), thing);
     });
+  }
+
+  /** All before this position are in place; what is moved loses the focus, so others make way. */
+  #place(row, position) {
+    const { children } = this.#body;
+    if (row.contains(document.activeElement)) {
+      while (children[position] !== row) {
+        this.#body.append(children[position]);
+      }
+    } else if (children[position] !== row) {
+      this.#body.insertBefore(row, children[position] ?? null);
+    }
   }
 
   #removeAllBut(keys) {

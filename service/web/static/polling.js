@@ -5,23 +5,30 @@
  * the cache asked for.
  */
 
-const PAUSE_MS = 2000;
+const ROUND_PAUSE_MS = 2000;
 const PATIENCE_MS = 10000;
+/** What it means when the page itself is answered with this status, or not at all. */
+const CONTACTS = { 401: "signed-out", null: "lost" };
 
 export class Poller {
   #readAll;
   #onContact;
+  #pauseMs;
   #round = null;
   #timer = null;
 
   /**
-   * @param {(signal: AbortSignal) => Promise<void>} readAll reads and shows what there is to show;
-   *   may reject with `Unanswered`; it is called again either way
-   * @param {(contact: "live" | "lost" | "signed-out") => void} onContact called after each round
+   * @param {(signal: AbortSignal) => Promise<"live" | "partial">} readAll reads and shows what
+   *   there is to show, and says whether all of it came; may reject with `Unanswered`; it is called
+   *   again either way
+   * @param {(contact: "live" | "partial" | "failing" | "lost" | "signed-out") => void} onContact
+   *   called after each round
+   * @param {number} [pauseMs] between the end of a round and the next one
    */
-  constructor({ readAll, onContact }) {
+  constructor({ readAll, onContact, pauseMs = ROUND_PAUSE_MS }) {
     this.#readAll = readAll;
     this.#onContact = onContact;
+    this.#pauseMs = pauseMs;
     document.addEventListener("visibilitychange", () => this.refresh());
   }
 
@@ -44,22 +51,37 @@ export class Poller {
       }
     } finally {
       if (!round.signal.aborted) {
-        this.#timer = setTimeout(() => this.refresh(), PAUSE_MS);
+        this.#timer = setTimeout(() => this.refresh(), this.#pauseMs);
       }
     }
   }
 
   async #readOnce(signal) {
     try {
-      await this.#readAll(signal);
-      return "live";
+      return await this.#readAll(signal);
     } catch (error) {
       if (error instanceof Unanswered) {
-        return error.status === 401 ? "signed-out" : "lost";
+        return CONTACTS[error.status] ?? "failing";
       }
       throw error;
     }
   }
+}
+
+/**
+ * Waits for parts of a page of which each may fail by itself: the others are as good without it.
+ *
+ * @param {Promise<void>[]} parts
+ * @returns {Promise<"live" | "partial">} rejects if the session is over, or with a mistake of ours
+ */
+export async function settle(parts) {
+  const outcomes = await Promise.allSettled(parts);
+  const reasons = outcomes.flatMap(({ reason }) => (reason === undefined ? [] : [reason]));
+  const worst = reasons.find((reason) => !(reason instanceof Unanswered && reason.status !== 401));
+  if (worst !== undefined) {
+    throw worst;
+  }
+  return reasons.length === 0 ? "live" : "partial";
 }
 
 /** What one address answers, remembered until it answers something else. */
@@ -88,12 +110,17 @@ export class Unanswered extends Error {
 }
 
 /** One GET, given up after ten seconds; rejects with `Unanswered`, whatever went wrong. */
-export async function fetchText(url, { headers = {}, signal }) {
+export async function fetchText(url, { headers = {}, signal = null } = {}) {
   const response = await send(url, { headers, signal });
   if (!response.ok && response.status !== 304) {
     throw new Unanswered(response.status);
   }
   return response;
+}
+
+/** The JSON of one GET, as `fetchText`. */
+export async function fetchJson(url, signal) {
+  return JSON.parse((await fetchText(url, { signal })).text);
 }
 
 async function send(url, { headers, signal }) {
@@ -102,7 +129,7 @@ async function send(url, { headers, signal }) {
     const response = await fetch(url, {
       headers: { Accept: "application/json", ...headers },
       cache: "no-store",
-      signal: AbortSignal.any([signal, patience]),
+      signal: signal === null ? patience : AbortSignal.any([signal, patience]),
     });
     const { ok, status, headers: answered } = response;
     return { ok, status, headers: answered, text: await response.text() };

@@ -37,6 +37,21 @@ export function formatDuration(from, until = null) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** A time to come as people round it: "42 s", "6 min", "2 h 10 min", "3 d 4 h". */
+export function describeSpan(seconds) {
+  if (seconds < 60) {
+    return `${Math.ceil(seconds)} s`;
+  }
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) {
+    return `${minutes} min`;
+  }
+  const hours = Math.floor(minutes / 60);
+  return hours < 24
+    ? `${hours} h ${minutes % 60} min`
+    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
 function tellAge(element) {
   const age = formatAge((Date.now() - Date.parse(element.dateTime)) / 1000);
   if (element.textContent !== age) {

@@ -7,6 +7,9 @@ const STATES = {
   finished: "✓ finished",
   launching: "◌ launching",
   running: "● running",
+  waiting: "◌ waiting",
+  complete: "✓ complete",
+  fail: "✕ failed",
   succeeded: "✓ succeeded",
   failed: "✕ failed",
   pruned: "◇ pruned",
@@ -16,6 +19,9 @@ const STATES = {
   online: "● online",
   draining: "◌ draining",
   away: "✕ away",
+  valid: "● valid",
+  expired: "◌ expired",
+  revoked: "⊘ revoked",
 };
 const STOP_REASONS = {
   stopped: "somebody stopped it",

@@ -1,8 +1,10 @@
-import { showContact } from "./contact.js";
+import { showContact } from "../contact.js";
 import { LogView } from "./log_view.js";
-import { Poller, Resource, Unanswered, fetchText } from "./polling.js";
-import { formatDuration } from "./times.js";
-import { describeExit, setOutsideLink, setState, setText, shorten } from "./words.js";
+import { describeParams } from "../params.js";
+import { Poller, Resource, Unanswered, fetchJson, fetchText } from "../polling.js";
+import { getStudyHref, getTrialUrl } from "../study/places.js";
+import { formatDuration } from "../times.js";
+import { describeExit, setOutsideLink, setState, setText } from "../words.js";
 
 const PART_BYTES = 262_144;
 
@@ -22,6 +24,7 @@ find("to-end").addEventListener("click", () => {
   log.scrollToEnd();
   find("log").focus();
 });
+part("study").href = getStudyHref(main.dataset.study);
 const poller = new Poller({ readAll, onContact: showContact });
 poller.refresh();
 
@@ -31,7 +34,7 @@ async function readAll(signal) {
     showAttempt(attempt);
     await readLog(signal);
     if (attempt.state !== shownState) {
-      showTrial(await readTrial(attempt.trial, signal));
+      showTrial(await fetchJson(getUrlOfParams(attempt), signal));
       shownState = attempt.state;
     }
     find("gone").hidden = true;
@@ -41,11 +44,11 @@ async function readAll(signal) {
     }
     find("gone").hidden = false;
   }
+  return "live";
 }
 
-async function readTrial(number, signal) {
-  const { text } = await fetchText(`/studies/${study}/trials/${number}`, { signal });
-  return JSON.parse(text);
+function getUrlOfParams({ trial }) {
+  return getTrialUrl(main.dataset.study, trial, ["params"]);
 }
 
 /** All there is by now, in parts: nobody waits for a megabyte before the first line shows. */
@@ -73,7 +76,9 @@ function showLog(text, { start, end }) {
 }
 
 function showAttempt(attempt) {
-  setText(part("trial"), `· trial ${attempt.trial} · attempt ${attempt.attempt}`);
+  setText(part("trial"), `trial ${attempt.trial}`);
+  part("trial").href = getStudyHref(main.dataset.study, attempt.trial);
+  setText(part("attempt"), `· attempt ${attempt.attempt}`);
   setState(part("state"), attempt.state);
   part("state").hidden = false;
   setText(part("reason"), attempt.reason ?? "");
@@ -89,17 +94,6 @@ function showAttempt(attempt) {
   setText(part("exit"), describeExit(attempt) ?? "—");
 }
 
-/** Read once a state, for a trial may carry thousands of reports. */
 function showTrial({ params }) {
-  const described = flatten(params).map(([name, value]) => `${name} ${shorten(value)}`);
-  setText(part("params"), described.join(" · ") || "none");
-}
-
-/** Parameters by name, those of groups with dots. */
-function flatten(params, prefix = "") {
-  return Object.entries(params).flatMap(([name, value]) =>
-    value instanceof Object && !Array.isArray(value)
-      ? flatten(value, `${prefix}${name}.`)
-      : [[prefix + name, value]],
-  );
+  setText(part("params"), describeParams(params) || "none");
 }

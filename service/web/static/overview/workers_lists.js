@@ -1,8 +1,9 @@
 /** The lists of workers and of the queues that they serve. */
 
-import { KeyedRows } from "./keyed_rows.js";
-import { formatDuration, setTime } from "./times.js";
-import { count, setState, setText } from "./words.js";
+import { KeyedRows } from "../keyed_rows.js";
+import { getWorkerState } from "../states.js";
+import { formatDuration, setTime } from "../times.js";
+import { count, setState, setText } from "../words.js";
 
 const find = (id) => document.getElementById(id);
 
@@ -16,9 +17,10 @@ export class WorkersLists {
     fill: fillQueue,
   });
 
-  /** Shows all workers, and what the active sweeps want of them. */
-  show(workers, activeSweeps) {
-    const queues = buildQueues(activeSweeps, workers);
+  /** Shows all workers, and what those of these studies that are active sweeps want of them. */
+  show(workers, studies) {
+    const isActive = ({ sweep }) => sweep?.state === "active";
+    const queues = buildQueues(studies.filter(isActive), workers);
     this.#workers.show(workers.toSorted((one, other) => one.name.localeCompare(other.name)));
     this.#queues.show(queues);
     setText(find("workers-total"), describeTotal(workers));
@@ -42,20 +44,13 @@ function describeTotal(workers) {
 }
 
 function fillWorker(part, worker) {
-  setState(part("state"), findState(worker));
+  setState(part("state"), getWorkerState(worker));
   setText(part("name"), worker.name);
   const about = [worker.host, `queue ${worker.queue}`, worker.executors.join(", ")];
   setText(part("about"), about.filter(Boolean).join(" · "));
   setText(part("slots"), `${worker.busy} / ${worker.slots}`);
   part("slots").title = `${worker.busy} of ${count(worker.slots, "slot")} busy`;
   setTime(part("seen"), worker.last_seen_at);
-}
-
-function findState({ is_away: isAway, state }) {
-  if (isAway) {
-    return "away";
-  }
-  return state === "active" ? "online" : state;
 }
 
 function buildQueues(sweeps, workers) {
