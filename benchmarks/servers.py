@@ -38,7 +38,7 @@ class Measured:
 
 
 @contextmanager
-def open_measured() -> Iterator[Measured]:
+def open_measured(*, dashboard: bool = False) -> Iterator[Measured]:
     """Starts a durable Postgres and the service on it, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="asktell-bench-", dir="/tmp") as name:
         folder = Path(name)
@@ -48,7 +48,7 @@ def open_measured() -> Iterator[Measured]:
             plain, ours = (_create_database(postgres.url, name) for name in ("plain", "ours"))
             optuna.storages.RDBStorage(plain.sqlalchemy_url)
             upgrade(ours)
-            with _serving(ours, folder / "data") as (url, token):
+            with _serving(ours, folder / "data", dashboard=dashboard) as (url, token):
                 yield Measured(plain.sqlalchemy_url, url, token, ours)
 
 
@@ -61,12 +61,12 @@ def _create_database(url: str, name: str) -> Database:
 
 
 @contextmanager
-def _serving(database: Database, data_dir: Path) -> Iterator[tuple[str, str]]:
+def _serving(database: Database, data_dir: Path, *, dashboard: bool) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "service.cli.main", "serve", "--port", "0"]
     environment = os.environ | {
         "ASKTELL_DATABASE_URL": database.url,
         "ASKTELL_DATA_DIR": str(data_dir),
-        "ASKTELL_DASHBOARD": "false",
+        "ASKTELL_DASHBOARD": str(dashboard),
         "ASKTELL_WORKER": "0",
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
