@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test chaos check bench constraints clean
+.PHONY: help demo serve test chaos check compose-test bench constraints clean
 
 DATA_DIR ?= .asktell
 ARGS ?=
@@ -15,10 +15,10 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
 	if $$python -c '$(SUPPORTED)' >/dev/null 2>&1; then echo $$python; break; fi; done)
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(INSTALLED)  ## run the sweep of examples/digits, print the leaderboard
-	@$(BIN)/python examples/demo/demo.py --data-dir "$(DATA_DIR)" $(ARGS)
+	@$(BIN)/asktell demo --data-dir "$(DATA_DIR)" $(ARGS)
 
 serve: $(INSTALLED)  ## start the service on the data that `make demo` left in DATA_DIR
 	@$(BIN)/asktell serve --data-dir "$(DATA_DIR)" $(ARGS)
@@ -41,6 +41,9 @@ check: $(INSTALLED)  ## format, lint, types, layers, tests: what CI runs
 	$(BIN)/mypy --strict sdk/src
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+compose-test:  ## run the quickstart with containers; needs a Docker engine
+	scripts/compose-test
 
 bench: $(INSTALLED)  ## compare with Optuna's own storage; ARGS is passed on
 	$(BIN)/python -m benchmarks $(ARGS)

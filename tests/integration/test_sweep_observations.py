@@ -28,6 +28,7 @@ from service.domain.studies import (
 from service.domain.trials import AttemptPhase, Outcome, TrialState
 from service.engine import states
 from service.engine.ask import Ask, ask
+from service.engine.configure import configure
 from service.engine.observe import observe
 from service.engine.report import report
 from service.engine.tell import tell
@@ -131,6 +132,19 @@ async def test_a_refused_sweep_is_resumed_once_the_reason_is_gone(study: TimedSt
     with pytest.raises(StudyFinished, match="Mend that and resume it, or create another one"):
         await ask(study.actor, Ask())
 
+    await states.resume(study.actor)
+    assert wanted(study) == 1
+
+
+async def test_resume_after_refused_trials_used_up_the_budget_says_how(study: TimedStudy) -> None:
+    await study.create(new_sweep(), budget=Budget(max_trials=1))
+    (attempt,) = await take_any(study, 1)
+    await see(study, attempt, ending=Ending(EndingKind.REFUSED, message="No such queue."))
+    name = study.actor.spec.name
+    with pytest.raises(StudyFinished, match=f"`asktell sweep set {name} --trials N`, then resume"):
+        await states.resume(study.actor)
+
+    await configure(study.actor, {"budget": {"max_trials": 2}}, {})
     await states.resume(study.actor)
     assert wanted(study) == 1
 

@@ -154,6 +154,10 @@ def make(sweep):
             r"pruner\(\) returned the class NopPruner; call it: NopPruner\(\)",
         ),
         (UserFile("def study(): return 1"), "returned a int, not an optuna.Study"),
+        (
+            UserFile(f"def study():\n  {MADE}\n  s.no_such_thing()\n  return s"),
+            "Line 3: AttributeError: 'Study' object has no attribute 'no_such_thing'",
+        ),
         (UserFile("", sampler="mine"), r"It has no function mine\(\)"),
         (UserFile("def f(s): return 1", optimizer="f"), "f.sweep. returned a int. It has to"),
         (UserFile("def f(s): return 1, 2, 3", optimizer="f"), "returned a tuple of 3"),

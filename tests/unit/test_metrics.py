@@ -72,7 +72,7 @@ def test_every_name_is_ours_or_the_process_s_own() -> None:
 
 
 def test_the_documentation_has_every_metric() -> None:
-    page = Path(__file__).parents[2] / "docs" / "operations.md"
+    page = Path(__file__).parents[2] / "docs" / "monitoring.md"
     documented = set(re.findall(r"^\| `(asktell_\w+)`", page.read_text(), re.MULTILINE))
     text = render_metrics(actors=0, live_attempts=0, queued_operations=0).decode()
 

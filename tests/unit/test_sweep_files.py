@@ -330,13 +330,35 @@ def test_no_budget_is_no_limit(keys: str, budget: Any) -> None:
     assert body.budget.max_failures == (10 if budget is None else None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SMALLEST}executor: wandb\nwandb: {{sweep: true}}\n",
+        "objectives: [{name: loss, direction: minimize}]\n"
+        "launch: {executor: wandb, program: train.py, sweep: true}\n",
+    ],
+)
+def test_sweep_on_wandb_for_offline_runs_is_none(text: str) -> None:
+    (note,) = read_sweep_file(text, Defaults(mode="offline")).notes
+    assert "have no sweep on W&B, so this has no effect" in note
+    assert not read_sweep_file(text).notes
+
+
 @pytest.mark.parametrize("key", ["queue", "directory", "timeout_seconds", "stop_seconds"])
 def test_null_is_said_to_whoever_takes_the_body(key: str) -> None:
     assert read_sweep_file(f"{SMALLEST}{key}: null\n").document["launch"][key] is None
 
 
-def test_how_long_an_agents_run_may_take_to_begin() -> None:
-    text = f"{SMALLEST}executor: wandb-agent\nwandb: {{start_timeout_seconds: 900}}\n"
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "program: train.py\nexecutor: wandb-agent\n",
+        "job: acme/digits/train:v1\nproject: digits\nlaunch: {queue: gpu}\n",
+    ],
+)
+def test_how_long_a_run_may_take_to_begin(keys: str) -> None:
+    sweep = SMALLEST.replace("program: train.py\n", keys)
+    text = f"{sweep}wandb: {{start_timeout_seconds: 900}}\n"
     assert read_sweep_file(text).document["launch"]["start_timeout_seconds"] == 900
 
 

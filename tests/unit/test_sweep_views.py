@@ -11,13 +11,8 @@ from asktell._records import read_trial
 from rich.console import Console
 
 from service.cli.documents import to_document
-from service.cli.sweep.descriptions import (
-    describe_failure,
-    describe_mirror,
-    describe_params,
-    format_age,
-    format_duration,
-)
+from service.cli.formats import describe_params, format_age, format_duration
+from service.cli.sweep.descriptions import describe_failure, describe_mirror
 from service.cli.sweep.live import LineView, TerminalView
 from service.cli.sweep.run import build_name
 from service.cli.sweep.snapshots import Failure, Snapshot

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import httpx
 import pytest
@@ -16,7 +16,12 @@ from service.domain.studies import Direction, Objective, StudyState, StudySummar
 from service.web.routes import build_web_routes
 
 NAME = "a/b ..%20&c"
-LOG_PAGE = "/ui/sweeps/digits/attempts/k3v9x2ab-12-1"
+PAGES = (
+    "/",
+    "/ui/study?name=digits",
+    "/ui/tokens",
+    "/ui/sweeps/digits/attempts/k3v9x2ab-12-1",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", LOG_PAGE])
+@pytest.mark.parametrize("path", PAGES)
 async def test_pages_need_no_inline_script_style_or_foreign_host(
     client: httpx.AsyncClient, path: str
 ):
@@ -74,32 +79,30 @@ async def test_pages_need_no_inline_script_style_or_foreign_host(
     assert re.findall(r"https?://", page.text) == []
 
 
-@pytest.mark.parametrize("path", ["/", LOG_PAGE])
+@pytest.mark.parametrize("path", PAGES)
 async def test_every_asset_of_a_page_exists_and_may_be_kept(client: httpx.AsyncClient, path: str):
     page = await client.get(path)
 
-    addresses = re.findall(r'(?:href|src)="(/ui/static/[^"]+)"', page.text)
-    assert len(addresses) == 3
-    for address in addresses:
+    unread = re.findall(r'(?:href|src)="(/ui/static/[^"]+)"', page.text)
+    assert {address.rpartition(".")[2] for address in unread} == {"css", "js", "svg"}
+    found = set()
+    while unread:
+        address = unread.pop()
         asset = await client.get(address)
-        assert asset.status_code == 200
+        assert asset.status_code == 200, address
         assert "immutable" in asset.headers["cache-control"]
         assert asset.headers["x-content-type-options"] == "nosniff"
+        found.add(address)
+        unread += set(list_imports(address, asset.text)) - found
+
+    assert any(address.endswith("/polling.js") for address in found)
+    assert any(address.endswith("/theme.css") for address in found)
 
 
-async def test_modules_import_only_modules_that_exist(client: httpx.AsyncClient):
-    page = await client.get("/")
-    (folder,) = set(re.findall(r'"(/ui/static/[^/]+)/', page.text))
-    found, unread = set(), ["overview.js", "attempt.js"]
-
-    while unread:
-        module = unread.pop()
-        answer = await client.get(f"{folder}/{module}")
-        assert answer.status_code == 200, module
-        found.add(module)
-        unread += set(re.findall(r'from "\./([^"]+)"', answer.text)) - found
-
-    assert {"polling.js", "log_view.js"} < found
+def list_imports(address: str, text: str) -> list[str]:
+    """What a module or a style sheet takes from its own folder."""
+    paths = re.findall(r'(?:from|import) "(\.[^"]+)"', text)
+    return [urljoin(address, path) for path in paths]
 
 
 async def test_page_of_an_attempt_names_it_as_text(client: httpx.AsyncClient):
