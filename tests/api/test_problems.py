@@ -1,6 +1,5 @@
 """What surrounds every answer: problems, headers, logs."""
 
-
 import httpx
 import pytest
 from starlette.requests import Request

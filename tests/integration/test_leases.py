@@ -277,9 +277,7 @@ class TestRenewal:
         assert (await study.view(0)).phase is AttemptPhase.LIVE
         assert (await study.view(1)).phase is AttemptPhase.QUEUED
 
-    async def test_a_lost_attempt_without_room_is_promised_nothing(
-        self, study: TimedStudy
-    ) -> None:
+    async def test_a_lost_attempt_without_room_is_promised_nothing(self, study: TimedStudy) -> None:
         await study.create(parallelism=1, retry=RetryPolicy(max_attempts=2))
         for _ in range(2):
             await study.ask()
