@@ -135,6 +135,9 @@ class AskedTrialAnswer(Answer):
     number: int
     attempt: int
     params: dict[str, Any]
+    user_attrs: dict[str, Any] = Field(
+        description="Enqueued with the trial, or kept of an earlier attempt"
+    )
     lease_expires_at: datetime | None = Field(description=_LEASE_END)
 
 
@@ -280,6 +283,7 @@ def to_asked_trials(trials: Iterable[AskedTrial]) -> dict[str, Any]:
                 "number": trial.number,
                 "attempt": trial.attempt,
                 "params": trial.params,
+                "user_attrs": trial.user_attrs,
                 "lease_expires_at": to_timestamp(trial.lease_expires_at),
             }
             for trial in trials

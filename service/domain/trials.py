@@ -1,7 +1,7 @@
 """What a trial is to a client: its number, its parameters, and how it ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -46,12 +46,14 @@ class AskedTrial:
         attempt: From 1.
         lease_expires_at: The attempt counts as lost without a report or heartbeat until then;
             None: never.
+        user_attrs: What was enqueued with it, or kept of an earlier attempt.
     """
 
     number: int
     attempt: int
     params: Mapping[str, Any]
     lease_expires_at: datetime | None
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,7 +346,18 @@ def _grant(
     )
     if command.worker is not None:
         open_launch(actor, draft, record, command.worker)
-    return AskedTrial(record.number, record.attempt, shown, record.lease_expires_at)
+    return AskedTrial(
+        record.number,
+        record.attempt,
+        shown,
+        record.lease_expires_at,
+        _read_kept_attrs(actor, record.number),
+    )
+
+
+def _read_kept_attrs(actor: Actor, number: int) -> dict[str, Any]:
+    is_new = actor.attempts.find(number) is None
+    return {} if is_new else dict(actor.get_trial(number).user_attrs)
 
 
 def _write_asked(trial: AskedTrial) -> dict[str, Any]:
@@ -357,6 +368,7 @@ def _write_asked(trial: AskedTrial) -> dict[str, Any]:
         "attempt": trial.attempt,
         "params": trial.params,
         "lease_expires_at": None if expires_at is None else expires_at.isoformat(),
+        "user_attrs": trial.user_attrs,
     }
 
 
@@ -374,4 +386,5 @@ def _read_asked(document: Mapping[str, Any]) -> AskedTrial:
         document["attempt"],
         document["params"],
         None if expires_at is None else datetime.fromisoformat(expires_at),
+        document.get("user_attrs", {}),
     )

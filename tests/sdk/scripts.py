@@ -17,7 +17,11 @@ STUDY = {
     "seed": 1,
     "user_attrs": {},
 }
-ASKED = {"trials": [{"number": 0, "attempt": 1, "params": {}, "lease_expires_at": None}]}
+ASKED = {
+    "trials": [
+        {"number": 0, "attempt": 1, "params": {}, "user_attrs": {}, "lease_expires_at": None}
+    ]
+}
 TOLD = {
     "number": 0,
     "state": "COMPLETE",

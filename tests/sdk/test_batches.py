@@ -111,7 +111,10 @@ def test_enqueued_params_are_handed_out_first(client: asktell.Client, name: str)
     assert (trial.number, trial.attempt, trial.params["lr"]) == (0, 1, 0.01)
     assert trial.params["optimizer"] == "sgd"
     assert second.params["layers"] == 2
-    assert trial.tell(1.0).user_attrs == {"why": "the paper's"}
+    assert (trial.user_attrs, second.user_attrs) == ({"why": "the paper's"}, {})
+    trial.set_user_attr("by", "hand")
+    assert trial.user_attrs == {"why": "the paper's", "by": "hand"}
+    assert trial.tell(1.0).user_attrs == {"why": "the paper's", "by": "hand"}
 
 
 def test_enqueued_params_that_do_not_fit_are_refused(client: asktell.Client, name: str) -> None:

@@ -79,7 +79,13 @@ class Desk:
     def _answer(self, action: str, body: Any) -> httpx.Response:
         self.heard.append((action, body))
         renewed = {"should_prune": self.should_prune, "lease_expires_at": self.lease_end}
-        asked = {"number": 0, "attempt": 1, "params": {}, "lease_expires_at": self.lease_end}
+        asked = {
+            "number": 0,
+            "attempt": 1,
+            "params": {},
+            "user_attrs": {},
+            "lease_expires_at": self.lease_end,
+        }
         told = {"trials": [TOLD]} if "tells" in body else TOLD
         answers = {"s": STUDY, "ask": {"trials": [asked]}, "tell": told}
         return httpx.Response(200, json=answers.get(action, renewed))

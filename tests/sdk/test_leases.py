@@ -96,7 +96,13 @@ class Desk:
         numbers = range(self._asked, self._asked + body["count"])
         self._asked = numbers.stop
         trials = [
-            {"number": number, "attempt": 2, "params": {}, "lease_expires_at": expires_at}
+            {
+                "number": number,
+                "attempt": 2,
+                "params": {},
+                "user_attrs": {},
+                "lease_expires_at": expires_at,
+            }
             for number in numbers
         ]
         return httpx.Response(200, json={"trials": trials})

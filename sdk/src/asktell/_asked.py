@@ -62,6 +62,7 @@ class AskedTrial:
         self._reports = lease.reports
         self._params: dict[str, Any] = dict(asked["params"])
         self._space: dict[str, Any] = {}
+        self._kept_user_attrs: dict[str, Any] = dict(asked["user_attrs"])
         self._user_attrs: dict[str, Any] = {}
         self._constraints: dict[str, float] = {}
         self._told: FrozenTrial | None = None
@@ -73,8 +74,8 @@ class AskedTrial:
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """What `set_user_attr` was given."""
-        return dict(self._user_attrs)
+        """What was enqueued with the trial, and what `set_user_attr` was given."""
+        return self._kept_user_attrs | self._user_attrs
 
     @property
     def constraints(self) -> dict[str, float]:

@@ -124,6 +124,7 @@ def open_launched_trial(client: Client, launched: Launched) -> LaunchedTrial:
         "number": launched.number,
         "attempt": launched.attempt,
         "params": build_params(document["space"], stored["params"]),
+        "user_attrs": stored["user_attrs"],
         "lease_expires_at": renewed["lease_expires_at"],
     }
     lease = open_lease(

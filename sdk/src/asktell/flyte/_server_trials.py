@@ -210,6 +210,7 @@ def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:
                 "number": trial.number,
                 "attempt": trial.attempt,
                 "params": trial.params,
+                "user_attrs": trial.user_attrs,
                 "lease_expires_at": renewed["lease_expires_at"],
             }
             yield study._start_trial(asked, LEASE_SECONDS, sent_at)
