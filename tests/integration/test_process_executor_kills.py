@@ -303,6 +303,22 @@ async def test_forgotten_attempt_leaves_no_process(bench: ProcessBench):
     await wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
 
+async def test_forgotten_attempt_leaves_no_process_that_becomes_another(bench: ProcessBench):
+    await bench.run_shell("""
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+            setsid sh -c 'exec sh -c "$0" "$0"' 'exec sh -c "$0" "$0"' & echo $!
+        done
+        exec sleep 1000
+    """)
+    log = (await bench.see(lambda seen: seen.log.count(b"\n") == 12)).log
+    os.kill(bench.read_record(folders.STARTED)["session"], signal.SIGSTOP)
+    folders.write_lasting_record(str(bench.attempt), folders.EXIT, NEVER_ENDED)
+
+    await bench.executor.forget(Launch(ATTEMPT_ID))
+
+    await wait_until(lambda: not any(is_alive(int(pid)) for pid in log.split()))
+
+
 async def test_mark_shows_no_way_to_the_folder(bench: ProcessBench):
     await bench.run_shell("env")
 

@@ -3,12 +3,22 @@
 import hashlib
 import os
 import signal
+import time
 from contextlib import suppress
 
-from service.schedulers.executors.process.processes import list_processes, read_environment
+from service.schedulers.executors.process.processes import (
+    NO_ENVIRONMENT,
+    has_memory,
+    list_processes,
+    read_environment,
+)
 
 MARK = "ASKTELL_PROCESS_MARK"
 """Variable that all processes of an attempt have in their environment."""
+
+_ROUNDS = 10
+_LOOKS = 10
+_LOOK_AGAIN_SECONDS = 0.001
 
 
 def build_mark(folder: str) -> str:
@@ -28,11 +38,35 @@ def kill_marked(folder: str) -> bool:
         Whether there was anything. Nothing is found where there is no /proc.
     """
     mark = os.fsencode(f"{MARK}={build_mark(folder)}")
-    pids = [process.pid for process in list_processes() if mark in read_environment(process.pid)]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return bool(pids)
+    killed: set[int] = set()
+    for _ in range(_ROUNDS):
+        # Those seen last may have started others before they died.
+        new = set(_list_marked(mark)) - killed
+        if not new:
+            break
+        for pid in new:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= new
+    return bool(killed)
+
+
+def _list_marked(mark: bytes) -> list[int]:
+    return [
+        process.pid
+        for process in list_processes()
+        if process.state != "Z" and mark in _read_settled_environment(process.pid)
+    ]
+
+
+def _read_settled_environment(pid: int) -> list[bytes]:
+    """As `read_environment`; a process that is about to become another program shows none."""
+    for _ in range(_LOOKS):
+        environment = read_environment(pid)
+        if environment != NO_ENVIRONMENT or not has_memory(pid):
+            return environment
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    return environment
 
 
 def list_open_files(suffix: str) -> dict[str, list[str]]:

@@ -11,6 +11,10 @@ from contextlib import suppress
 from typing import NamedTuple
 
 
+NO_ENVIRONMENT = [b""]
+"""What a process shows that has none; for a moment also one that becomes another program."""
+
+
 class ProcessStat(NamedTuple):
     """What identifies a process among others."""
 
@@ -78,6 +82,13 @@ def read_environment(pid: int) -> list[bytes]:
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as stream:
         return stream.read().split(b"\0")
     return []
+
+
+def has_memory(pid: int) -> bool:
+    """Tells whether it is a program at all, which parts of the system and the dead are not."""
+    with suppress(OSError), open(f"/proc/{pid}/statm", "rb") as stream:
+        return not stream.read().startswith(b"0 ")
+    return False
 
 
 def _read_stat(pid: int) -> ProcessStat | None:
