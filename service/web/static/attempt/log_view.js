@@ -3,7 +3,8 @@
 const NEAR_END_PIXELS = 40;
 const KEPT_CHARACTERS = 4_000_000;
 const ESCAPES = /\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))/g;
-const OVERWRITTEN = /[^\n\r]*\r(?!\r*(?:\n|$))/gm;
+// From the start of a line only: from each character on, a long line would take minutes.
+const OVERWRITTEN = /^[^\n\r]*\r(?!\r*(?:\n|$))/gm;
 const LINE_ENDS = /\r+\n/g;
 
 export class LogView {
