@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-
 NO_ENVIRONMENT = [b""]
 """What a process shows that has none; for a moment also one that becomes another program."""
 
