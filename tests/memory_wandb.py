@@ -13,7 +13,7 @@ from service.schedulers.executors.wandb.runs.run_api import WandbApi
 from tests.wandb_backend.run_records import RunRecord
 
 ENTITY = "acme"
-_UNENDED_STATES = ("pending", "running", "preempting")
+_UNENDED_STATES = ("pending", "running", "preempting", "crashed")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,13 +81,32 @@ class MemoryWandb:
         return {
             run_id: {
                 "state": self.runs[path].state,
-                "summary": {},
-                "last_step": -1,
+                "summary": self.runs[path].summary,
+                "last_step": self.runs[path].last_step,
                 "is_stopped": self.runs[path].is_stopped,
             }
             for run_id, path in paths.items()
             if path in self.runs
         }
+
+    def _read_history(
+        self,
+        entity: str,
+        project: str,
+        run_id: str,
+        keys: list[str],
+        min_step: int,
+        max_step: int | None,
+    ) -> dict[str, Any]:
+        run = self._get_run(entity, project, run_id)
+        end = run.last_step if max_step is None else max_step
+        wanted = {"_step", *keys}
+        rows = [
+            {key: row[key] for key in row if key in wanted}
+            for row in run.history
+            if min_step <= row["_step"] <= end and wanted & row.keys() - {"_step"}
+        ]
+        return {"rows": rows, "read_to": end, "is_all": True}
 
     def _read_sweep_states(
         self, entity: str, project: str, names: list[str]

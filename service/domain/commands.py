@@ -29,7 +29,13 @@ VARIABLE_MACRO = re.compile(r"\$\{envvar:([A-Z0-9_]+)\}", re.ASCII)
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 _PREFIX = ("${env}", "${interpreter}")
 _PROGRAM = "${program}"
-_SECRETS = frozenset({"ASKTELL_TOKEN", "WANDB_API_KEY"})
+# Addresses, of proxies too, may have a password in them.
+_SECRETS = frozenset(
+    {
+        *("ASKTELL_TOKEN", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_X_EXTRA_HTTP_HEADERS"),
+        *("WANDB_HTTP_PROXY", "WANDB_HTTPS_PROXY", "WANDB_X_PROXIES", "HTTP_PROXY", "HTTPS_PROXY"),
+    }
+)
 
 
 def find_macro_problem(item: str) -> str | None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -131,6 +131,28 @@ async def end_or_leave(
         return None
 
 
+async def finish_or_leave(work: Coroutine[Any, Any, None], around: Surroundings) -> bool:
+    """Does what is left to do here for an attempt; False if the worker leaves before that is done.
+
+    Once the worker has to go, there is as much time for it as for its last words. Its next start
+    finds what is left.
+
+    Raises:
+        Exception: What the work failed with.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_wait_to_leave(around))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        working.cancel()
+    if not working.done():
+        return False
+    working.result()
+    return True
+
+
 async def clear_left_over(
     executor: Executor, lookout: Lookout, attempt_id: str, pace: Pace
 ) -> None:
@@ -143,6 +165,11 @@ async def clear_left_over(
     launch = Launch(attempt_id)
     await end_at_once(executor, lookout, launch, pace)
     await insist(executor, lambda: executor.forget(launch), pace)
+
+
+async def _wait_to_leave(around: Surroundings) -> None:
+    await around.must_go.wait()
+    await asyncio.sleep(around.pace.leave_seconds)
 
 
 async def _insist_on_end(

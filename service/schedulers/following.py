@@ -9,8 +9,9 @@ from asktell.workers import ClaimedAttempt
 from asktell.workers import Ending as ToldEnding
 
 from service.domain.attempts import AttemptState, Ending, EndingKind
-from service.schedulers.clearing import end_or_leave, insist
+from service.schedulers.clearing import end_or_leave, finish_or_leave, insist
 from service.schedulers.executors.base import (
+    MOST_ROWS,
     ErrorKind,
     Executor,
     MetricRow,
@@ -27,8 +28,7 @@ from service.schedulers.speaking import AttemptGone, Speaker
 from service.schedulers.stop_orders import StopOrder, blame_worker
 from service.schedulers.surroundings import Surroundings
 
-# With what the server takes for one observation, or one part of a log.
-_MOST_ROWS = 1000
+# With what the server takes for one part of a log.
 _MOST_LOG_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 2000
 
@@ -76,6 +76,12 @@ class Follower:
         self._stop_backoff = Backoff(around.pace)
         self._may_stop_from = 0.0
         self._ended_at: float | None = None
+        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of the attempt but to forget it."""
+        return self._is_over
 
     @property
     def is_shared(self) -> bool:
@@ -193,7 +199,7 @@ class Follower:
 
     async def _speak(self, seen: Sighting | None) -> bool:
         """Says what was seen; True once the server knows all of it, the end included."""
-        rows = () if seen is None else seen.rows[:_MOST_ROWS]
+        rows = () if seen is None else seen.rows[:MOST_ROWS]
         is_last = seen is not None and await self._send_log(seen) and len(rows) == len(seen.rows)
         ending = seen.ending if seen is not None and is_last else None
         instruction = await self._speaker.observe(
@@ -265,8 +271,14 @@ class Follower:
             raise ServerAway(f"Nobody could be told how {self._launch.attempt_id} ended.")
 
     async def _forget(self) -> None:
-        await insist(self._executor, lambda: self._executor.forget(self._launch), self._pace)
-        self._around.workdir.forget(self._launch.attempt_id)
+        self._is_over = True
+        attempt_id = self._launch.attempt_id
+        forgetting = insist(self._executor, lambda: self._executor.forget(self._launch), self._pace)
+        if await finish_or_leave(forgetting, self._around):
+            self._around.workdir.forget(attempt_id)
+        else:
+            # Nor is forgotten here what the next start has to know of it.
+            _log.warning("attempt.not_forgotten", attempt_id=attempt_id)
 
     def _note_end(self, ending: Ending) -> None:
         self._note(

@@ -199,5 +199,8 @@ class Mirroring:
             if not may_pass(error) and not is_gone(error):
                 _log.error("mirror.refused", study=wanted.study, reason=str(error))
             return None
+        except Exception as error:
+            _log.exception("mirrors.unreadable", study=wanted.study, reason=str(error))
+            return None
         (self._complained.add if problem else self._complained.discard)(wanted.sweep_id)
         return new_state

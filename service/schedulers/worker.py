@@ -18,7 +18,7 @@ from asktell import AsktellError
 from asktell.workers import Claimed, ClaimedAttempt, Ending, WorkerClient
 
 from service.domain.attempts import AttemptState, EndingKind
-from service.schedulers.clearing import clear_left_over, insist
+from service.schedulers.clearing import clear_left_over, finish_or_leave, insist
 from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.following import Follower, ServerAway
@@ -273,10 +273,13 @@ class Worker:
 
     async def _clear(self, attempt_id: str) -> None:
         try:
-            for name, executor in self._own_executors.items():
-                await clear_left_over(executor, self._lookouts[name], attempt_id, self._pace)
-            self._around.workdir.forget(attempt_id)
-            _log.info("attempt.cleared", attempt_id=attempt_id)
+            if await finish_or_leave(self._clear_everywhere(attempt_id), self._around):
+                self._around.workdir.forget(attempt_id)
+                _log.info("attempt.cleared", attempt_id=attempt_id)
+            else:
+                _log.warning(
+                    "attempt.not_cleared", attempt_id=attempt_id, reason="The worker left."
+                )
         except StillRunning as error:
             _log.warning("attempt.not_cleared", attempt_id=attempt_id, reason=str(error))
             await self._pause(self._pace.ask_again_seconds)
@@ -287,6 +290,10 @@ class Worker:
             del self._clearing[attempt_id]
             self._has_changed.set()
 
+    async def _clear_everywhere(self, attempt_id: str) -> None:
+        for name, executor in self._own_executors.items():
+            await clear_left_over(executor, self._lookouts[name], attempt_id, self._pace)
+
     async def _finish(self) -> None:
         """Waits for what runs, as long as it may; then has it ended."""
         _log.info("worker.draining", running=len(self._followers))
@@ -294,7 +301,8 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
                 while self._follows_its_own() and not self._must_go.is_set():
-                    await self._wait_for_change()
+                    # Nobody says so when nothing is left of an attempt but to forget it.
+                    await self._wait_for_change(self._pace.register_seconds)
         # Only now: nobody else has them as long as this worker says that it is there.
         self._leaves_shared.set()
         self._must_go.set()
@@ -308,8 +316,8 @@ class Worker:
             await self._wait_for_change()
 
     def _follows_its_own(self) -> bool:
-        """Whether it is at what no other worker can go on with."""
-        return any(not follower.is_shared for follower in self._followers.values())
+        """Whether it is at what no other worker can go on with, and what is not over."""
+        return any(not (each.is_shared or each.is_over) for each in self._followers.values())
 
     async def _return_claimed(self) -> None:
         """Lets others have what a claim brings that was under way when the worker drained."""

@@ -134,10 +134,6 @@ async def wait_until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def is_alive(pid: int) -> bool:
-    return any(process.pid == pid and process.state != "Z" for process in list_processes())
-
-
 def read_process(pid: int, name: str) -> bytes:
     """Returns a file of a process from /proc."""
     return Path(f"/proc/{pid}/{name}").read_bytes()

@@ -273,6 +273,8 @@ async def test_run_that_another_attempt_goes_on_with_is_left_as_it_is(bench: Wan
     await bench.stop()
     await bench.see_end()
     await bench.forget()
+    assert bench.list_repairs() == [f"{ATTEMPT_ID}.json"]
+    await bench.executor.launch(replace(build_launch(), attempt_id="k3v9x2ab-0-2", attempt=2))
 
     assert (run.state, run.is_stopped) == ("running", False)
     assert bench.list_repairs() == []

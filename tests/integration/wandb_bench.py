@@ -82,6 +82,7 @@ def open_executor(
     *,
     probe: Probe = no_probe,
     was_preempted: Callable[[str], bool] = lambda _: False,
+    question_seconds: float = 30.0,
 ) -> WandbExecutor:
     """Returns the executor of another life of the worker."""
     processes = ProcessExecutor(
@@ -95,7 +96,13 @@ def open_executor(
         ),
         probe=probe,
     )
-    settings = WandbSettings(folder, {}, was_preempted=was_preempted, upload_seconds=0.1)
+    settings = WandbSettings(
+        folder,
+        {},
+        was_preempted=was_preempted,
+        upload_seconds=0.1,
+        question_seconds=question_seconds,
+    )
     return WandbExecutor(processes, api, settings, probe=probe)
 
 
@@ -117,12 +124,13 @@ class WandbBench:
         self.log = RunLogWriter(self.attempt / "runs", ATTEMPT_ID, is_online=True)
         write_program(folder)
 
-    def open(self, *, probe: Probe = no_probe) -> WandbExecutor:
+    def open(self, *, probe: Probe = no_probe, question_seconds: float = 30.0) -> WandbExecutor:
         return open_executor(
             self.folder,
             self.wandb.api,
             probe=probe,
             was_preempted=lambda attempt_id: attempt_id in self.preempted,
+            question_seconds=question_seconds,
         )
 
     async def start(self, **arguments: Any) -> MemoryRun:

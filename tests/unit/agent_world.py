@@ -26,7 +26,6 @@ class EnqueuedRun(Run):
     config: dict[str, Any] = field(default_factory=dict)
     is_taken: bool = False
     created_at: str = "2026-01-01T00:00:00Z"
-    heartbeat_at: str = "2026-01-01T00:00:00Z"
 
 
 class AgentWorld(LaunchWorld):
@@ -125,7 +124,8 @@ class AgentWorld(LaunchWorld):
         assert (entity, project, marker) == (None, "mnist", "asktell k3v9x2ab")
         entity, project, name = SWEEP.split("/")
         sweep = {"entity": entity, "project": project, "name": name, "created_at": "", "url": ""}
-        return {"sweeps": [] if self.sweep_state is None else [sweep], "cursor": None}
+        found = [] if self.sweep_state is None else [{**sweep, "state": self.sweep_state}]
+        return {"sweeps": found, "cursor": None}
 
 
 class Worker(WandbAgentExecutor):

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.schedulers.executors.connection.connection import (
@@ -30,6 +30,7 @@ class Run:
     rows: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     is_stopped: bool = False
+    heartbeat_at: str = "2026-01-01T00:00:00Z"
 
     def log(self, **values: float) -> None:
         self.rows.append({"_step": len(self.rows), **values})
@@ -52,6 +53,7 @@ class LaunchWorld:
         steps_at_once: How much of a run's history is read by one call.
         account: Where runs go that name no entity.
         is_project_shown: Whether the key may see the project of the runs, and it is there.
+        takes_stops: Whether runs are told to end that are to.
     """
 
     def __init__(self) -> None:
@@ -67,6 +69,7 @@ class LaunchWorld:
         self.steps_at_once = 10_000
         self.is_readable_to_the_end = True
         self.is_project_shown = True
+        self.takes_stops = True
         self.account = "acme"
         self._lost: list[str] = []
         self._held: dict[str, asyncio.Event] = {}
@@ -94,6 +97,13 @@ class LaunchWorld:
         run = self.runs.setdefault(path, Run())
         run.state, run.is_stopped = "running", False
         return run
+
+    def push_again(self, item: Item, *, state: str) -> Item:
+        """An agent that has seen the item's run preempted pushes it once more, as it was."""
+        spec = item.spec | {"_resume_count": item.spec.get("_resume_count", 0) + 1}
+        pushed = replace(item, spec=spec, state=state)
+        self.items[f"item-{next(self._numbers)}"] = pushed
+        return pushed
 
     async def call(
         self, operation: str, arguments: Mapping[str, Any], *, deadline_seconds: float
@@ -134,6 +144,7 @@ class LaunchWorld:
             "summary": dict(run.summary),
             "last_step": len(run.rows) - 1,
             "is_stopped": run.is_stopped,
+            "heartbeat_at": run.heartbeat_at,
         }
 
     def _read_history(
@@ -159,7 +170,7 @@ class LaunchWorld:
         run = self.runs.get(f"{entity}/{project}/{run_id}")
         if run is None:
             raise SystemRefused("There is no such run.")
-        run.is_stopped = True
+        run.is_stopped = run.is_stopped or self.takes_stops
 
     def _flag_stops(self, entity: str, project: str, run_ids: list[str]) -> dict[str, str | None]:
         for run_id in run_ids:
@@ -178,6 +189,7 @@ class LaunchWorld:
                 "state": item.state,
                 "run_id": item.spec["run_id"],
                 "attempt": self._find_attempt(item),
+                "resume_count": item.spec.get("_resume_count", 0),
                 "message": item.message,
             }
             for item_id, item in self.items.items()

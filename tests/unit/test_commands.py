@@ -113,6 +113,18 @@ def test_command_that_makes_no_sense_is_refused(command: list[str], message: str
         build(command)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("WANDB_BASE_URL", "WANDB_X_EXTRA_HTTP_HEADERS", "WANDB_X_PROXIES", "WANDB_HTTP_PROXY"),
+        *("WANDB_HTTPS_PROXY", "HTTP_PROXY", "HTTPS_PROXY"),
+    ],
+)
+def test_what_may_hold_a_password_is_no_argument(name: str):
+    with pytest.raises(LaunchRefused, match=f"finds {name} in its environment"):
+        build(["./run", f"--w=${{envvar:{name}}}"], environment={name: "http://me:pw@host"})
+
+
 def test_program_macro_without_a_program_is_refused():
     for command in (None, ["${program}"]):
         with pytest.raises(LaunchRefused, match="Say what to launch"):

@@ -15,6 +15,8 @@ PATH = RunPath("acme", "mnist", "k3v9x2ab-0-1")
         ("running", 0, "finished"),
         ("pending", 1, "failed"),
         ("preempting", 1, "preempted"),
+        ("crashed", 1, "failed"),
+        ("crashed", 0, "finished"),
     ],
 )
 async def test_a_run_without_an_end_gets_one(state: str, exit_code: int, becomes: str) -> None:
@@ -26,7 +28,7 @@ async def test_a_run_without_an_end_gets_one(state: str, exit_code: int, becomes
     assert not await wandb.api.end_run(PATH, exit_code)
 
 
-@pytest.mark.parametrize("state", ["finished", "failed", "crashed", "killed", "preempted"])
+@pytest.mark.parametrize("state", ["finished", "failed", "killed", "preempted"])
 async def test_a_run_that_has_ended_is_left_alone(state: str) -> None:
     wandb = MemoryWandb()
     run = wandb.runs[PATH.external_ref] = MemoryRun(state=state)
@@ -36,9 +38,10 @@ async def test_a_run_that_has_ended_is_left_alone(state: str) -> None:
     assert (run.state, run.is_stopped) == (state, False)
 
 
-async def test_a_run_that_was_to_stop_is_killed_by_its_end() -> None:
+@pytest.mark.parametrize("state", ["running", "crashed"])
+async def test_a_run_that_was_to_stop_is_killed_by_its_end(state: str) -> None:
     wandb = MemoryWandb()
-    run = wandb.runs[PATH.external_ref] = MemoryRun()
+    run = wandb.runs[PATH.external_ref] = MemoryRun(state=state)
 
     await wandb.api.flag_stop(PATH)
     assert await wandb.api.end_run(PATH, 255)

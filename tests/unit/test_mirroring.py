@@ -1,6 +1,7 @@
 """Sweeps outside are made for ours, and follow them, and are followed."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import structlog
@@ -238,6 +239,21 @@ async def test_an_answer_that_makes_no_sense_ends_nothing(stage: MirrorStage) ->
             await until(lambda: any(line["event"] == "mirrors.unreadable" for line in logs))
             stage.server.answer = None
             await agrees(sweep, MirrorState.RUNNING)
+
+
+@pytest.mark.parametrize("answer", [{"detail": "a proxy's"}, [], {"set": "asleep"}, {"set": 5}])
+async def test_an_answer_to_what_is_told_that_makes_no_sense_ends_nothing(
+    stage: MirrorStage, answer: Any
+) -> None:
+    stage.server.answer_to_told = answer
+    sweep = stage.server.offer(ONE)
+    async with stage.mirroring() as task:
+        await until(lambda: len(sweep.told) > 3 or task.done())
+        assert not task.done()
+        stage.server.answer_to_told = None
+        sweep.state = SweepState.PAUSED
+        await agrees(sweep, MirrorState.PAUSED)
+    assert stage.outside.made == {"id-of-digits": 1}
 
 
 async def test_without_an_outside_system_there_is_nothing_to_do(stage: MirrorStage) -> None:

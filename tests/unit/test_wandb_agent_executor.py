@@ -196,7 +196,6 @@ class TestFollowing(AgentTests):
         ("state", "kind", "words"),
         [
             ("failed", EndingKind.FAILED, "run failed"),
-            ("crashed", EndingKind.VANISHED, "without a word"),
             ("killed", EndingKind.CANCELLED, "A person stopped"),
             ("preempted", EndingKind.PREEMPTED, "preempted"),
         ],

@@ -1,11 +1,16 @@
 import httpx
 import pytest
 import requests
+import wandb
 from wandb.errors import AuthenticationError, CommError
 from wandb.proto.wandb_api_pb2 import ApiErrorResponse
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from service.schedulers.executors.wandb.connection.errors import Failure, explain_error
+from service.schedulers.executors.wandb.connection.errors import (
+    Failure,
+    explain_error,
+    explain_settings,
+)
 from service.schedulers.executors.wandb.connection.system import describe_wandb
 
 GAVE_UP = (
@@ -103,3 +108,17 @@ def test_a_login_that_could_not_be_checked_says_nothing_about_the_key() -> None:
     error = AuthenticationError("Failed to verify credentials")
     error.__cause__ = build_core_error(GAVE_UP, 0)
     assert explain_error(error) == Failure("away", "HTTP 429: slow down")
+
+
+def test_a_setting_that_is_not_accepted_is_named_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="2 validation errors") as raised:
+        wandb.Settings(
+            base_url="https://me:s3cret@app.wandb.ai", https_proxy="http://me:s3 cret@proxy"
+        )
+    said = (
+        "base_url (WANDB_BASE_URL): https://me:…@app.wandb.ai is not a valid server address, did "
+        "you mean https://api.forge.coreweave.com?; https_proxy (WANDB_HTTPS_PROXY): Input "
+        "violated strict URL syntax rules, non-URL code point"
+    )
+    assert explain_error(raised.value) == Failure("refused", said)
+    assert said in explain_settings(raised.value)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.schedulers.executors.base import Launch, LaunchRefused
+from service.schedulers.executors.wandb.connection.system import describe_wandb
 from service.schedulers.executors.wandb.local.environment import build_run_environment
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
@@ -161,6 +162,19 @@ def test_configuration_folder_passes():
 def test_key_passes_only_if_it_is_needed(name: str):
     assert build(build_launch(), {name: "s"})[name] == "s"
     assert name not in build(build_launch(), {name: "s"}, is_online=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("NETRC", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    ],
+)
+def test_way_to_wandb_is_that_of_the_worker(name: str):
+    assert name in describe_wandb({name: "w"}).environment
+    assert build(build_launch(), {name: "w"})[name] == "w"
+    assert name not in build(build_launch(), {name: "w"}, is_online=False)
 
 
 def test_offline():

@@ -14,7 +14,6 @@ from tests.unit.launch_worker import (
     Worker,
     begin,
     build_launch,
-    resume,
     see_end,
     settle,
 )
@@ -236,33 +235,6 @@ class TestLaunch(LaunchTests):
         await executor.look(build_launch())
 
         assert list(world.items) == ["item-1"]
-
-    async def test_resumed_run_is_pushed_to_go_on(self, executor, world):
-        run = await begin(executor, world, build_launch())
-        run.end("preempted")
-        launch = resume(build_launch())
-
-        for _ in range(2):
-            reference = await executor.launch(launch)
-
-        assert reference == PATH
-        (item,) = world.list_waiting()
-        assert item.spec["_resume_count"] == 1
-        assert item.spec["name"] == "trial-12"
-        assert not (await executor.look(launch)).is_running
-        world.claim()
-        assert (await executor.look(launch)).is_running
-        run.end("finished")
-        assert (await see_end(executor, launch)).exit_code == 0
-
-    async def test_run_that_an_agent_pushed_again_itself_is_taken_over(self, executor, world):
-        run = await begin(executor, world, build_launch())
-        run.end("preempted")
-        world.items["item-2"] = replace(world.items["item-1"], state="pending")
-
-        await executor.launch(resume(build_launch()))
-
-        assert world.calls["push_queue_item"] == 1
 
 
 class TestStop(LaunchTests):

@@ -205,7 +205,6 @@ class TestEnds(LaunchTests):
         [
             ("finished", EndingKind.EXITED, 0),
             ("failed", EndingKind.FAILED, None),
-            ("crashed", EndingKind.VANISHED, None),
             ("killed", EndingKind.CANCELLED, None),
             ("preempted", EndingKind.PREEMPTED, None),
         ],

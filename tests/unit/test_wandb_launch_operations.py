@@ -53,8 +53,12 @@ class ScriptedApi:
         }
 
 
-def build_node(run_id: str, **fields: Any) -> dict[str, Any]:
-    spec = {"run_id": run_id, "overrides": {"run_config": {"asktell": {"attempt": 2}}}}
+def build_node(run_id: str, *, _resume_count: Any = 0, **fields: Any) -> dict[str, Any]:
+    spec = {
+        "run_id": run_id,
+        "overrides": {"run_config": {"asktell": {"attempt": 2}}},
+        "_resume_count": _resume_count,
+    }
     return {"id": f"of-{run_id}", "state": "PENDING", "runSpec": spec, **fields}
 
 
@@ -90,13 +94,13 @@ def list_items(api: ScriptedApi, *run_ids: str) -> list[dict[str, Any]]:
 async def test_all_pages_are_read_and_only_the_wanted_items_answered() -> None:
     api = ScriptedApi(
         build_node("b", runSpec="no JSON"),
-        build_node("a"),
+        build_node("a", _resume_count=1),
         build_node("other", runSpec={"run_id": "other", "_wandb_api_key": "anybody's"}),
     )
 
     found = await find_items(api, "a", "b")
 
-    item = QueueItem("of-a", "pending", "a", attempt=2)
+    item = QueueItem("of-a", "pending", "a", attempt=2, resume_count=1)
     assert found == QueueView("q", (item,), is_complete=True)
     assert api.requests == 3
 
@@ -133,6 +137,13 @@ def test_other_failures_are_not_taken_for_an_older_server() -> None:
 
     with pytest.raises(RuntimeError, match="timeout"):
         list_items(api, "a")
+
+
+@pytest.mark.parametrize("count", [None, "1", 1.5, True, [1]])
+def test_a_count_that_is_none_is_zero(count: Any) -> None:
+    (item,) = list_items(ScriptedApi(build_node("a", _resume_count=count)), "a")
+
+    assert item["resume_count"] == 0
 
 
 async def test_a_very_long_queue_is_not_read_to_its_end() -> None:

@@ -1,7 +1,7 @@
 """What is seen to before the folder of an attempt that was a run goes."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,20 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self.is_preempted = False
         self.attempt = folder / ATTEMPT_ID
         folders.make_folder(str(self.attempt))
         self.wandb = MemoryWandb()
         self.run = self.wandb.runs[f"acme/mnist/{ATTEMPT_ID}"] = MemoryRun()
         self.log = RunLogWriter(self.attempt / "runs", ATTEMPT_ID, is_online=True)
         self.repairs = Repairs(
-            folder / "repairs", self.wandb.api, clock=lambda: datetime.now(UTC), pace=Pace()
+            folder / "repairs", self.wandb.api, clock=lambda: self.now, pace=Pace()
         )
         self.leaving = Leaving(
             KeptRuns(folder / "kept"),
             self.repairs,
-            was_preempted=lambda _: False,
+            was_preempted=lambda _: self.is_preempted,
             probe=lambda _: None,
         )
         write_recording(
@@ -164,6 +166,33 @@ async def test_run_without_an_end_is_told_and_kept(bench: Bench):
 
     assert (bench.run.state, bench.run.exit_code) == ("failed", 1)
     assert bench.list_kept() == [RUN]
+
+
+async def test_run_whose_worker_killed_it_for_its_own_sake_waits_for_the_next_attempt(
+    bench: Bench,
+):
+    bench.is_preempted = True
+    bench.log.begin()
+    bench.end([folders.STOP, folders.KILL], signal=9)
+
+    bench.leaving.leave(ATTEMPT_ID, str(bench.attempt))
+    assert not await bench.repairs.work_off()
+    assert (bench.run.state, bench.wandb.calls) == ("running", [])
+    bench.run.state = "crashed"
+    bench.now += timedelta(minutes=11)
+    assert await bench.repairs.work_off()
+
+    assert (bench.run.state, bench.run.exit_code) == ("failed", 1)
+
+
+async def test_run_that_ended_as_its_worker_wanted_it_to_go_on_needs_nothing(bench: Bench):
+    bench.is_preempted = True
+    bench.log.end(255)
+    bench.end([folders.STOP], signal=SIGINT)
+
+    await bench.leave()
+
+    assert bench.wandb.calls == bench.list_kept() == []
 
 
 async def test_what_cannot_be_read_is_kept_as_it_is(bench: Bench):

@@ -1,6 +1,7 @@
 """What is left to say on W&B is said once W&B listens, by whichever life of the worker."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,8 +34,12 @@ class Bench:
         """Returns those of another life of the worker."""
         return Repairs(self.folder, self.wandb.api, clock=lambda: self.now, pace=FAST)
 
-    def note(self, *, exit_code: int = 1, is_stopped: bool = False) -> None:
-        self.repairs.note(ATTEMPT_ID, PATH, exit_code=exit_code, is_stopped=is_stopped)
+    def note(
+        self, *, exit_code: int = 1, is_stopped: bool = False, may_go_on: bool = False
+    ) -> None:
+        self.repairs.note(
+            ATTEMPT_ID, PATH, exit_code=exit_code, is_stopped=is_stopped, may_go_on=may_go_on
+        )
 
     def list_files(self) -> list[str]:
         return [path.name for path in self.folder.iterdir()]
@@ -69,6 +74,34 @@ async def test_run_that_was_stopped_is_killed(bench: Bench):
     assert bench.run.state == "killed"
 
 
+@pytest.mark.parametrize(("is_stopped", "state"), [(False, "failed"), (True, "killed")])
+async def test_run_that_wandb_calls_crashed_by_now_gets_its_end(
+    bench: Bench, is_stopped: bool, state: str
+):
+    bench.run.state = "crashed"
+    bench.note(exit_code=255, is_stopped=is_stopped)
+
+    with open_log() as log:
+        assert await bench.repairs.work_off()
+        repaired = log.read_last("run.repaired")
+
+    assert (bench.run.state, bench.run.exit_code) == (state, 255)
+    assert repaired["run"] == PATH.external_ref
+
+
+async def test_run_that_has_an_end_is_not_called_repaired(bench: Bench):
+    bench.run.end(0)
+    bench.note()
+
+    with open_log() as log:
+        assert await bench.repairs.work_off()
+        (left,) = log.read_lines()
+
+    assert (bench.run.state, bench.list_files()) == ("finished", [])
+    assert (left["event"], left["run"]) == ("run.not_repaired", PATH.external_ref)
+    assert left["reason"] == "It has an end there already."
+
+
 async def test_it_waits_for_wandb_also_in_the_next_life(bench: Bench):
     bench.wandb.is_away = True
     bench.note()
@@ -95,6 +128,56 @@ async def test_it_goes_on_until_wandb_is_back(bench: Bench):
     bench.repairs.wake()
     await wait_until(lambda: bench.run.state == "failed")
     running.cancel()
+
+
+async def test_run_that_the_next_attempt_may_go_on_with_is_ended_after_minutes(bench: Bench):
+    bench.note(exit_code=1, may_go_on=True)
+
+    bench.now += timedelta(minutes=9)
+    assert not await bench.repairs.work_off()
+    assert bench.wandb.calls == []
+    bench.run.state = "crashed"
+    bench.now += timedelta(minutes=2)
+    assert await bench.open().work_off()
+
+    assert (bench.run.state, bench.list_files()) == ("failed", [])
+
+
+async def test_run_that_an_attempt_elsewhere_goes_on_with_is_left_alone(bench: Bench):
+    bench.note(may_go_on=True)
+
+    bench.now += timedelta(minutes=11)
+    with open_log() as log:
+        assert await bench.repairs.work_off()
+        (left,) = log.read_lines()
+
+    assert (bench.run.state, bench.list_files()) == ("running", [])
+    assert left["event"] == "run.not_repaired"
+    assert left["reason"] == "W&B hears of it: another attempt goes on with it."
+
+
+async def test_what_is_left_to_say_of_a_run_that_goes_on_is_dropped(bench: Bench):
+    other = RunPath("acme", "mnist", "k3v9x2ab-1-1")
+    bench.repairs.drop(PATH)
+    (bench.folder / "k3v9x2ab-2-1.json").mkdir(parents=True)
+    bench.note(may_go_on=True)
+    bench.repairs.note(other.run_id, other, exit_code=1, is_stopped=False)
+
+    bench.repairs.drop(PATH)
+
+    assert sorted(bench.list_files()) == [f"{other.run_id}.json", "k3v9x2ab-2-1.json"]
+
+
+async def test_what_an_older_worker_noted_is_done(bench: Bench):
+    bench.note(exit_code=7)
+    (path,) = bench.folder.iterdir()
+    record = json.loads(path.read_text())
+    del record["may_go_on"]
+    path.write_text(json.dumps(record))
+
+    assert await bench.repairs.work_off()
+
+    assert (bench.run.state, bench.run.exit_code) == ("failed", 7)
 
 
 async def test_what_wandb_does_not_take_is_dropped(bench: Bench):

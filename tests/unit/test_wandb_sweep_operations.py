@@ -15,6 +15,7 @@ PLACE = {"entity": "acme", "project": "vision"}
 SWEEP = {
     "name": "x1",
     "createdAt": "2026-11-22T10:00:00Z",
+    "state": "RUNNING",
     "project": {"name": "vision", "entity": {"name": "acme"}},
 }
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
 from service.schedulers.executors.wandb.local.uploads import (
@@ -142,6 +143,20 @@ async def test_wandb_is_asked_only_while_somebody_waits(bench: Bench):
     bench.uploads.note(ATTEMPT_ID, is_finishing=True)
     await wait_until(lambda: len(bench.wandb.calls) > 0)
     running.cancel()
+
+
+async def test_accident_ends_no_watch(bench: Bench):
+    async def cut_short(attempt_id: str) -> None:
+        raise RuntimeError(f"{attempt_id} cannot be stopped")
+
+    uploads = Uploads(bench.wandb.api, cut_short, upload_seconds=0.0, clock=bench.read_clock)
+    uploads.note(ATTEMPT_ID, is_finishing=True)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(uploads.run())
+        await wait_until(lambda: len(bench.wandb.calls) > 2 or running.done())
+    assert not running.done()
+    running.cancel()
+    assert "look.broken" in [line["event"] for line in logs]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,7 @@ import structlog
 from service.domain.attempts import EndingKind
 from service.schedulers.executors.base import Launch, LaunchRefused, StopKind, SweepRefused
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
-from tests.unit.worker_use import QUICK, URL, Stage, until
-
-ONE = "k3v9x2ab-0-1"
-TWO = "k3v9x2ab-1-1"
-THREE = "k3v9x2ab-2-1"
+from tests.unit.worker_use import ONE, QUICK, THREE, TWO, URL, Stage, until
 
 pytestmark = pytest.mark.timeout(20)
 

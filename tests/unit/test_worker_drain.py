@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.schedulers.executors.base import StopKind
+from service.schedulers.executors.base import Launch, StopKind
 from service.schedulers.executors.fake import FakeFailure
-from tests.unit.worker_use import QUICK, Stage, until
-
-ONE = "k3v9x2ab-0-1"
-TWO = "k3v9x2ab-1-1"
+from service.schedulers.workdir import open_workdir
+from tests.unit.worker_use import ONE, QUICK, TWO, Stage, until
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -172,6 +170,48 @@ async def test_an_end_that_nobody_could_be_told_is_told_by_the_next_start(stage:
         await stage.is_over(ONE)
     assert [ending["kind"] for ending in attempt.endings] == ["preempted"]
     assert stage.world.executions[ONE] == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_cannot_be_forgotten_is_left_to_the_next_start(stage: Stage, times: int) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken["forget"] = FakeFailure("The disk is full.")
+    async with stage.working(pace=replace(QUICK, leave_seconds=0.05)) as worker:
+        await until(lambda: "running" in attempt.states)
+        stage.world.end(ONE)
+        await until(lambda: attempt.is_over)
+        for _ in range(times):
+            worker.drain()
+        await stage.has_left()
+    assert stage.world.list_known() == [ONE]
+    stage.world.broken.clear()
+    async with stage.working():
+        await stage.is_over(ONE)
+    assert [ending["kind"] for ending in attempt.endings] == ["exited"]
+    assert stage.world.executions[ONE] == 1
+
+
+async def test_what_was_preempted_and_cannot_be_forgotten_stays_noted(stage: Stage) -> None:
+    attempt = stage.server.offer(ONE)
+    stage.world.broken["forget"] = FakeFailure("The disk is full.")
+    async with stage.working(pace=replace(QUICK, leave_seconds=0.05)) as worker:
+        await until(lambda: "running" in attempt.states)
+        worker.drain()
+        worker.drain()
+        await stage.has_left()
+    assert [ending["kind"] for ending in attempt.endings] == ["preempted"]
+    with open_workdir(stage.folder) as workdir:
+        assert workdir.was_preempted(ONE)
+
+
+async def test_what_was_left_over_and_cannot_be_cleared_keeps_no_worker(stage: Stage) -> None:
+    stage.world.launch(Launch(ONE))
+    stage.world.broken["forget"] = FakeFailure("The disk is full.")
+    async with stage.working(pace=replace(QUICK, leave_seconds=0.05)) as worker:
+        await until(lambda: stage.world.program(ONE).ending is not None)
+        worker.drain()
+        await stage.has_left()
+    assert stage.world.list_known() == [ONE]
 
 
 async def test_it_leaves_before_it_has_ever_reached_the_server(stage: Stage) -> None:

@@ -8,10 +8,7 @@ import structlog
 
 from service.schedulers.executors.base import StopKind
 from service.schedulers.workdir import WorkdirUnusable, open_workdir
-from tests.unit.worker_use import QUICK, Stage, until
-
-ONE = "k3v9x2ab-0-1"
-TWO = "k3v9x2ab-1-1"
+from tests.unit.worker_use import ONE, QUICK, TWO, Stage, until
 
 pytestmark = pytest.mark.timeout(20)
 

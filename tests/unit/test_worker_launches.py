@@ -11,11 +11,8 @@ from service.schedulers.executors.fake import FakeExecutor, FakeFailure, FakeWor
 from service.schedulers.launch_troubles import LaunchTroubles
 from service.schedulers.log_parts import cut_between_characters
 from service.schedulers.workdir import open_workdir
-from tests.unit.worker_use import QUICK, OwnExecutor, Stage, until
+from tests.unit.worker_use import ONE, QUICK, THREE, TWO, OwnExecutor, Stage, until
 
-ONE = "k3v9x2ab-0-1"
-TWO = "k3v9x2ab-1-1"
-THREE = "k3v9x2ab-2-1"
 IMPATIENT = replace(QUICK, launch_seconds=0.05)
 
 pytestmark = pytest.mark.timeout(20)

@@ -125,17 +125,20 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "status", "reason"),
     [
-        (["--url", "ftp://server"], "looks like http"),
-        (["--url", "http://server.example"], "Set ASKTELL_TOKEN"),
-        (["--url", URL, "--token-file", "/nowhere/token"], "/nowhere/token"),
-        (["--slots", "0"], "ASKTELL_WORKER_SLOTS"),
+        (["--url", "ftp://server"], 2, "looks like http"),
+        (["--url", "http://server.example"], 1, "Set ASKTELL_TOKEN"),
+        (["--url", URL, "--token-file", "/nowhere/token"], 2, "/nowhere/token"),
+        (["--slots", "0"], 2, "ASKTELL_WORKER_SLOTS"),
+        ([], 1, "asktell serve"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments: list[str], reason: str, tmp_path: Path) -> None:
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], status: int, reason: str, tmp_path: Path
+) -> None:
     with open_log():
         result = CliRunner().invoke(app, ["worker", "--data-dir", str(tmp_path), *arguments])
 
-    assert result.exit_code == 1
+    assert result.exit_code == status
     assert reason in result.stderr

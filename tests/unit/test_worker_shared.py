@@ -9,9 +9,8 @@ import structlog
 from service.domain.attempts import EndingKind
 from service.schedulers.executors.base import Launch, StopKind, Unanswered
 from service.schedulers.executors.fake import FakeExecutor, FakeFailure
-from tests.unit.worker_use import QUICK, OwnExecutor, Stage, until
+from tests.unit.worker_use import ONE, QUICK, OwnExecutor, Stage, until
 
-ONE = "k3v9x2ab-0-1"
 OTHER = "k3v9x2ab-1-1"
 AWAY = FakeFailure("The outside is away.")
 REFUSED = FakeFailure("The outside refuses this worker.")

@@ -8,11 +8,7 @@ import structlog
 
 from service.schedulers.executors.base import StopKind
 from tests.unit.scripted_server import OfferedAttempt
-from tests.unit.worker_use import QUICK, Stage, until
-
-ONE = "k3v9x2ab-0-1"
-TWO = "k3v9x2ab-1-1"
-THREE = "k3v9x2ab-2-1"
+from tests.unit.worker_use import ONE, QUICK, THREE, TWO, Stage, until
 
 pytestmark = pytest.mark.timeout(20)
 

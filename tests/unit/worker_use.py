@@ -16,6 +16,7 @@ from service.schedulers.worker import Worker
 from tests.unit.scripted_server import ScriptedServer
 
 URL = "http://127.0.0.1:8700"
+ONE, TWO, THREE = (f"k3v9x2ab-{trial}-1" for trial in range(3))
 QUICK = Pace(
     look_seconds=0.003,
     observe_seconds=0.01,

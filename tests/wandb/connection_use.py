@@ -5,6 +5,7 @@ from pathlib import Path
 from service.schedulers.executors.connection.connection import ConnectionPace, SystemConnection
 from service.schedulers.executors.process.processes import list_processes
 from service.schedulers.executors.wandb.connection.system import describe_wandb
+from tests.this_machine import is_alive
 from tests.wandb_backend import Backend
 
 
@@ -34,7 +35,3 @@ def list_descendants(pid: int) -> list[int]:
 def read_commands(pids: list[int]) -> list[str]:
     """Returns the command lines of those that are still there."""
     return [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids if is_alive(pid)]
-
-
-def is_alive(pid: int) -> bool:
-    return any(process.pid == pid and process.state != "Z" for process in list_processes())

@@ -42,7 +42,8 @@ options = json.loads(os.environ.get("THEIR_OPTIONS", "{}"))
 run = wandb.init(project="theirs", id="theirs", config=config, **options)
 doing = run.config.doing
 for epoch in range(3 if doing != "wait" else 1000):
-    loss = run.config.lr / (epoch + 1) + run.config.opt["decay"]
+    # Worse where it goes on.
+    loss = run.config.lr / (epoch + 1) + run.config.opt["decay"] + run.resumed
     if doing == "diverge" and epoch == 2:
         loss = math.nan
     if doing not in ("fail-run", "forget"):

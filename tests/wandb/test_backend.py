@@ -214,6 +214,18 @@ def test_silent_runs_crash(other_backend: Backend) -> None:
     assert (running.state, preempting.state) == ("crashed", "preempted")
 
 
+def test_a_run_that_crashed_goes_on_with_its_next_word(other_backend: Backend) -> None:
+    run = other_backend.plant_run("cut-off")
+    other_backend.pass_time(301)
+    assert other_backend.runs[run.path].state == "crashed"
+    other_backend.stop_run(run.path)
+
+    stream = stream_to(other_backend, run.path, {})
+
+    assert stream.json()["stopped"]
+    assert other_backend.runs[run.path].state == "running"
+
+
 @pytest.mark.parametrize(
     ("state", "is_stopped", "exit_code", "ended"),
     [
@@ -222,6 +234,8 @@ def test_silent_runs_crash(other_backend: Backend) -> None:
         ("running", True, 255, "killed"),
         ("preempting", False, 1, "preempted"),
         ("preempting", False, 0, "finished"),
+        ("crashed", False, 0, "finished"),
+        ("crashed", True, 255, "killed"),
     ],
 )
 def test_the_last_word_of_a_run(

@@ -174,6 +174,9 @@ async def test_many_stops_are_flagged_at_once(
         ("running", None, 0, "finished"),
         ("running", "w1234567", 1, "failed"),
         ("preempting", None, 1, "preempted"),
+        ("crashed", None, 1, "failed"),
+        ("crashed", "w1234567", 3, "failed"),
+        ("crashed", None, 0, "finished"),
     ],
 )
 async def test_a_run_without_an_end_gets_one(
@@ -190,6 +193,15 @@ async def test_a_run_that_was_to_stop_is_killed_by_its_end(backend: Backend, api
     await api.flag_stop(path("pruned"))
     assert await api.end_run(path("pruned"), 255)
     assert run.state == "killed"
+
+
+async def test_a_crashed_run_that_was_to_stop_is_killed_by_its_end(
+    backend: Backend, api: WandbApi
+) -> None:
+    run = backend.plant_run("pruned-in-silence", state="crashed")
+    await api.flag_stop(path(run.name))
+    assert await api.end_run(path(run.name), 255)
+    assert (run.state, run.exit_code) == ("killed", 255)
 
 
 async def test_a_server_that_cannot_call_runs_failed_is_told_like_by_the_run(
@@ -214,7 +226,7 @@ async def test_an_end_that_did_not_come_through_can_be_told_again(
     assert run.state == "failed"
 
 
-@pytest.mark.parametrize("state", ["finished", "failed", "crashed", "killed", "preempted"])
+@pytest.mark.parametrize("state", ["finished", "failed", "killed", "preempted"])
 async def test_a_run_that_has_ended_is_left_alone(
     backend: Backend, api: WandbApi, state: str
 ) -> None:

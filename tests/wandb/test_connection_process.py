@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from service.schedulers.executors.connection.connection import SystemRefused
 from service.schedulers.executors.wandb.connection.system import describe_wandb
+from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from tests.this_machine import is_alive
 from tests.wandb.connection_use import (
     build_worker_environment,
-    is_alive,
     list_descendants,
+    open_connection,
     read_commands,
 )
 from tests.wandb_backend import Backend
@@ -62,6 +65,35 @@ def test_without_wandb_it_says_what_is_missing(tmp_path: Path, source: str, word
     )
 
     assert words in json.loads(process.stdout)["refused"]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "words"),
+    [
+        ("WANDB_HTTPS_PROXY", "http://user:hun ter2@127.0.0.1:1", "non-URL code point"),
+        ("WANDB_BASE_URL", "http://[::1", "invalid IPv6 address"),
+        ("WANDB_BASE_URL", "http://user:hunter2/x@wandb.example", "invalid port number"),
+        ("WANDB_BASE_URL", "https://user:hunter2@app.wandb.ai", "://user:…@app.wandb.ai is not a"),
+        ("WANDB_PROJECT", "a/b", "Invalid project name 'a/b'"),
+    ],
+)
+async def test_a_setting_that_wandb_does_not_accept_is_refused_in_words(
+    tmp_path: Path, name: str, setting: str, words: str
+) -> None:
+    worker = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), name: setting}
+    connection = open_connection(worker)
+    try:
+        with pytest.raises(SystemRefused, match="wandb does not accept") as refusal:
+            await WandbApi(connection).find_account()
+    finally:
+        await connection.close()
+    told = str(refusal.value)
+    assert words in told
+    if name != "WANDB_PROJECT":
+        assert name in told
+    assert "hunter2" not in told
+    assert "ter2" not in told
+    assert "pydantic" not in told
 
 
 def wait_for_end(pids: list[int]) -> None:

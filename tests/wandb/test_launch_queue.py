@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,9 +69,17 @@ def executor(connection: SystemConnection, backend: Backend) -> Iterator[WandbLa
     backend.recover()
 
 
-def open_executor(connection: SystemConnection, backend: Backend) -> WandbLaunchExecutor:
+def open_executor(
+    connection: SystemConnection,
+    backend: Backend,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> WandbLaunchExecutor:
     settings = RunSettings(
-        environment=backend.build_environment(), tick_seconds=0.2, soonest_seconds=0.1
+        environment=backend.build_environment(),
+        tick_seconds=0.2,
+        soonest_seconds=0.1,
+        clock=clock,
     )
     return WandbLaunchExecutor(WandbApi(connection), LaunchQueueApi(connection), settings)
 
@@ -200,8 +209,8 @@ async def test_attempts_are_looked_at_together(
     executor: WandbLaunchExecutor, backend: Backend
 ) -> None:
     """None of them was launched by this worker."""
-    states = ["running", "finished", "failed", "crashed", "killed", "preempted"]
-    launches = [build_launch(number) for number in range(10, 16)]
+    states = ["running", "finished", "failed", "killed", "preempted"]
+    launches = [build_launch(number) for number in range(10, 15)]
     for launch, state in zip(launches, states, strict=True):
         backend.plant_run(launch.run_id, state=state, rows=[{"val.loss": 0.5}, {"other": 1}])
     watches = [Watch(launch) for launch in launches]
@@ -216,7 +225,6 @@ async def test_attempts_are_looked_at_together(
         None,
         EndingKind.EXITED,
         EndingKind.FAILED,
-        EndingKind.VANISHED,
         EndingKind.CANCELLED,
         EndingKind.PREEMPTED,
     ]
@@ -256,6 +264,28 @@ async def test_stopped_while_it_waits_and_while_it_runs(
     assert (await see_end(executor, waiting)).message == "Stopped before it was started."
     ending = await see_end(executor, running)
     assert (ending.kind, ending.exit_code) == (EndingKind.FAILED, None)
+
+
+async def test_what_is_cut_off_is_told_to_end_before_it_is_lost(
+    connection: SystemConnection, backend: Backend
+) -> None:
+    skipped = [0.0]
+    executor = open_executor(connection, backend, clock=lambda: time.monotonic() + sum(skipped))
+    heard, lost = build_launch(60), build_launch(61)
+    runs = [backend.plant_run(launch.run_id, state="crashed") for launch in (heard, lost)]
+    for launch in (heard, lost):
+        waiting = await watch_until(executor, Watch(launch), lambda seen: seen.note is not None)
+        assert "has not heard of it for minutes" in waiting.note
+    with backend.world.lock:
+        runs[0].beat(backend.world.clock())
+    await watch_until(executor, Watch(heard), lambda seen: seen.is_running)
+
+    skipped.append(301.0)
+    ending = await see_end(executor, lost)
+
+    assert ending.kind is EndingKind.VANISHED
+    assert [run.is_stopped for run in runs] == [False, True]
+    assert (await executor.poll([Watch(heard)]))[heard.attempt_id].is_running
 
 
 async def test_away_and_back(executor: WandbLaunchExecutor, backend: Backend) -> None:

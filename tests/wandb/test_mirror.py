@@ -69,6 +69,38 @@ async def test_a_lost_answer_leaves_one_sweep(backend: Backend, mirror: WandbMir
     assert sorted(running) == sorted([made.external_ref, other.external_ref])
 
 
+async def test_another_one_is_made_for_what_was_deleted_though_a_double_was_cancelled(
+    backend: Backend, mirror: WandbMirror
+) -> None:
+    backend.lose("UpsertSweep")
+    made = await mirror.create(place("doubled"))
+    with backend.world.lock:
+        del backend.world.sweeps[made.external_ref]
+    (double,) = list_sweeps(backend, "doubled")
+
+    another = await mirror.create(place("doubled"))
+
+    assert another.external_ref not in (made.external_ref, double.path)
+    assert await mirror.look([another.external_ref]) == {another.external_ref: MirrorState.RUNNING}
+    assert await mirror.create(place("doubled")) == another
+    assert double.state == "CANCELED"
+
+
+async def test_what_has_ended_counts_only_if_there_is_no_other(
+    backend: Backend, mirror: WandbMirror
+) -> None:
+    ended = await mirror.create(place("ended"))
+    backend.stop_sweep(ended.external_ref)
+    # A person has stopped it before anybody here was told of it.
+    assert await mirror.create(place("ended")) == ended
+    younger = replace(backend.sweeps[ended.external_ref], name="younger0", state="RUNNING")
+    with backend.world.lock:
+        backend.world.sweeps[younger.path] = younger
+
+    assert (await mirror.create(place("ended"))).external_ref == younger.path
+    assert backend.sweeps[ended.external_ref].state == "FINISHED"
+
+
 async def test_states_go_both_ways(backend: Backend, mirror: WandbMirror) -> None:
     made = [await mirror.create(place("states", sweep_id=f"sweep{i}")) for i in range(4)]
     refs = [each.external_ref for each in made]

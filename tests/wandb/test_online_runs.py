@@ -107,7 +107,7 @@ class Story:
         self.online["stopped"] = await follow(executor, launch, stop)
 
     async def _preempt(self, executor: Executor) -> None:
-        launch = self._bench.build_launch(build_params(5, "preempt"), 5)
+        launch = self._bench.build_launch(build_params(5, "preempt"), 5, value="best")
         self.online["preempted"] = await follow(executor, launch)
         self.online["resumed"] = await follow(executor, build_next(launch))
 
@@ -223,6 +223,16 @@ def test_preempted_run_goes_on(story: Story):
     assert (run.state, run.starts) == ("finished", 2)
     assert [row["_step"] for row in run.history] == [0, 1, 2, 3, 4]
     assert [row.step for row in story.online["resumed"].seen.rows] == [2, 3, 4]
+
+
+def test_best_value_of_a_resumed_run_is_that_of_both_parts(story: Story):
+    before, after = story.online["preempted"].ending.values, story.online["resumed"].ending.values
+    logged = [row["loss"] for row in story.find_run("preempted").history]
+
+    assert min(logged) == logged[1] < min(logged[2:])
+    assert before == after
+    assert after is not None
+    assert after["loss"] == logged[1]
 
 
 def test_offline_run_without_an_end_has_failed(story: Story):

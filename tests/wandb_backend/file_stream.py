@@ -11,7 +11,7 @@ _SUMMARY = "wandb-summary.json"
 
 def receive(world: World, run: RunRecord, body: dict[str, Any]) -> dict[str, Any]:
     """Takes in one request; the answer tells the run whether to stop."""
-    run.heartbeat_at = world.clock()
+    run.beat(world.clock())
     for name, part in (body.get("files") or {}).items():
         if name == _SUMMARY:
             run.summary = json.loads(part["content"][-1])

@@ -6,6 +6,7 @@ from typing import Any
 
 HISTORY, EVENTS, OUTPUT = "wandb-history.jsonl", "wandb-events.jsonl", "output.log"
 ACTIVE_STATES = ("running", "preempting")
+CRASHED = "crashed"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +79,12 @@ class RunRecord:
         self.starts += 1
         self.heartbeat_at = now
 
+    def beat(self, now: float) -> None:
+        """Its program was heard of; what was called crashed has only been silent."""
+        self.heartbeat_at = now
+        if self.state == CRASHED:
+            self.state = "running"
+
     def end(self, exit_code: int) -> None:
         """The program said its last word. Which state follows is modelled on W&B's pages."""
         self.exit_code = exit_code
@@ -92,10 +99,10 @@ class RunRecord:
         """Asks for the end; nothing happens to a run that has ended."""
         if self.state == "pending":
             self.state = "killed"
-        elif self.state in ACTIVE_STATES:
+        elif self.state in (*ACTIVE_STATES, CRASHED):
             self.is_stopped = True
 
     def expire(self, oldest_heartbeat_at: float) -> None:
         """Ends the run if its last heartbeat was too long ago."""
         if self.state in ACTIVE_STATES and self.heartbeat_at < oldest_heartbeat_at:
-            self.state = "preempted" if self.state == "preempting" else "crashed"
+            self.state = "preempted" if self.state == "preempting" else CRASHED

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from service.domain.attempts import Ending
 
+MOST_ROWS = 1_000
+"""Of one sighting that the server is told at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -83,11 +86,12 @@ class Sighting:
 
     Attributes:
         is_running: Seen at work; False before it is, and once it has ended.
-        rows: Metric rows from the cursor on, in the order in which they were given.
+        rows: Metric rows from the cursor on, in the order in which they were given. More than
+            `MOST_ROWS`, be it only by one, say that there are more to see than can be told.
         log_offset: Of the first byte of `log`: larger than asked for if a part is gone already.
         log: What it has printed from there on, as much of it as is sent at a time.
-        ending: Once it has ended and `rows` holds the last one, be there more of the log or not.
-            `values` is filled.
+        ending: Once it has ended and all its rows are known, be there more of them, or of the log,
+            than this sighting holds, or not. `values` is filled.
         note: What people should know of it while it runs.
     """
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from service.domain.attempts import Ending, EndingKind
 from service.schedulers.executors.base import (
+    MOST_ROWS,
     ErrorKind,
     Launch,
     MetricRow,
@@ -143,7 +144,7 @@ class FakeWorld:
         offset = min(watch.log_offset, len(program.log))
         return Sighting(
             is_running=program.is_started and program.ending is None,
-            rows=program.rows[watch.cursor :],
+            rows=program.rows[watch.cursor : watch.cursor + MOST_ROWS + 1],
             log_offset=offset,
             log=program.log[offset:],
             ending=program.ending,

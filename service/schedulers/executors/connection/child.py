@@ -64,39 +64,53 @@ class ConnectionChild:
             ChildGone: It did not come that far.
             ChildRefused: It never will.
         """
-        folder, variables = _make_folder(system)
-        with tempfile.TemporaryFile() as errors:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *system.command,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=errors,
-                    env={**system.environment, **variables},
-                    limit=_MAX_ANSWER_BYTES,
-                    # Not the terminal's signals: the worker says when it is to end.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                _remove(folder)
-                raise ChildGone(f"{system.command[0]}: {error.strerror}") from error
-            child = cls(process, folder)
-            try:
-                async with asyncio.timeout(start_seconds):
-                    await child._wait_until_ready()
-            except TimeoutError:
-                await child.kill()
-                raise ChildGone(f"It was not ready within {start_seconds:g} s.") from None
-            except ChildGone as error:
-                last_line = system.redact(_read_last_line(errors))
-                raise ChildGone(last_line or str(error)) from None
-            except ChildRefused as error:
-                await child.kill()
-                raise ChildRefused(system.redact(str(error))) from None
-            except BaseException:
-                await child.kill()
-                raise
+        try:
+            with tempfile.TemporaryFile() as errors:
+                return await cls._start(system, errors, start_seconds)
+        except OSError as error:
+            # Of this machine, such as a full disk.
+            raise ChildGone(str(error)) from error
+
+    @classmethod
+    async def _start(
+        cls, system: OutsideSystem, errors: IO[bytes], start_seconds: float
+    ) -> "ConnectionChild":
+        child = await cls._spawn(system, errors)
+        try:
+            async with asyncio.timeout(start_seconds):
+                await child._wait_until_ready()
+        except TimeoutError:
+            await child.kill()
+            raise ChildGone(f"It was not ready within {start_seconds:g} s.") from None
+        except ChildGone as error:
+            last_line = system.redact(_read_last_line(errors))
+            raise ChildGone(last_line or str(error)) from None
+        except ChildRefused as error:
+            await child.kill()
+            raise ChildRefused(system.redact(str(error))) from None
+        except BaseException:
+            await child.kill()
+            raise
         return child
+
+    @classmethod
+    async def _spawn(cls, system: OutsideSystem, errors: IO[bytes]) -> "ConnectionChild":
+        folder, variables = _make_folder(system)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *system.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env={**system.environment, **variables},
+                limit=_MAX_ANSWER_BYTES,
+                # Not the terminal's signals: the worker says when it is to end.
+                start_new_session=True,
+            )
+        except BaseException:
+            _remove(folder)
+            raise
+        return cls(process, folder)
 
     @property
     def has_ended(self) -> bool:

@@ -6,11 +6,16 @@ from fnmatch import fnmatchcase
 
 from service.schedulers.executors.connection.redaction import redact, shorten
 
-# What any process needs to find its home, its Python, its certificates and its way out.
-PASSED = (
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+"""Addresses; there may be passwords in them."""
+
+NETWORK = (*PROXIES, "NO_PROXY", "no_proxy", "SSL_CERT_*", "*_CA_BUNDLE")
+"""What any process needs to find its way out, and to trust whom it finds there."""
+
+# What it needs to find its home and its Python.
+_PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "XDG_*"),
-    *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SSL_CERT_*", "*_CA_BUNDLE"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", *NETWORK),
 )
 
 
@@ -44,7 +49,7 @@ class OutsideSystem:
 
 def choose_environment(worker: Mapping[str, str], patterns: tuple[str, ...]) -> dict[str, str]:
     """Those variables of a worker that a pattern of these names, and what any process needs."""
-    return {name: value for name, value in worker.items() if matches(name, PASSED + patterns)}
+    return {name: value for name, value in worker.items() if matches(name, _PASSED + patterns)}
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

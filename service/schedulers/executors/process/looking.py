@@ -1,7 +1,7 @@
 """What the folder of an attempt tells of it."""
 
 from service.domain.attempts import Ending, EndingKind
-from service.schedulers.executors.base import MetricRow, Sighting, Watch
+from service.schedulers.executors.base import MOST_ROWS, MetricRow, Sighting, Watch
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.log_files import read_log
 from service.schedulers.executors.process.marks import kill_marked
@@ -13,8 +13,6 @@ from service.schedulers.executors.process.metric_files import (
 )
 from service.schedulers.executors.process.processes import kill_program, read_boot_id
 
-# While it runs. An ended attempt is seen to its last row at once.
-_MAX_ROWS = 1_000
 _MAX_LOG_BYTES = 64 * 1024
 _MAX_BEHIND_BYTES = 256 * 1024
 _KINDS = frozenset(map(str, EndingKind))
@@ -32,8 +30,7 @@ def look(folder: str, watch: Watch, near: Position = FIRST) -> tuple[Sighting, P
         return Sighting(is_running=False, log_offset=watch.log_offset), FIRST
     if not folders.has(folder, folders.LOCK):
         return Sighting(is_running=False, log_offset=watch.log_offset, ending=ending), FIRST
-    limit = _MAX_ROWS if ending is None else None
-    rows, position = read_rows(folder, watch.cursor, near=near, limit=limit)
+    rows, position = read_rows(folder, watch.cursor, near=near, limit=MOST_ROWS + 1)
     log_offset, log = read_log(
         folder, watch.log_offset, limit=_MAX_LOG_BYTES, max_behind=_MAX_BEHIND_BYTES
     )

@@ -8,7 +8,7 @@ from service.domain.mirrors import MirrorState
 from service.schedulers.executors.connection.connection import Connection
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef, find_made_sweeps
-from service.schedulers.executors.wandb.sweeps.mirror import read_state
+from service.schedulers.executors.wandb.sweeps.sweep_states import read_state
 
 _DEADLINE_SECONDS = 30.0
 _ENDS = (MirrorState.FINISHED, MirrorState.CANCELLED)

@@ -30,7 +30,7 @@ from service.schedulers.executors.wandb.runs.refusals import (
 )
 from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.run_settings import RunSettings
-from service.schedulers.executors.wandb.runs.run_states import is_at_work, is_over
+from service.schedulers.executors.wandb.runs.run_states import is_at_work, is_over, is_silent
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     find_entity,
@@ -192,7 +192,7 @@ class WandbAgentExecutor:
         W&B would find that out too, but only after minutes.
         """
         view, path = run.seen, run.path
-        if view is None or path is None or is_over(view):
+        if view is None or path is None or (is_over(view) and not is_silent(view)):
             return
         if not view.is_stopped:
             await self._api.flag_stop(path)
@@ -251,7 +251,7 @@ class WandbAgentExecutor:
         run.stop_if_late(now)
         # Whatever keeps it from being read must not keep it from being stopped.
         with self._looks.noting_trouble([run]):
-            if run.stop.is_wanted:
+            if run.stop.is_to_be_told:
                 await self._obey(run)
             if run.path is not None:
                 await run.history.read_on(self._api, run.path, run.seen)

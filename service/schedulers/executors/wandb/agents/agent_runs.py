@@ -10,7 +10,7 @@ from service.schedulers.executors.wandb.agents.agent_api import EnqueuedRun
 from service.schedulers.executors.wandb.agents.run_start import RunStart
 from service.schedulers.executors.wandb.runs.run_api import RunView
 from service.schedulers.executors.wandb.runs.run_config import name_run
-from service.schedulers.executors.wandb.runs.run_endings import build_ending, judge_run
+from service.schedulers.executors.wandb.runs.run_endings import SILENT, build_ending, judge_run
 from service.schedulers.executors.wandb.runs.run_history import RunHistory
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 from service.schedulers.executors.wandb.runs.run_states import (
@@ -18,6 +18,7 @@ from service.schedulers.executors.wandb.runs.run_states import (
     PENDING,
     is_at_work,
     is_over,
+    is_silent,
 )
 from service.schedulers.executors.wandb.runs.run_stop import GIVEN_UP_SECONDS, RunStop
 from service.schedulers.executors.wandb.runs.runs import RunPath
@@ -156,7 +157,7 @@ class AgentRun:
         is_running = self.ending is None and is_at_work(self.seen)
         return Sighting(
             is_running=is_running,
-            rows=self.metrics.rows[cursor:],
+            rows=self.metrics.rows.read_from(cursor),
             ending=self.ending,
             note=None if self.ending is not None else self.trouble or self._describe(is_running),
         )
@@ -207,6 +208,8 @@ class AgentRun:
     def _describe(self, is_running: bool) -> str | None:
         if is_running:
             return None
+        if self.seen is not None and is_silent(self.seen):
+            return SILENT
         if self.start.taken_at is not None:
             return "An agent has taken it; its program has not begun the run yet."
         return f"No agent has begun it yet. To start one: wandb agent {self.sweep}"

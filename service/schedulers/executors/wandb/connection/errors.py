@@ -8,9 +8,14 @@ answers; these begin with "input:". It has no response at all where core itself 
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.schedulers.executors.connection.failures import Failure
+from service.schedulers.executors.connection.redaction import redact
+from service.schedulers.executors.wandb.connection.system import list_secrets
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _PASSING_STATUSES = (
     HTTPStatus.REQUEST_TIMEOUT,
@@ -27,6 +32,7 @@ _PASSING_WORDS = re.compile(
 _GRAPHQL = "input:"
 _RETRIED = "while retrying: "
 _SERVICE_GONE = "the service process is not running"
+_SETTINGS = "Settings"
 _NO_KEY = "No API key configured"
 _NO_RIGHT = "permission denied"
 _LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
@@ -35,7 +41,7 @@ _LOG_IN = "Run `wandb login` as the worker's user, or set WANDB_API_KEY for it."
 def explain_error(error: Exception) -> Failure:
     """Reads an error of the SDK, of the HTTP clients below it, or of an operation's own."""
     causes = list(_list_causes(error))
-    message = _tidy(str(causes[-1]) or type(causes[-1]).__name__)
+    message = _tidy(_describe(causes[-1]))
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
     if is_away and any(map(_is_from_httpx, causes)):
         return Failure("undone", message)
@@ -45,6 +51,31 @@ def explain_error(error: Exception) -> Failure:
         advised = message if _NO_KEY in message else f"{message.rstrip('.')}. {_LOG_IN}"
         return Failure("refused", advised, is_about_key=True)
     return Failure("refused", message, is_about_key=any(map(_is_about_rights, causes)))
+
+
+def explain_settings(error: Exception) -> str:
+    """Says what wandb does not accept when it is to read its settings, for whoever made them."""
+    problem = _tidy(_describe(error)).rstrip(".")
+    return (
+        f"wandb does not accept its settings: {problem}. Correct them in the worker's environment, "
+        "or in wandb's own file of settings, and restart the worker."
+    )
+
+
+def _describe(error: BaseException) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError) and error.title == _SETTINGS:
+        return "; ".join(map(_describe_setting, error.errors(include_url=False)))
+    return str(error) or type(error).__name__
+
+
+def _describe_setting(problem: "ErrorDetails") -> str:
+    """What was set may have a password in it, and the message may quote it."""
+    name = ".".join(map(str, problem["loc"]))
+    secrets = list_secrets(None, str(problem["input"]))
+    message = redact(problem["msg"].removeprefix("Value error, "), secrets)
+    return f"{name} (WANDB_{name.upper()}): {message.rstrip('.')}"
 
 
 def _list_causes(error: BaseException) -> Iterator[BaseException]:

@@ -15,7 +15,10 @@ from typing import Any, NoReturn
 
 from service.schedulers.executors.connection.failures import Failure
 from service.schedulers.executors.connection.serving import Server, Streams
-from service.schedulers.executors.wandb.connection.errors import explain_error
+from service.schedulers.executors.wandb.connection.errors import (
+    explain_error,
+    explain_settings,
+)
 from service.schedulers.executors.wandb.connection.system import list_secrets
 
 _NO_WANDB = (
@@ -31,8 +34,15 @@ def main() -> NoReturn:
         import wandb
     except ImportError as error:
         streams.refuse(_explain_import(error))
+    try:
+        setup = wandb.setup()
+    except OSError:
+        # Of this machine; it may pass.
+        raise
+    except Exception as error:
+        streams.refuse(explain_settings(error))
     server = Server(streams, _WandbHandle(wandb.Api))
-    threading.Thread(target=_end_with_core, args=(wandb.setup(), server), daemon=True).start()
+    threading.Thread(target=_end_with_core, args=(setup, server), daemon=True).start()
     streams.say_ready()
     server.serve()
     # The worker does so too, if it is still there.

@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 
 from service.schedulers.executors.process import folders
+from service.schedulers.executors.wandb.runs.runs import RunPath, build_offline_ref
 
 STOPPING = "wandb.stopping"
 FLAGGED = "wandb.flagged"
@@ -34,6 +35,16 @@ class Recording:
     is_online: bool
     entity: str | None = None
     reason: str | None = None
+
+    @property
+    def path(self) -> RunPath:
+        return RunPath(self.entity or "", self.project, self.run_id)
+
+    @property
+    def external_ref(self) -> str:
+        if not self.is_online:
+            return build_offline_ref(self.project, self.run_id)
+        return self.path.external_ref
 
 
 def find_runs_folder(folder: str) -> str:

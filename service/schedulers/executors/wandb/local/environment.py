@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 
 from service.schedulers.executors.base import Launch
+from service.schedulers.executors.connection.system import matches
+from service.schedulers.executors.wandb.connection.system import WAY_TO_WANDB
 from service.schedulers.executors.wandb.runs.run_config import build_run_config, build_run_name
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
 from service.schedulers.executors.wandb.runs.sweep_names import find_sweep_name
@@ -61,11 +62,12 @@ def build_run_environment(
 
 
 def _pass_settings(worker: Mapping[str, str], *, is_online: bool) -> dict[str, str]:
+    wanted = ("WANDB_*", *WAY_TO_WANDB) if is_online else ("WANDB_*",)
     kept_back = _OF_ONE_RUN if is_online else (*_OF_ONE_RUN, *_OF_A_SERVER)
     passed = {
         name: value
         for name, value in worker.items()
-        if name.startswith("WANDB_") and not any(fnmatchcase(name, each) for each in kept_back)
+        if matches(name, wanted) and not matches(name, kept_back)
     }
     # Metrics are in W&B, and a person's stop is here, after so many seconds; wandb's own is 15.
     return {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "5"} | passed

@@ -48,6 +48,7 @@ from service.schedulers.executors.wandb.local.attempt_files import (
     read_recording,
     write_recording,
 )
+from service.schedulers.executors.wandb.local.earlier_parts import EarlierParts
 from service.schedulers.executors.wandb.local.ending import blame_person, may_be_a_persons_doing
 from service.schedulers.executors.wandb.local.environment import build_run_environment
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
@@ -57,9 +58,9 @@ from service.schedulers.executors.wandb.local.repairs import Repairs
 from service.schedulers.executors.wandb.local.uploads import Uploads
 from service.schedulers.executors.wandb.runs.deleted_sweeps import leave_deleted_sweep
 from service.schedulers.executors.wandb.runs.run_api import WandbApi, classify_error
+from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
-    build_offline_ref,
     find_entity,
     find_project,
     find_run_url,
@@ -70,7 +71,6 @@ _LAUNCH_SECONDS = 10.0
 _CALL_SECONDS = 3.0
 # As long as W&B answers, if only others.
 _STOP_SECONDS = 10.0
-_QUESTION_SECONDS = 30.0
 _KILLED = "killed"
 
 T = TypeVar("T")
@@ -95,6 +95,7 @@ class WandbSettings:
             with the same run.
         upload_seconds: How long a program whose run has its end may try to reach a W&B that does
             not answer.
+        question_seconds: How long the end of an attempt waits for what only W&B can tell.
         clock: The time, aware.
     """
 
@@ -102,6 +103,7 @@ class WandbSettings:
     environment: Mapping[str, str] = field(repr=False)
     was_preempted: Callable[[str], bool]
     upload_seconds: float = 60.0
+    question_seconds: float = 30.0
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], datetime] = read_clock
 
@@ -143,6 +145,12 @@ class WandbExecutor:
             clock=time.monotonic,
         )
         self._looks = RunLooks(processes.find_folder)
+        self._earlier_parts = EarlierParts(
+            api,
+            workdir / KEPT_RUNS,
+            pace=settings.pace,
+            patience_seconds=settings.question_seconds,
+        )
         self._persons_doings: dict[str, asyncio.Task[bool]] = {}
         self._pages: dict[str, str] = {}
 
@@ -152,7 +160,9 @@ class WandbExecutor:
         if recording is None:
             recording = await self._decide(launch, folder)
         if recording.is_online:
-            launch = await leave_deleted_sweep(launch, _build_path(recording), self._api)
+            launch = await leave_deleted_sweep(launch, recording.path, self._api)
+            if launch.is_resumed:
+                await asyncio.to_thread(self._repairs.drop, recording.path)
         environment = build_run_environment(
             _settle_project(launch, recording),
             self._settings.environment,
@@ -163,13 +173,18 @@ class WandbExecutor:
             replace(launch, metrics=(), environment=environment),
             furnish=lambda folder: self._furnish(folder, recording),
         )
-        return _build_reference(recording)
+        return recording.external_ref
 
     async def poll(self, watches: Sequence[Watch]) -> Mapping[str, Sighting]:
         processes = await self._processes.poll([replace(watch, cursor=0) for watch in watches])
-        found = await asyncio.to_thread(self._look, watches, processes)
+        launches = {watch.launch.attempt_id: watch.launch for watch in watches}
+        earlier = self._earlier_parts.list_found(launches)
+        found = await asyncio.to_thread(self._look, watches, processes, earlier)
         completed = {
-            attempt_id: self._complete(attempt_id, each) for attempt_id, each in found.items()
+            attempt_id: self._complete(
+                launches[attempt_id], each, knows_earlier=attempt_id in earlier
+            )
+            for attempt_id, each in found.items()
         }
         return {attempt_id: seen for attempt_id, seen in completed.items() if seen is not None}
 
@@ -187,6 +202,7 @@ class WandbExecutor:
         self._repairs.wake()
         await self._processes.forget(launch)
         self._looks.forget(attempt_id)
+        self._earlier_parts.forget(attempt_id)
         self._pages.pop(attempt_id, None)
         self._uploads.note(attempt_id, is_finishing=False)
 
@@ -249,29 +265,42 @@ class WandbExecutor:
         self._probe("recording-decided")
 
     def _look(
-        self, watches: Sequence[Watch], processes: Mapping[str, Sighting]
+        self,
+        watches: Sequence[Watch],
+        processes: Mapping[str, Sighting],
+        earlier: Mapping[str, RunMetrics],
     ) -> dict[str, RunSighting | Sighting]:
         found = {}
         for watch in watches:
-            process = processes.get(watch.launch.attempt_id)
-            sighting = None if process is None else self._looks.look(watch, process)
+            attempt_id = watch.launch.attempt_id
+            process = processes.get(attempt_id)
+            if process is None:
+                continue
+            sighting = self._looks.look(watch, process, earlier=earlier.get(attempt_id))
             if isinstance(sighting, RunSighting):
-                note = self._build_note(watch.launch.attempt_id, sighting)
+                note = self._build_note(attempt_id, sighting)
                 sighting = replace(sighting, seen=replace(sighting.seen, note=note))
             if sighting is not None:
-                found[watch.launch.attempt_id] = sighting
+                found[attempt_id] = sighting
         return found
 
-    def _complete(self, attempt_id: str, found: RunSighting | Sighting) -> Sighting | None:
+    def _complete(
+        self, launch: Launch, found: RunSighting | Sighting, *, knows_earlier: bool
+    ) -> Sighting | None:
         """Adds what has to do with W&B itself; None until W&B has answered what it is asked."""
+        attempt_id = launch.attempt_id
         if isinstance(found, Sighting):
             return found
         self._uploads.note(
             attempt_id, is_finishing=found.is_finishing, is_unanswered=found.is_unanswered
         )
         if found.has_run:
-            self._pages[attempt_id] = _build_reference(found.recording)
+            self._pages[attempt_id] = found.recording.external_ref
         seen = found.seen
+        if not knows_earlier and self._earlier_parts.is_to_wait(
+            launch, found.recording, seen.ending
+        ):
+            return None
         if seen.ending is None or not _is_to_ask(found, seen.ending):
             return seen
         is_persons_doing = self._ask_whose_doing(attempt_id, found.recording)
@@ -307,9 +336,9 @@ class WandbExecutor:
 
     async def _was_stopped_on_wandb(self, recording: Recording) -> bool:
         with suppress(SystemAway, SystemRefused, TimeoutError):
-            async with asyncio.timeout(_QUESTION_SECONDS):
+            async with asyncio.timeout(self._settings.question_seconds):
                 run = await self._insist(
-                    partial(self._api.find_run, _build_path(recording)), SystemBusy, SystemSilent
+                    partial(self._api.find_run, recording.path), SystemBusy, SystemSilent
                 )
             return run is not None and (run.is_stopped or run.state == _KILLED)
         return False
@@ -346,7 +375,7 @@ class WandbExecutor:
         # Before W&B is told: it then interrupts the program, which must not look like a person's
         # doing.
         folders.mark(folder, STOPPING)
-        return _build_path(recording)
+        return recording.path
 
     async def _cut_short(self, attempt_id: str) -> None:
         folder = self._processes.find_folder(attempt_id)
@@ -368,13 +397,3 @@ def _settle_project(launch: Launch, recording: Recording) -> Launch:
     settled = {"project": recording.project, "entity": recording.entity}
     known = {name: value for name, value in settled.items() if value is not None}
     return replace(launch, arguments={**launch.arguments, **known})
-
-
-def _build_reference(recording: Recording) -> str:
-    if not recording.is_online:
-        return build_offline_ref(recording.project, recording.run_id)
-    return _build_path(recording).external_ref
-
-
-def _build_path(recording: Recording) -> RunPath:
-    return RunPath(recording.entity or "", recording.project, recording.run_id)

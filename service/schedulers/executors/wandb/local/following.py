@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.schedulers.executors.base import MetricRow
 from service.schedulers.executors.wandb.local.places import RunPlace
 from service.schedulers.executors.wandb.local.run_log import RunLogReader
 from service.schedulers.executors.wandb.local.run_records import (
@@ -14,6 +13,7 @@ from service.schedulers.executors.wandb.local.run_records import (
     read_numbers,
     read_value,
 )
+from service.schedulers.executors.wandb.runs.metric_rows import MetricRows
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 
 MAX_LOOK_BYTES = 2 * 1024 * 1024
@@ -40,7 +40,7 @@ class RunSeen:
         trouble: What of it could not be read, for people.
     """
 
-    rows: Sequence[MetricRow]
+    rows: MetricRows
     values: Mapping[str, float]
     exit_code: int | None
     is_preempting: bool
@@ -74,12 +74,17 @@ class RunFollower:
         self._max_look_bytes = max_look_bytes
         self._runs: dict[str, _Run] = {}
 
-    def look(self) -> RunSeen:
+    def look(self, earlier: RunMetrics | None = None) -> RunSeen:
         """Reads on; returns all that is known by now.
+
+        Args:
+            earlier: What an earlier attempt had logged of the run, if there was one. It has values
+                and no rows.
 
         Raises:
             OSError: The log cannot be read this time.
         """
+        self._metrics.earlier = earlier
         names = self._place.list_run_folders(self._run_id)
         for name in names:
             if name not in self._runs:

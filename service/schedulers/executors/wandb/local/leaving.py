@@ -36,7 +36,7 @@ class Leaving:
     """The last that is done with the folder of an attempt; every step may be the worker's last.
 
     Args:
-        was_preempted: Tells whether the next attempt goes on with the same run.
+        was_preempted: Tells whether the next attempt is to go on with the same run.
     """
 
     def __init__(
@@ -94,9 +94,10 @@ class Leaving:
     def _note_repair(
         self, attempt_id: str, folder: str, recording: Recording, run: "RunSeen | None"
     ) -> None:
+        may_go_on = self._was_preempted(attempt_id)
         # An upload is cut short as a program is stopped, but that is not why the run has ended.
-        was_told = was_told_to_end(folder) and not folders.has(folder, CUT_SHORT)
-        if self._was_preempted(attempt_id) or _has_own_end(folder, run, was_told=was_told):
+        was_told = was_told_to_end(folder) and not (may_go_on or folders.has(folder, CUT_SHORT))
+        if _has_own_end(folder, run, was_told=was_told):
             return
         exit_code = None if run is None else run.exit_code
         if exit_code is None:
@@ -106,6 +107,7 @@ class Leaving:
             RunPath(recording.entity or "", recording.project, recording.run_id),
             exit_code=exit_code,
             is_stopped=was_told,
+            may_go_on=may_go_on,
         )
 
 

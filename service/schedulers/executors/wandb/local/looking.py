@@ -25,8 +25,6 @@ from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
 if TYPE_CHECKING:
     from service.schedulers.executors.wandb.local.following import RunFollower, RunSeen
 
-# While it runs. An ended attempt is seen to its last row at once.
-_MAX_ROWS = 1_000
 _MOST_BLIND_LOOKS = 100
 _WISHED = "Its program itself asks for that, by `mode` or WANDB_MODE in its code."
 
@@ -75,8 +73,13 @@ class RunLooks:
         self._followers: dict[str, tuple[tuple[str, ...], RunFollower]] = {}
         self._blind_looks: dict[str, int] = {}
 
-    def look(self, watch: Watch, process: Sighting) -> RunSighting | Sighting | None:
+    def look(
+        self, watch: Watch, process: Sighting, *, earlier: RunMetrics | None = None
+    ) -> RunSighting | Sighting | None:
         """Adds what its run tells to what was just seen of an attempt's process.
+
+        Args:
+            earlier: What the attempt that this one goes on from had logged, as far as it is known.
 
         Returns:
             The process alone if there will be no run; None if the run cannot be looked at now.
@@ -87,10 +90,10 @@ class RunLooks:
             recording = read_recording(folder)
             if recording is None:
                 return process
-            run = self._get_follower(watch.launch, folder, recording).look()
+            run = self._get_follower(watch.launch, folder, recording).look(earlier)
             if not run.has_run and self._finds_elsewhere(folder, recording, process):
                 del self._followers[attempt_id]
-                run = self._get_follower(watch.launch, folder, recording).look()
+                run = self._get_follower(watch.launch, folder, recording).look(earlier)
             sighting = _combine(watch, process, folder, recording, run)
         except Exception as error:
             return self._look_blindly(attempt_id, process, error)
@@ -166,9 +169,8 @@ def _combine(
     if process.ending is not None and not run.is_behind:
         ending = judge(_give_last_words(process.ending, folder), end, was_told=was_told)
     is_finishing = ending is None and _is_finishing(recording, run)
-    last = None if ending is not None else watch.cursor + _MAX_ROWS
     return RunSighting(
-        replace(process, rows=run.rows[watch.cursor : last], ending=ending),
+        replace(process, rows=run.rows.read_from(watch.cursor), ending=ending),
         recording,
         was_told=was_told,
         has_run=run.has_run,

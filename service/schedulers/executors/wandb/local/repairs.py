@@ -23,10 +23,13 @@ from service.schedulers.executors.connection.connection import (
 )
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
+from service.schedulers.executors.wandb.runs.run_states import is_at_work
 from service.schedulers.executors.wandb.runs.runs import RunPath
 from service.schedulers.pace import Backoff, Pace
 
 _KEPT_FOR = timedelta(days=7)
+# Twice as long as W&B waits for the heartbeat of a run that nobody goes on with.
+_MAY_GO_ON_FOR = timedelta(minutes=10)
 _SUFFIX = ".json"
 _LAST_SECONDS = 5.0
 
@@ -41,6 +44,7 @@ class Repair:
         exit_code: That its process would have had.
         is_stopped: The worker had it stopped: W&B is to show it as killed.
         noted_at: When that was.
+        may_go_on: The next attempt is to go on with the run, and it is ended if none has.
     """
 
     attempt_id: str
@@ -48,6 +52,11 @@ class Repair:
     exit_code: int
     is_stopped: bool
     noted_at: datetime
+    may_go_on: bool = False
+
+    @property
+    def due_at(self) -> datetime:
+        return self.noted_at + _MAY_GO_ON_FOR if self.may_go_on else self.noted_at
 
 
 @dataclass(slots=True)
@@ -79,7 +88,15 @@ class Repairs:
         self._delays: dict[str, _Delay] = {}
         self._are_due = asyncio.Event()
 
-    def note(self, attempt_id: str, path: RunPath, *, exit_code: int, is_stopped: bool) -> None:
+    def note(
+        self,
+        attempt_id: str,
+        path: RunPath,
+        *,
+        exit_code: int,
+        is_stopped: bool,
+        may_go_on: bool = False,
+    ) -> None:
         """Keeps a repair; idempotent, also for one that is done: W&B changes no end."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         record = {
@@ -87,8 +104,21 @@ class Repairs:
             "exit_code": exit_code,
             "is_stopped": is_stopped,
             "noted_at": self._clock().isoformat(),
+            "may_go_on": may_go_on,
         }
         folders.write_lasting_record(str(self._folder), attempt_id + _SUFFIX, record)
+
+    def drop(self, path: RunPath) -> None:
+        """Drops what is left to say of a run that goes on; idempotent."""
+        for name in self._list_names():
+            try:
+                repair = self._read(name)
+            except OSError as error:
+                # It must not keep the run from being launched.
+                _log.warning("repair.failed", attempt_id=name, reason=str(error))
+                continue
+            if repair is not None and repair.path == path:
+                self._find_file(name).unlink(missing_ok=True)
 
     def wake(self) -> None:
         """Has what was noted done soon."""
@@ -144,6 +174,9 @@ class Repairs:
         """
         try:
             repair = await asyncio.to_thread(self._read, attempt_id)
+            if repair is not None and repair.due_at > self._clock():
+                self._delays[attempt_id] = _Delay(Backoff(self._seldom), repair.due_at)
+                return False
             if repair is not None:
                 await self._see_to(repair)
                 await asyncio.to_thread(self._find_file(attempt_id).unlink, missing_ok=True)
@@ -162,20 +195,29 @@ class Repairs:
 
     async def _see_to(self, repair: Repair) -> None:
         """Returns if nothing is left to do for it; raises if W&B does not take it yet."""
+        run = repair.path.external_ref
         try:
-            await self._do(repair)
+            problem = await self._do(repair)
         except (SystemAway, SystemRefused) as error:
             is_old = self._clock() - repair.noted_at >= _KEPT_FOR
             if not is_old and not await self._is_refused_for_good(error):
                 raise
-            self._give_up(repair, error)
+            _log.warning("run.not_repaired", run=run, reason=str(error))
+            return
+        if problem is None:
+            _log.info("run.repaired", run=run)
         else:
-            _log.info("run.repaired", run=repair.path.external_ref)
+            _log.info("run.not_repaired", run=run, reason=problem)
 
-    async def _do(self, repair: Repair) -> None:
+    async def _do(self, repair: Repair) -> str | None:
+        """Returns why there is nothing to be done any more; None if it was done."""
+        # What nobody has gone on with, W&B calls crashed by now.
+        if repair.may_go_on and is_at_work(await self._api.find_run(repair.path)):
+            return "W&B hears of it: another attempt goes on with it."
         if repair.is_stopped:
             await self._api.flag_stop(repair.path)
-        await self._api.end_run(repair.path, exit_code=repair.exit_code)
+        is_ended_now = await self._api.end_run(repair.path, exit_code=repair.exit_code)
+        return None if is_ended_now else "It has an end there already."
 
     async def _is_refused_for_good(self, error: Exception) -> bool:
         """Not if it is the key that is refused: there may be another one soon."""
@@ -185,9 +227,6 @@ class Repairs:
             await self._api.find_account()
             return True
         return False
-
-    def _give_up(self, repair: Repair, error: Exception) -> None:
-        _log.warning("run.not_repaired", run=repair.path.external_ref, reason=str(error))
 
     def _list_names(self) -> list[str]:
         """Returns the attempts that have a file, whatever is in it."""
@@ -204,10 +243,13 @@ class Repairs:
                 "exit_code": int(exit_code),
                 "is_stopped": bool(is_stopped),
                 "noted_at": str(noted_at),
+                **others,
             } if path := RunPath.from_external_ref(external_ref):
                 with suppress(ValueError):
                     when = datetime.fromisoformat(noted_at)
-                    return Repair(attempt_id, path, exit_code, is_stopped, when)
+                    # Older workers noted nothing of the kind.
+                    may_go_on = others.get("may_go_on") is True
+                    return Repair(attempt_id, path, exit_code, is_stopped, when, may_go_on)
         return None
 
     def _find_file(self, attempt_id: str) -> Path:

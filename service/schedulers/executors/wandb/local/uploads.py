@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
 
+import structlog
+
 from service.schedulers.executors.connection.connection import SystemRefused
 from service.schedulers.executors.wandb.runs.run_api import WandbApi
 
@@ -17,6 +19,8 @@ _MOST_UNANSWERED_SECONDS = 600.0
 _SENT = b"filestream: sending request"
 _ANSWERED = b"filestream: request sent"
 _TAIL_BYTES = 64 * 1024
+
+_log = structlog.get_logger(__name__)
 
 
 class Uploads:
@@ -60,7 +64,11 @@ class Uploads:
         """Looks whether W&B answers as long as anybody waits for it."""
         while True:
             await self._are_some.wait()
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # Other programs, and the worker, have nothing to do with it.
+                _log.exception("look.broken", executor="wandb")
             await asyncio.sleep(min(_LOOK_SECONDS, self._upload_seconds))
             if not self._waiting_since:
                 self._are_some.clear()

@@ -32,6 +32,7 @@ class QueueItem:
             runs it), failed. Others may exist.
         attempt: Which execution of its trial it is; None if it is not one of ours.
         message: Why it failed, if W&B tells.
+        resume_count: How often its run had been preempted when it was pushed.
     """
 
     item_id: str
@@ -39,6 +40,7 @@ class QueueItem:
     run_id: str
     attempt: int | None = None
     message: str | None = None
+    resume_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from service.schedulers.executors.wandb.runs.deleted_sweeps import leave_deleted
 from service.schedulers.executors.wandb.runs.refusals import blame_worker, blaming_worker
 from service.schedulers.executors.wandb.runs.run_api import RunView, WandbApi, classify_error
 from service.schedulers.executors.wandb.runs.run_settings import RunSettings
-from service.schedulers.executors.wandb.runs.run_states import is_over
+from service.schedulers.executors.wandb.runs.run_states import is_over, is_silent
 from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     find_entity,
@@ -86,6 +86,7 @@ class WandbLaunchExecutor:
         with blaming_worker():
             run = await self._find_run(launch)
             look = await self._search(run)
+        run.note_earlier(look.view)
         is_there = run.has_run(look.view) or look.item is not None
         # What may be out of sight is not pushed again: its run is waited for.
         is_there = is_there or (run.may_be_pushed and not look.is_queue_read)
@@ -222,7 +223,9 @@ class WandbLaunchExecutor:
 
     async def _obey(self, run: LaunchedRun, look: Look) -> None:
         view = run.find_own(look.view)
-        if view is not None and not is_over(view) and not view.is_stopped:
+        if view is None or view.is_stopped:
+            return
+        if is_silent(view) or not is_over(view):
             await self._api.flag_stop(run.path)
 
     def _is_expected(self, attempt_id: str) -> bool:
@@ -275,7 +278,7 @@ class WandbLaunchExecutor:
         run.take_in(look, now)
         # Whatever keeps it from being read must not keep it from being stopped.
         with self._looks.noting_trouble([run]):
-            if run.stop.is_wanted:
+            if run.stop.is_to_be_told:
                 await self._obey(run, look)
             await run.history.read_on(self._api, run.path, run.find_own(look.view))
         run.judge(now)

@@ -157,12 +157,14 @@ def _read_page(api: Api, variables: Mapping[str, Any]) -> dict[str, Any] | None:
 def _describe_item(node: Mapping[str, Any]) -> dict[str, Any]:
     """Only what is needed leaves this process: other people's items may hold secrets."""
     spec = _read_spec(node.get("runSpec"))
+    count = spec.get("_resume_count")
     return {
         "item_id": node["id"],
         "state": str(node["state"]).lower(),
         "run_id": spec.get("run_id") or node.get("associatedRunId"),
         "attempt": _dig(spec, "overrides", "run_config", "asktell", "attempt"),
         "message": _dig(node, "error", "message"),
+        "resume_count": count if type(count) is int else 0,
     }
 
 

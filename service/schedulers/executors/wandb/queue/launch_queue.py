@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from service.domain.attempts import parse_attempt_id
 from service.schedulers.executors.base import Launch
 from service.schedulers.executors.wandb.queue.launch_api import Push, Queue, QueueItem
 from service.schedulers.executors.wandb.runs.run_config import build_run_config, build_run_name
@@ -29,17 +30,10 @@ def build_push(launch: Launch, path: RunPath) -> Push:
 def choose_own(launch: Launch, items: Sequence[QueueItem]) -> list[QueueItem]:
     """Returns the items that are this attempt's, in an order that everybody sees the same.
 
-    An agent that sees a run preempted pushes it again by itself, marked as what it was: a resumed
-    attempt takes that for its own.
+    An agent that sees a run preempted pushes it again by itself, marked as the earlier attempt: a
+    resumed one takes that for its own, be it waiting or taken by an agent already.
     """
-    own = [
-        item
-        for item in items
-        if item.run_id == launch.run_id
-        and (
-            item.attempt in (None, launch.attempt) or (launch.is_resumed and item.state in _WAITING)
-        )
-    ]
+    own = [item for item in items if item.run_id == launch.run_id and _is_own(launch, item)]
     return sorted(own, key=lambda item: item.item_id)
 
 
@@ -63,6 +57,18 @@ def is_waiting(item: QueueItem) -> bool:
 def has_failed(item: QueueItem) -> bool:
     """Tells whether it will never have a run."""
     return item.state == _FAILED
+
+
+def _is_own(launch: Launch, item: QueueItem) -> bool:
+    if item.attempt in (None, launch.attempt):
+        return True
+    return launch.is_resumed and (is_waiting(item) or item.resume_count >= _count_resumes(launch))
+
+
+def _count_resumes(launch: Launch) -> int:
+    """How often the attempt's run was preempted: it has the name of the attempt that began it."""
+    began = parse_attempt_id(launch.run_id)
+    return 1 if began is None else launch.attempt - began[2]
 
 
 def _rank(item: QueueItem) -> int:
@@ -91,7 +97,7 @@ def _build_run_spec(launch: Launch, path: RunPath) -> dict[str, Any]:
         spec["resource_args"] = arguments["resource_args"]
     if launch.is_resumed:
         # An agent that reads this has the program go on with the run, not begin it anew.
-        spec["_resume_count"] = 1
+        spec["_resume_count"] = _count_resumes(launch)
     sweep = find_sweep_name(launch.mirror_ref, path.entity, path.project)
     return spec if sweep is None else {**spec, "sweep_id": sweep}
 

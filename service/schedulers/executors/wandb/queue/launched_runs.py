@@ -9,10 +9,10 @@ from service.schedulers.executors.wandb.queue.launch_api import Queue, QueueItem
 from service.schedulers.executors.wandb.queue.launch_queue import has_failed, is_waiting
 from service.schedulers.executors.wandb.runs.refusals import describe_hidden_project
 from service.schedulers.executors.wandb.runs.run_api import RunView
-from service.schedulers.executors.wandb.runs.run_endings import build_ending, judge_run
+from service.schedulers.executors.wandb.runs.run_endings import SILENT, build_ending, judge_run
 from service.schedulers.executors.wandb.runs.run_history import RunHistory
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
-from service.schedulers.executors.wandb.runs.run_states import is_at_work, is_over
+from service.schedulers.executors.wandb.runs.run_states import is_at_work, is_over, is_silent
 from service.schedulers.executors.wandb.runs.run_stop import GIVEN_UP_SECONDS, RunStop
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
@@ -80,8 +80,12 @@ class LaunchedRun:
     start: ItemStart = field(init=False)
     stop: RunStop = field(init=False)
 
+    _knows_earlier: bool = False
+
     def __post_init__(self) -> None:
         self.metrics = RunMetrics.from_launch(self.launch)
+        if self.launch.is_resumed:
+            self.metrics.earlier = RunMetrics.from_launch(self.launch, max_rows=0)
         self.history = RunHistory(self.metrics)
         self.start = ItemStart.from_launch(self.launch)
         self.stop = RunStop.from_launch(self.launch, goes_on=self.launch.is_resumed)
@@ -94,14 +98,28 @@ class LaunchedRun:
         if view is None:
             return False
         is_new = not self.launch.is_resumed or self.has_begun
-        return is_new or is_at_work(view) or view.state == "finished"
+        return is_new or is_at_work(view) or is_silent(view) or view.state == "finished"
 
     def find_own(self, view: RunView | None) -> RunView | None:
         """Returns the attempt's run as it is seen; None if that is not there."""
         return view if self.has_run(view) else None
 
+    def note_earlier(self, view: RunView | None) -> None:
+        """Notes how far the earlier attempt has come with the run, as long as that can be seen.
+
+        If this one is at work at the first look, nothing tells its rows from those of the earlier
+        one; the worker that followed it before has reported them.
+        """
+        earlier = self.metrics.earlier
+        if earlier is None or view is None or (self._knows_earlier and self.has_run(view)):
+            return
+        self._knows_earlier = True
+        self.history.earlier_to = view.last_step
+        earlier.summary.replace(view.summary)
+
     def take_in(self, look: Look, now: float) -> None:
         """Notes what was seen, and that it is to end if it takes too long."""
+        self.note_earlier(look.view)
         self.seen, self.trouble = look, None
         own = self.find_own(look.view)
         if own is not None:
@@ -132,7 +150,7 @@ class LaunchedRun:
         is_running = self.ending is None and self.has_run(view) and is_at_work(view)
         return Sighting(
             is_running=is_running,
-            rows=self.metrics.rows[cursor:],
+            rows=self.metrics.rows.read_from(cursor),
             ending=self.ending,
             note=None if self.ending is not None else self.trouble or self._describe(is_running),
         )
@@ -206,6 +224,8 @@ class LaunchedRun:
         look = self.seen
         if is_running:
             return None
+        if look is not None and look.view is not None and is_silent(look.view):
+            return SILENT
         if look is not None and not look.has_project and self.has_begun:
             return describe_hidden_project(self.path.entity, self.path.project)
         if look is None or look.is_waiting:

@@ -24,6 +24,14 @@ class MetricValues:
     def add(self, values: Mapping[str, float]) -> None:
         """Takes in the values of a row."""
         self.last.update(values)
+        self._improve(values)
+
+    def take_in(self, later: "MetricValues") -> None:
+        """Takes in those of all rows that followed."""
+        self.last.update(later.last)
+        self._improve(later.best)
+
+    def _improve(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if name not in self.best or self._is_better(name, value):
                 self.best[name] = value

@@ -40,12 +40,14 @@ class RunView:
         summary: As it was recorded; nested.
         last_step: -1 if nothing was logged.
         is_stopped: Somebody wants it to end, or wanted it.
+        heartbeat_at: When W&B heard of it last, as it writes that.
     """
 
     state: str
     summary: Mapping[str, Any]
     last_step: int
     is_stopped: bool
+    heartbeat_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ class WandbApi:
     ) -> bool:
         """Ends a run whose process could not say it; False if it has ended already. Idempotent.
 
-        It becomes killed if it was flagged, preempted if it said so; else the exit code tells. A
-        run that W&B does not have is refused.
+        One that W&B calls crashed has not. It becomes killed if it was flagged, preempted if it
+        said so; else the exit code tells. A run that W&B does not have is refused.
         """
         arguments = {**_name(path), "exit_code": exit_code}
         is_ended_now: bool = await self._call("end_run", arguments, deadline_seconds)

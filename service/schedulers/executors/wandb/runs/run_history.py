@@ -1,12 +1,18 @@
 """Reads what a run logs from W&B, while it runs and once it has ended."""
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
 from service.schedulers.executors.wandb.runs.run_api import HistoryPiece, RunView, WandbApi
 from service.schedulers.executors.wandb.runs.run_metrics import RunMetrics
-from service.schedulers.executors.wandb.runs.run_states import is_over
+from service.schedulers.executors.wandb.runs.run_states import is_over, is_silent
 from service.schedulers.executors.wandb.runs.runs import RunPath
 
 # Of one run's history at a look.
 _PIECES = 10
+# Taken in at once: a piece may hold ten thousand, and others wait meanwhile.
+_ROWS = 1_000
 
 
 class RunHistory:
@@ -14,9 +20,13 @@ class RunHistory:
 
     Args:
         metrics: Takes in what is read.
+
+    Attributes:
+        earlier_to: The last step of the attempt that the run's present one goes on from.
     """
 
     def __init__(self, metrics: RunMetrics) -> None:
+        self.earlier_to = -1
         self._metrics = metrics
         self._read_to = -1
         # To the end, for the run had ended when that was asked for.
@@ -36,7 +46,7 @@ class RunHistory:
             steps = self._find_new_steps(view)
             if view is None or steps is None:
                 return
-            self._add(await api.read_history(path, self._metrics.keys, *steps), view)
+            await self._add(await api.read_history(path, self._metrics.keys, *steps), view)
 
     def _find_new_steps(self, view: RunView | None) -> tuple[int, int | None] | None:
         """Returns the first and the last step to read; None if there is nothing.
@@ -48,12 +58,26 @@ class RunHistory:
         """
         if view is None or not self._metrics.keys:
             return None
-        if is_over(view):
+        if _has_ended(view):
             return None if self._is_read else (self._read_to + 1, None)
         return (self._read_to + 1, view.last_step) if view.last_step > self._read_to else None
 
-    def _add(self, piece: HistoryPiece, view: RunView) -> None:
-        for row in piece.rows:
-            self._metrics.add(row, int(row["_step"]))
+    async def _add(self, piece: HistoryPiece, view: RunView) -> None:
+        for begin in range(0, len(piece.rows), _ROWS):
+            for row in piece.rows[begin : begin + _ROWS]:
+                self._add_row(row, int(row["_step"]))
+            await asyncio.sleep(0)
         self._read_to = max(self._read_to, piece.read_to)
-        self._is_read = piece.is_all and is_over(view)
+        self._is_read = piece.is_all and _has_ended(view)
+
+    def _add_row(self, row: Mapping[str, Any], step: int) -> None:
+        earlier = self._metrics.earlier
+        of_attempt = self._metrics if earlier is None or step > self.earlier_to else earlier
+        of_attempt.add(row, step)
+        # Row by row: who gives up waiting in between must not have it taken in twice.
+        self._read_to = step
+
+
+def _has_ended(view: RunView) -> bool:
+    """What is only silent may have more to say."""
+    return is_over(view) and not is_silent(view)

@@ -26,6 +26,8 @@ class RunMetrics:
         rows: All rows with at least one of the metrics, in the order in which they came, up to a
             limit.
         summary: That of the run; given only if it counts.
+        earlier: What an attempt that had to leave off had logged of the same run. Its values count,
+            its rows are not this attempt's.
     """
 
     def __init__(
@@ -41,20 +43,23 @@ class RunMetrics:
         self.keys = tuple(dict.fromkeys((*metrics, *steps)))
         self.rows = MetricRows(metrics)
         self.summary = RunSummary(metrics, directions)
+        self.earlier: RunMetrics | None = None
         self._metrics = tuple(metrics)
+        self._directions = tuple(directions)
         self._step_metric = step_metric
         self._value = value
         self._max_rows = max_rows
         self._values = MetricValues(metrics, directions)
 
     @classmethod
-    def from_launch(cls, launch: Launch) -> "RunMetrics":
+    def from_launch(cls, launch: Launch, *, max_rows: int = MAX_ROWS) -> "RunMetrics":
         """Returns them empty, by what the attempt's sweep says of its metrics."""
         return cls(
             launch.metrics,
             launch.directions,
             step_metric=launch.arguments.get("step_metric"),
             value=launch.arguments.get("value") or "last",
+            max_rows=max_rows,
         )
 
     @property
@@ -75,12 +80,13 @@ class RunMetrics:
 
     def list_values(self) -> dict[str, float]:
         """Returns the value of each metric that has one: the last, the best or the summary's."""
-        match self._value:
-            case "summary":
-                return self.summary.list_values()
-            case "best":
-                return dict(self._values.best)
-        return dict(self._values.last)
+        if self._value == "summary":
+            return self.summary.list_values(None if self.earlier is None else self.earlier.summary)
+        whole = MetricValues(self._metrics, self._directions)
+        for part in (self.earlier, self):
+            if part is not None:
+                whole.take_in(part._values)
+        return whole.best if self._value == "best" else whole.last
 
     def _find_step(self, numbers: Mapping[str, float], step: int) -> int:
         own = -1.0 if self._step_metric is None else numbers.get(self._step_metric, -1.0)

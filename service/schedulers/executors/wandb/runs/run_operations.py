@@ -25,7 +25,10 @@ _MOST_ROWS = 1_000
 _MOST_STEPS = 10_000
 _MOST_AT_A_STOP = 50
 _HTTP_TIMEOUT_SECONDS = 10.0
-_UNENDED_STATES = ("pending", "running", "preempting")
+# W&B calls a run crashed that it has not heard of for minutes; that has not had its end either.
+_UNENDED_STATES = ("pending", "running", "preempting", "crashed")
+# Which runs W&B calls failed when it is asked to.
+_MAY_BE_FAILED = ("pending", "running")
 # What W&B answers for values that JSON does not know.
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -35,7 +38,7 @@ _RUNS: Final = """
 query Runs($entity: String!, $project: String!, $filters: JSONString, $perPage: Int) {
     project(name: $project, entityName: $entity) {
         runs(filters: $filters, first: $perPage) {
-            edges { node { name state stopped summaryMetrics historyKeys } }
+            edges { node { name state stopped summaryMetrics historyKeys heartbeatAt } }
         }
     }
 }
@@ -221,6 +224,7 @@ def _describe(run: Mapping[str, Any]) -> dict[str, Any]:
         "summary": _to_numbers(json.loads(run["summaryMetrics"] or "{}", strict=False)),
         "last_step": (run["historyKeys"] or {}).get("lastStep", -1),
         "is_stopped": bool(run["stopped"]),
+        "heartbeat_at": run.get("heartbeatAt"),
     }
 
 
@@ -263,8 +267,8 @@ def _calls_failed(
     api: Api, run: Mapping[str, Any], variables: Mapping[str, str], exit_code: int
 ) -> bool:
     """Has W&B call it failed, which it does for some runs, if that is what it is to be."""
-    is_to_fail = exit_code != 0 and not run["stopped"] and run["state"].lower() != "preempting"
-    if not is_to_fail or run["sweepName"] is not None:
+    may_be_failed = run["state"].lower() in _MAY_BE_FAILED and not run["stopped"]
+    if exit_code == 0 or not may_be_failed or run["sweepName"] is not None:
         return False
     try:
         path = "/".join(variables[part] for part in ("entity", "project", "name"))

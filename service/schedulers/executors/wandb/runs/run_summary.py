@@ -1,13 +1,26 @@
 """The summary of a run, of the metrics that matter."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from service.schedulers.executors.wandb.runs.metric_values import to_number
 
 # Of `define_metric(..., summary="min,last")`; those that fit a direction, the best first.
 _DEFINED = frozenset({"min", "max", "mean", "best", "last", "first", "copy"})
 _FITTING = {"minimize": ("min", "best", "last"), "maximize": ("max", "best", "last")}
+_EXTREMES: Final[Mapping[str, Mapping[str, Callable[[Sequence[float]], float]]]] = {
+    "minimize": {"min": min, "max": max, "best": min},
+    "maximize": {"min": min, "max": max, "best": max},
+}
 _MAX_NAMES = 10_000
+
+
+class _Found(NamedTuple):
+    """A value, and which one of those that a program may define; empty if it has defined none."""
+
+    name: str
+    value: float
 
 
 class RunSummary:
@@ -45,14 +58,23 @@ class RunSummary:
         for key, value in summary.items():
             self.set(key, value)
 
-    def list_values(self) -> dict[str, float]:
+    def list_values(self, earlier: "RunSummary | None" = None) -> dict[str, float]:
         """Returns the value of each metric that has one.
 
         A metric whose summary its program has defined is an object there, `{"max": 0.9}`: the one
         that fits its direction counts, else the last value, else the only one.
+
+        Args:
+            earlier: Of the same run before it was resumed, if it was: from then on wandb takes no
+                minimum or maximum over what was logged before.
         """
         found = {name: self._find_value(name) for name in self._directions}
-        return {name: value for name, value in found.items() if value is not None}
+        if earlier is not None:
+            found = {
+                name: self._join(name, earlier._find_value(name), later)
+                for name, later in found.items()
+            }
+        return {name: each.value for name, each in found.items() if each is not None}
 
     def _set_nested(self, key: str, value: object) -> None:
         if isinstance(value, dict):
@@ -61,18 +83,28 @@ class RunSummary:
         elif self.wants(key) and (number := to_number(value)) is not None:
             self._numbers[key] = number
 
-    def _find_value(self, metric: str) -> float | None:
+    def _find_value(self, metric: str) -> _Found | None:
         if metric in self._numbers:
-            return self._numbers[metric]
+            return _Found("", self._numbers[metric])
         defined = {
             name: self._numbers[nested]
             for name in _DEFINED
             if (nested := f"{metric}.{name}") in self._numbers
         }
-        fitting = [defined[each] for each in _FITTING[self._directions[metric]] if each in defined]
+        fitting = [each for each in _FITTING[self._directions[metric]] if each in defined]
         if fitting or len(defined) == 1:
-            return next(iter(fitting or defined.values()))
+            name = next(iter(fitting or defined))
+            return _Found(name, defined[name])
         return None
+
+    def _join(self, metric: str, earlier: _Found | None, later: _Found | None) -> _Found | None:
+        if earlier is None or later is None:
+            return later or earlier
+        choose = _EXTREMES[self._directions[metric]].get(later.name)
+        if choose is None or earlier.name != later.name:
+            return later
+        numbers = [each.value for each in (earlier, later) if not math.isnan(each.value)]
+        return _Found(later.name, choose(numbers)) if numbers else later
 
 
 def _are_related(one: str, other: str) -> bool:

@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Self
 
+from service.domain.mirrors import MirrorState
 from service.schedulers.executors.wandb.sweeps.sweep_config import build_marker
+from service.schedulers.executors.wandb.sweeps.sweep_states import read_state
+
+_ENDS = (MirrorState.FINISHED, MirrorState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ async def find_made_sweeps(
 ) -> list[dict[str, Any]]:
     """Returns the sweeps of a project that were made for one of ours; the first is what counts.
 
+    What has ended comes last.
+
     Args:
         call: Has an operation done by its name.
     """
@@ -49,4 +54,13 @@ async def find_made_sweeps(
         sweeps += found["sweeps"]
         cursor = found["cursor"]
         if cursor is None:
-            return sorted(sweeps, key=itemgetter("created_at", "name"))
+            return sorted(sweeps, key=_rank)
+
+
+def goes_on(sweep: Mapping[str, Any]) -> bool:
+    """Tells whether a sweep has not ended, by what operations say of it."""
+    return read_state(sweep["state"]) not in _ENDS
+
+
+def _rank(sweep: Mapping[str, Any]) -> tuple[bool, str, str]:
+    return (not goes_on(sweep), sweep["created_at"], sweep["name"])

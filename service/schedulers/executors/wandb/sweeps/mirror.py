@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from asktell.workers import WantedMirror
 
@@ -15,26 +15,16 @@ from service.schedulers.executors.connection.connection import (
 )
 from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorAway, MirrorRefused
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
-from service.schedulers.executors.wandb.sweeps.made_sweeps import SweepRef, find_made_sweeps
+from service.schedulers.executors.wandb.sweeps.made_sweeps import (
+    SweepRef,
+    find_made_sweeps,
+    goes_on,
+)
 from service.schedulers.executors.wandb.sweeps.sweep_config import build_sweep_config
+from service.schedulers.executors.wandb.sweeps.sweep_states import WORDS, read_state
 
 _DEADLINE_SECONDS = 30.0
 _MOST_AT_ONCE = 50
-
-_WORDS: Final = {
-    MirrorState.RUNNING: "RUNNING",
-    MirrorState.PAUSED: "PAUSED",
-    MirrorState.FINISHED: "FINISHED",
-    MirrorState.CANCELLED: "CANCELED",
-}
-# What else W&B has, or had, for the same. Any other word is none of a person's doings.
-_STATES: Final = {
-    **{word: state for state, word in _WORDS.items()},
-    "CANCELLED": MirrorState.CANCELLED,
-    "STOPPED": MirrorState.FINISHED,
-    "FAILED": MirrorState.FINISHED,
-    "CRASHED": MirrorState.FINISHED,
-}
 
 
 class WandbMirror:
@@ -51,11 +41,13 @@ class WandbMirror:
     async def create(self, wanted: WantedMirror) -> MadeMirror:
         """Looks for the sweep before it makes one, and again after: answers may get lost.
 
-        Of several the oldest counts, whoever looks; the others are cancelled.
+        Of several the oldest counts that has not ended, whoever looks; the others are cancelled.
+        What is cancelled never counts, for W&B goes on with no such sweep: it was one too many, or
+        a person has cancelled it before anybody was told of it.
         """
         entity = find_entity(wanted.arguments, self._environment)
         project = find_project(wanted.arguments, self._environment)
-        find = partial(find_made_sweeps, self._call, entity, project, wanted.sweep_id)
+        find = partial(self._find, entity, project, wanted.sweep_id)
         sweeps = await find()
         if not sweeps:
             config = build_sweep_config(wanted)
@@ -63,7 +55,7 @@ class WandbMirror:
             made = await self._call("create_sweep", {**place, "config": config})
             sweeps = await find() or [made]
         first, *others = sweeps
-        for other in others:
+        for other in filter(goes_on, others):
             await self.set_state(str(SweepRef.from_answer(other)), MirrorState.CANCELLED)
         return MadeMirror(str(SweepRef.from_answer(first)), first["url"])
 
@@ -82,7 +74,11 @@ class WandbMirror:
         """Nothing happens to a sweep that is not there any more: a look tells."""
         ref = SweepRef.parse(external_ref)
         place = {"entity": ref.entity, "project": ref.project, "name": ref.name}
-        await self._call("set_sweep_state", {**place, "state": _WORDS[state]})
+        await self._call("set_sweep_state", {**place, "state": WORDS[state]})
+
+    async def _find(self, entity: str | None, project: str, sweep_id: str) -> list[dict[str, Any]]:
+        found = await find_made_sweeps(self._call, entity, project, sweep_id)
+        return [each for each in found if read_state(each["state"]) is not MirrorState.CANCELLED]
 
     async def _look(self, entity: str, project: str, names: Sequence[str]) -> dict[str, Look]:
         arguments = {"entity": entity, "project": project, "names": names}
@@ -105,8 +101,3 @@ class WandbMirror:
             raise MirrorAway(str(error)) from error
         except SystemRefused as error:
             raise MirrorRefused(str(error)) from error
-
-
-def read_state(word: str) -> MirrorState:
-    """Returns what W&B's word for the state of a sweep means."""
-    return _STATES.get(word.upper(), MirrorState.RUNNING)

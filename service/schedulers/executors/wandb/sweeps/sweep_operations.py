@@ -31,7 +31,7 @@ _LIST: Final = """
 query GetSweeps($entity: String!, $project: String!, $cursor: String, $perPage: Int) {
     project(name: $project, entityName: $entity) {
         sweeps(after: $cursor, first: $perPage) {
-            edges { node { name description config createdAt } }
+            edges { node { name description config createdAt state } }
             pageInfo { hasNextPage endCursor }
         }
     }
@@ -55,7 +55,7 @@ mutation UpsertSweep(
         config: $config, description: $description, entityName: $entityName,
         projectName: $projectName, state: $state
     }) {
-        sweep { name createdAt project { name entity { name } } }
+        sweep { name createdAt state project { name entity { name } } }
     }
 }
 """
@@ -187,6 +187,7 @@ def _describe(api: Api, entity: str, project: str, sweep: Mapping[str, Any]) -> 
         "project": project,
         "name": sweep["name"],
         "created_at": sweep["createdAt"],
+        "state": sweep["state"],
         "url": f"{strip_credentials(api._service_api.app_url)}{path}",
     }
 
