@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+_MOST_SHOWN = 30
+
 
 def describe_unknown(kind: str, name: str, known: Collection[str]) -> str:
     """Why a name is refused, and what was probably meant.
@@ -13,4 +15,8 @@ def describe_unknown(kind: str, name: str, known: Collection[str]) -> str:
     nearest = difflib.get_close_matches(name, known, n=1)
     if nearest:
         return f'unknown {kind}; did you mean "{nearest[0]}"?'
-    return f"unknown {kind}; known are {', '.join(known)}" if known else f"unknown {kind}"
+    if not known:
+        return f"unknown {kind}"
+    more = len(known) - _MOST_SHOWN
+    shown = [*known][:_MOST_SHOWN] + ([f"{more} more"] if more > 0 else [])
+    return f"unknown {kind}; known are {', '.join(shown)}"

@@ -1,6 +1,7 @@
 """`GET /studies/{study}/trials`: the trials of a study, page by page."""
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -25,9 +26,11 @@ from service.api.trial_fields import (
     to_trial_part,
     write_trials,
 )
+from service.api.trial_filters import Conditions, find_matching_trials
 from service.domain.errors import FieldError, Invalid
 from service.domain.studies import StudySummary
 from service.domain.trials import TrialState
+from service.storage.reads import Reads
 from service.storage.trial_lists import LatestAttempt, ListedTrial, TrialOrder
 from service.storage.trial_lists import list_trials as list_stored_trials
 
@@ -78,26 +81,40 @@ async def list_trials(
             "`last_step` and `latest_attempt`"
         ),
     ] = frozenset(),
+    where: Conditions = (),
     limit: PageSize = DEFAULT_PAGE_SIZE,
     cursor: Cursor = None,
 ) -> Response:
     """List trials, whole or some fields of them."""
     if order is TrialOrder.BEST:
         _refuse_without_best(study.summary, state)
-    rows = await list_stored_trials(
-        engine.reads,
-        study.summary,
-        order=order,
-        states=state or None,
-        limit=limit + 1,
-        after=decode_trial_cursor(cursor, order),
-        fields=fields or WHOLE,
-    )
+    after = decode_trial_cursor(cursor, order)
+    async with _open_moment(engine.reads, where) as reads:
+        rows = await list_stored_trials(
+            reads,
+            study.summary,
+            order=order,
+            states=state or None,
+            limit=limit + 1,
+            after=after,
+            fields=fields or WHOLE,
+            numbers=await find_matching_trials(reads, study, where) if where else None,
+        )
     page = rows[:limit]
     next_cursor = encode_cursor((order, page[-1].trial.number)) if len(rows) > limit else None
     return await write_trials(
         [row.trial for row in page], lambda: _answer_page(page, next_cursor, fields or WHOLE)
     )
+
+
+@asynccontextmanager
+async def _open_moment(reads: Reads, where: Sequence[str]) -> AsyncIterator[Reads]:
+    """Gives reads that all see one moment; a list without conditions is one read."""
+    if not where:
+        yield reads
+        return
+    async with reads.snapshot() as snapshot:
+        yield snapshot
 
 
 def _refuse_without_best(study: StudySummary, states: Collection[TrialState]) -> None:

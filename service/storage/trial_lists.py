@@ -61,12 +61,51 @@ LIMIT %(limit)s
 """
 )
 
-_CHOOSE_PAGE = """
+# The same of some numbers. A page is chosen before it is read, for there may be as many numbers as
+# trials.
+_CHOOSE_NUMBERED = """
+WITH page AS MATERIALIZED (
+    SELECT own.trial_id
+    FROM asktell.trials AS own JOIN public.trials AS trial USING (trial_id)
+    WHERE own.study_id = %(study_id)s
+      AND own.number = ANY (%(numbers)s::int[])
+      AND trial.state = ANY (%(states)s::public.trialstate[])
+"""
+LIST_NUMBERED_OLDEST: LiteralString = (
+    _CHOOSE_NUMBERED
+    + """
+      AND own.number > coalesce(%(after)s::int, -1)
+    ORDER BY own.number LIMIT %(limit)s
+)
+"""
+    + _SELECT
+    + """
+JOIN page USING (trial_id)
+ORDER BY own.number
+"""
+)
+LIST_NUMBERED_NEWEST: LiteralString = (
+    _CHOOSE_NUMBERED
+    + """
+      AND own.number < coalesce(%(after)s::bigint, 2147483648)
+    ORDER BY own.number DESC LIMIT %(limit)s
+)
+"""
+    + _SELECT
+    + """
+JOIN page USING (trial_id)
+ORDER BY own.number DESC
+"""
+)
+
+_BEGIN_BEST = """
 , page AS MATERIALIZED (
     SELECT trial_id, is_infeasible, loss FROM scored
-    WHERE %(after)s::int IS NULL
-       OR (is_infeasible, loss, number)
-          > (SELECT is_infeasible, loss, number FROM scored WHERE number = %(after)s)
+    WHERE (%(after)s::int IS NULL
+           OR (is_infeasible, loss, number)
+              > (SELECT is_infeasible, loss, number FROM scored WHERE number = %(after)s))
+"""
+_END_BEST = """
     ORDER BY is_infeasible, loss, number
     LIMIT %(limit)s
 )
@@ -76,7 +115,21 @@ _CHOOSE_PAGE = """
 # one of ours would cost every tell: all of them are compared, and only the page is read.
 LIST_BEST: LiteralString = (
     SCORE_TRIALS
-    + _CHOOSE_PAGE
+    + _BEGIN_BEST
+    + _END_BEST
+    + _SELECT
+    + """
+JOIN page USING (trial_id)
+ORDER BY page.is_infeasible, page.loss, own.number
+"""
+)
+LIST_NUMBERED_BEST: LiteralString = (
+    SCORE_TRIALS
+    + _BEGIN_BEST
+    + """
+      AND number IN (SELECT unnest(%(numbers)s::int[]))
+"""
+    + _END_BEST
     + _SELECT
     + """
 JOIN page USING (trial_id)
@@ -97,6 +150,11 @@ _QUERIES = {
     TrialOrder.OLDEST: LIST_OLDEST,
     TrialOrder.NEWEST: LIST_NEWEST,
     TrialOrder.BEST: LIST_BEST,
+}
+_NUMBERED_QUERIES = {
+    TrialOrder.OLDEST: LIST_NUMBERED_OLDEST,
+    TrialOrder.NEWEST: LIST_NUMBERED_NEWEST,
+    TrialOrder.BEST: LIST_NUMBERED_BEST,
 }
 
 
@@ -130,6 +188,7 @@ async def list_trials(
     limit: int,
     after: int | None,
     fields: Collection[str],
+    numbers: Collection[int] | None = None,
 ) -> list[ListedTrial]:
     """At most `limit` trials in any of `states`, in that order, in one statement.
 
@@ -137,12 +196,13 @@ async def list_trials(
         order: The best ones are complete, whatever `states` are; only with one objective.
         after: The number of the trial after which the page goes on.
         fields: As in `Reads.list_trials`; also `last_step` and `latest_attempt`.
+        numbers: Of the only trials that are wanted; None: all.
 
     Raises:
         DatabaseUnavailable: No connection can be had, or it breaks.
     """
     rows = await reads.fetch_texts(
-        _QUERIES[order],
+        (_QUERIES if numbers is None else _NUMBERED_QUERIES)[order],
         {
             "study_id": study.study_id,
             "sign": choose_sign(study.objectives),
@@ -150,6 +210,7 @@ async def list_trials(
             "after": after,
             "states": [state.value for state in (TrialState if states is None else states)],
             "limit": limit,
+            "numbers": None if numbers is None else list(numbers),
         },
     )
     return await build_page(rows, _build_listed)

@@ -19,6 +19,8 @@ from typing import cast
 import uvicorn
 from a2wsgi import WSGIMiddleware
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._rdb.models import TrialModel
+from optuna.trial import FrozenTrial
 from optuna_dashboard import wsgi
 from sqlalchemy.exc import OperationalError
 from starlette.middleware.gzip import GZipMiddleware
@@ -26,6 +28,7 @@ from starlette.types import ASGIApp
 
 from service.web.read_only import ReadOnly
 
+_CONSTRAINTS_KEY = "constraints"
 _THREADS = 4
 # Jobs that ask come before people who look.
 _NICENESS = 10
@@ -65,7 +68,24 @@ def open_read_only_storage(database_url: str) -> BaseStorage:
         "pool_pre_ping": True,
         "pool_size": _THREADS,
     }
-    return get_storage(RDBStorage(database_url, engine_kwargs, skip_table_creation=True))
+    return get_storage(_ShownStorage(database_url, engine_kwargs, skip_table_creation=True))
+
+
+class _ShownStorage(RDBStorage):
+    """Trials as optuna-dashboard can show them.
+
+    It answers constraints as they are, and no browser reads infinities: a page would stay empty.
+    """
+
+    def _build_frozen_trial_from_trial_model(self, trial: TrialModel) -> FrozenTrial:
+        built = super()._build_frozen_trial_from_trial_model(trial)
+        if (constraints := built.system_attrs.get(_CONSTRAINTS_KEY)) is not None:
+            built.system_attrs[_CONSTRAINTS_KEY] = list(map(_to_finite, constraints))
+        return built
+
+
+def _to_finite(number: float) -> float:
+    return max(-sys.float_info.max, min(number, sys.float_info.max))
 
 
 def _parse_socket() -> Path:

@@ -7,20 +7,7 @@ import pytest
 
 from tests.api.problems import assert_problem, get_fields
 from tests.api.sweep_use import claim, create_sweep, end, observe, send_log
-
-
-async def list_pages(api: httpx.AsyncClient, study: str, **query: Any) -> list[list[int]]:
-    """Numbers of the trials of each page."""
-    pages: list[list[int]] = []
-    while pages == [] or "cursor" in query:
-        response = await api.get(f"{study}/trials", params=query)
-        assert response.status_code == 200, response.text
-        page = response.json()
-        pages.append([trial["number"] for trial in page["trials"]])
-        query["cursor"] = page["next_cursor"]
-        if page["next_cursor"] is None:
-            del query["cursor"]
-    return pages
+from tests.api.trial_list_use import list_pages
 
 
 async def import_trials(api: httpx.AsyncClient, study: str, *trials: dict[str, Any]) -> None:

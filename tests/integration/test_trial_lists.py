@@ -1,11 +1,11 @@
-"""Which trials are listed as feasible is what Optuna finds feasible, whatever it has stored."""
+"""Lists of trials agree with Optuna, whatever it has stored."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import create_trial
 
@@ -14,9 +14,9 @@ from service.domain.trials import TrialState
 from service.storage.charts import choose_stride, read_history
 from service.storage.database import Database
 from service.storage.reads import Reads, StoredStudy
+from service.storage.trial_columns import read_columns
 from service.storage.trial_lists import TrialOrder, list_trials
 from tests.integration.reads_use import build_spec, manage, open_reads
-from tests.plain_optuna import open_rdb_storage
 
 CONSTRAINTS: list[dict[str, Any]] = [
     {},
@@ -30,12 +30,6 @@ CONSTRAINTS: list[dict[str, Any]] = [
     {"constraints": [-1.0], "constraints:size": 2},
     {"other": [1.0], "xconstraints": 1, "constraint": [3]},
 ]
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 async def get_study(reads: Reads, name: str) -> StoredStudy:
@@ -74,6 +68,33 @@ async def test_feasible_trials_are_those_of_optuna(database: Database, storage: 
     assert [point.number for point in history.best] == feasible
     assert len(history.points) == len(CONSTRAINTS)
     assert {point.state for point in history.points} == {TrialState.COMPLETE}
+
+
+async def test_columns_are_what_trials_show(database: Database, storage: RDBStorage) -> None:
+    plain = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    odd = CategoricalDistribution((math.nan, math.inf, "a", None, True, 3))
+    narrow, wide = FloatDistribution(0, 1, step=0.1), FloatDistribution(0, 2)
+    for place, choice in enumerate(odd.choices):
+        distributions = {"odd": odd, "x": wide if place % 2 else narrow, "x ∈ [1]": narrow}
+        params = {"odd": choice, "x": place / 10, "x ∈ [1]": 0.5}
+        plain.add_trial(create_trial(value=place, params=params, distributions=distributions))
+    plain.add_trial(create_trial(value=math.inf))
+    manage(database, build_spec("s"))
+
+    async with open_reads(database) as reads:
+        columns = await read_columns(
+            reads, await get_study(reads, "s"), ["odd", "x", "x ∈ [1]", "o0", "o", "none"]
+        )
+
+    assert set(columns) == {"odd", "x", "x ∈ [1]", "o0"}
+    for name in ("odd", "x", "x ∈ [1]"):
+        stored = {each.number: each.params[name] for each in plain.trials if each.params}
+        assert {number: repr(value) for number, value in columns[name].values.items()} == {
+            number: repr(value) for number, value in stored.items()
+        }
+        assert columns[name].may_be_number
+    assert columns["o0"].values == {each.number: each.value for each in plain.trials}
+    assert (columns["x"].tolerance, columns["o0"].tolerance) == (pytest.approx(1e-9), 0)
 
 
 @pytest.mark.parametrize(

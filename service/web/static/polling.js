@@ -102,10 +102,14 @@ export class Resource {
 
 /** There is no answer, or one that is neither a success nor "not modified". */
 export class Unanswered extends Error {
-  /** @param {number | null} status null if nothing came back at all */
-  constructor(status) {
+  /**
+   * @param {number | null} status null if nothing came back at all
+   * @param {string} [text] what came instead
+   */
+  constructor(status, text = "") {
     super(status === null ? "no answer" : `answered with status ${status}`);
     this.status = status;
+    this.text = text;
   }
 }
 
@@ -113,7 +117,7 @@ export class Unanswered extends Error {
 export async function fetchText(url, { headers = {}, signal = null } = {}) {
   const response = await send(url, { headers, signal });
   if (!response.ok && response.status !== 304) {
-    throw new Unanswered(response.status);
+    throw new Unanswered(response.status, response.text);
   }
   return response;
 }

@@ -1,11 +1,11 @@
-/** The study that the page is about, which may be a sweep: only `/sweeps` knows. */
+/** The study that the page is about, which may be a sweep: `/sweeps` says more of those. */
 
 import { Resource, Unanswered } from "../polling.js";
 
 export class StudySource {
   #name;
   #resource = new Resource();
-  #collections = ["sweeps", "studies"];
+  #isSweep = false;
 
   constructor(name) {
     this.#name = name;
@@ -13,16 +13,14 @@ export class StudySource {
 
   /** @returns {Promise<object | null>} the same object while nothing changes; null: it is not there */
   async read(signal) {
-    for (const collection of this.#collections) {
-      const study = await this.#readFrom(collection, signal);
-      if (study !== null) {
-        this.#collections = [collection];
-        return study;
-      }
+    const known = this.#isSweep ? await this.#readFrom("sweeps", signal) : null;
+    if (known !== null) {
+      return known;
     }
-    // Whatever takes its name next may be a sweep or not.
-    this.#collections = ["sweeps", "studies"];
-    return null;
+    // Whatever took the name of a sweep that is gone may be one or not.
+    const study = await this.#readFrom("studies", signal);
+    this.#isSweep = study !== null && study.is_sweep;
+    return this.#isSweep ? this.#readFrom("sweeps", signal) : study;
   }
 
   async #readFrom(collection, signal) {

@@ -1,12 +1,14 @@
 /** The table of trials: ordered, filtered, and longer the more of it somebody wants to see. */
 
 import { Unanswered, fetchJson } from "../polling.js";
+import { parseFilter } from "./conditions.js";
 import { buildTrialRows } from "./trial_rows.js";
 import { getStudyUrl } from "./places.js";
 import { setText } from "../words.js";
 
 const PAGE = 25;
 const MOST = 1000;
+const TYPING_MS = 500;
 const FIELDS = [
   "number",
   "state",
@@ -24,6 +26,9 @@ export class TrialsTable {
   #card;
   #order;
   #state;
+  #filter;
+  #wish = parseFilter("");
+  #timer = null;
   #rows;
   #study = null;
   #trials = [];
@@ -36,9 +41,15 @@ export class TrialsTable {
     this.#onChange = onChange;
     this.#order = card.querySelector("#order");
     this.#state = card.querySelector("#state-filter");
+    this.#filter = card.querySelector("#trials-filter input");
     this.#rows = buildTrialRows(card.querySelector("tbody"));
     this.#order.addEventListener("change", () => this.#begin());
     this.#state.addEventListener("change", () => this.#begin());
+    this.#filter.addEventListener("input", () => this.#filterSoon());
+    this.#filter.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#filterNow();
+    });
     this.#part("more").addEventListener("click", () => this.#grow());
   }
 
@@ -66,19 +77,21 @@ export class TrialsTable {
       if (!(error instanceof Unanswered && error.status === 422)) {
         throw error;
       }
-      this.#refuse();
+      this.#refuse(error.text);
     }
   }
 
   #buildUrl() {
     const query = new URLSearchParams({ order: this.#order.value, limit: this.#wanted });
-    // The best ones are complete, so that there is nothing to choose.
-    if (this.#state.value !== "" && this.#order.value !== "best") {
-      query.append("state", this.#state.value);
-    }
+    this.#listStates().forEach((state) => query.append("state", state));
+    this.#wish.where.forEach((condition) => query.append("where", condition));
     const fields = this.#study.sweep === undefined ? FIELDS : [...FIELDS, "latest_attempt"];
     fields.forEach((field) => query.append("fields", field));
     return `${getStudyUrl(this.#study.name)}/trials?${query}`;
+  }
+
+  #listStates() {
+    return this.#state.disabled || this.#state.value === "" ? this.#wish.states : [this.#state.value];
   }
 
   #showPage({ trials, next_cursor: nextCursor }) {
@@ -86,6 +99,7 @@ export class TrialsTable {
     this.#rows.show(trials, this.#study);
     const isMore = nextCursor !== null;
     this.#part("refused").hidden = true;
+    this.#filter.ariaInvalid = false;
     this.#part("none").hidden = trials.length > 0;
     setText(
       this.#part("none"),
@@ -101,17 +115,32 @@ export class TrialsTable {
     setText(this.#part("shown"), describeShown(trials.length, isMore, this.#order.value));
   }
 
-  #refuse() {
+  /** Leaves what is shown: whoever types is not done yet. */
+  #refuse(problem) {
+    const { detail, errors = [{ field: "", message: detail }] } = JSON.parse(problem);
+    this.#filter.ariaInvalid = errors.some(({ field }) => /^(where|state)\b/.test(field));
     this.#part("refused").hidden = false;
     setText(
       this.#part("refused"),
-      "The server cannot list trials like that; choose another order.",
+      `The server cannot list trials like that: ${errors.map(({ message }) => message).join("; ")}`,
     );
+  }
+
+  #filterSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#filterNow(), TYPING_MS);
+  }
+
+  #filterNow() {
+    clearTimeout(this.#timer);
+    this.#wish = parseFilter(this.#filter.value);
+    this.#begin();
   }
 
   #begin() {
     this.#wanted = PAGE;
-    this.#state.disabled = this.#order.value === "best";
+    // The best ones are complete, and what is written goes before what is chosen.
+    this.#state.disabled = this.#order.value === "best" || this.#wish.states.length > 0;
     this.#onChange();
   }
 
