@@ -33,9 +33,19 @@ address, while it runs, and its token, which goes to no other server.
 
 `--json` prints one JSON document on standard output and nothing else there: what the
 [API](api.md) answers, where a command is one call of it. What goes wrong is a sentence on standard
-error, and the exit code is 1, or 2 for a wrong option, unless the command says otherwise. Tables
-fit themselves to a terminal; on a pipe no line is cut or folded. `asktell --install-completion`
-teaches your shell to complete commands and options.
+error. Tables fit themselves to a terminal; on a pipe no line is cut or folded. `asktell
+--install-completion` teaches your shell to complete commands and options.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | It is done. |
+| 1 | It failed: no server or database answers, the token opens nothing, the study is not there or \
+its state forbids it. The same words may do better later. |
+| 2 | Wrong use: an unknown option or command, a value or setting that cannot be, options that \
+exclude each other, a file that is not there, a sweep file with a mistake. |
+| 3 | `ask` alone: the study will have no more trials. |
+| 4 | `ask` alone: there is no trial for now. |
+| 130 | Ctrl-C, but for `serve` and `worker`, which it ends in order. |
 
 A shell script needs nothing else to run trials:
 

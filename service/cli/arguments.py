@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from service.cli.failures import CannotStart
+from service.cli.failures import CannotStart, WrongUse
 from service.domain.errors import InvalidSweepFile
 
 
@@ -19,12 +19,12 @@ def parse_number(text: str, what: str) -> float | str:
     """A number as the API takes it, which has no JSON form for NaN and infinities.
 
     Raises:
-        CannotStart: It is none.
+        WrongUse: It is none.
     """
     try:
         number = float(text)
     except ValueError:
-        raise CannotStart(f"{what} is a number, not {text!r}.") from None
+        raise WrongUse(f"{what} is a number, not {text!r}.") from None
     if math.isnan(number):
         return "NaN"
     if math.isinf(number):
@@ -36,15 +36,15 @@ def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
     """NAME=VALUE as a JSON object: a value that is JSON is that, any other one is text.
 
     Raises:
-        CannotStart: One has no name or no value, or a name is there twice.
+        WrongUse: One has no name or no value, or a name is there twice.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not (name and equals):
-            raise CannotStart(f"{option} takes NAME=VALUE, such as lr=0.01, not {pair!r}.")
+            raise WrongUse(f"{option} takes NAME=VALUE, such as lr=0.01, not {pair!r}.")
         if name in values:
-            raise CannotStart(f"{option} has {name!r} twice.")
+            raise WrongUse(f"{option} has {name!r} twice.")
         values[name] = _parse_value(text)
     return values
 
@@ -53,11 +53,11 @@ def parse_document(given: str, option: str) -> dict[str, Any]:
     """A JSON object that is given itself, or the path of a JSON or YAML file with one.
 
     Raises:
-        CannotStart: It is no such object, or there is no such file.
+        WrongUse: It is no such object, or there is no such file.
     """
     content = _read_content(given, option)
     if not isinstance(content, dict):
-        raise CannotStart(f"{option} takes a JSON object, or the path of a file with one.")
+        raise WrongUse(f"{option} takes a JSON object, or the path of a file with one.")
     return content
 
 
@@ -65,7 +65,7 @@ def parse_component(given: str, option: str) -> dict[str, Any]:
     """A sampler or pruner: the name of its class alone, or as `parse_document` has it.
 
     Raises:
-        CannotStart: It is neither.
+        WrongUse: It is neither.
     """
     return {"type": given} if given.isidentifier() else parse_document(given, option)
 
@@ -74,14 +74,14 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        CannotStart: It cannot be read.
+        WrongUse: It cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise CannotStart(f"{path} is not a text in UTF-8.") from None
+        raise WrongUse(f"{path} is not a text in UTF-8.") from None
     except OSError as error:
-        raise CannotStart(f"{path} cannot be read ({error.strerror}).") from error
+        raise WrongUse(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -115,7 +115,7 @@ def _read_content(given: str, option: str) -> Any:
         problems.check()
     except InvalidSweepFile as error:
         found = "".join(f"\n  {each.field}: {each.message}" for each in error.errors)
-        raise CannotStart(f"{option} cannot be used:{found}") from error
+        raise WrongUse(f"{option} cannot be used:{found}") from error
     return read.content
 
 

@@ -13,7 +13,7 @@ from asktell._connection import Connection
 from asktell._requests import Request
 from asktell._waiting import ask
 
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 
 Document = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def ask_for_trial(
         wishes: `params`, `distributions` and `lease_seconds`, as the SDK's protocol takes them.
 
     Raises:
-        CannotStart: No study can have this name.
+        WrongUse: No study can have this name.
         asktell.AsktellError: The server refused, or does not answer.
     """
     study_path(study)
@@ -97,12 +97,23 @@ def study_path(name: str) -> str:
     """The path of a study, encoded.
 
     Raises:
-        CannotStart: No study can have this name.
+        WrongUse: No study can have this name.
     """
     try:
         return _protocol.study_path(name)
     except ValueError as error:
-        raise CannotStart(str(error)) from error
+        raise WrongUse(str(error)) from error
+
+
+def get_sweep(client: asktell.Client, name: str) -> asktell.Sweep:
+    """The sweep of a name that a person gave.
+
+    Raises:
+        WrongUse: No study can have this name.
+        asktell.AsktellError: There is none, or the server does not answer.
+    """
+    study_path(name)
+    return client.get_sweep(name)
 
 
 def trial_path(name: str, number: int) -> str:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from service.cli.failures import CannotStart
 from service.cli.new_files import open_new_file
@@ -32,9 +33,9 @@ def hold_data_dir(folder: Path) -> Iterator[None]:
     """Keep other servers off the folder; the system lets go of it when this process ends.
 
     Raises:
-        CannotStart: Another server is running on it.
+        CannotStart: Another server is running on it, or it is somebody else's.
     """
-    with (folder / "server.lock").open("w") as lock:
+    with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -43,6 +44,16 @@ def hold_data_dir(folder: Path) -> Iterator[None]:
                 "another by --data-dir or ASKTELL_DATA_DIR."
             ) from None
         yield
+
+
+def _open_lock(folder: Path) -> IO[str]:
+    try:
+        return (folder / "server.lock").open("w")
+    except OSError as error:
+        raise CannotStart(
+            f"The data directory {folder} cannot be used ({error.strerror}). Run as its owner, or "
+            "choose another by --data-dir or ASKTELL_DATA_DIR."
+        ) from error
 
 
 def get_or_make_token(folder: Path) -> str:

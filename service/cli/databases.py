@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from service.cli.data_dir import make_data_dir
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 from service.settings import Settings
 from service.storage import schema
 from service.storage.database import Database
@@ -55,14 +55,14 @@ def build_database(url: str) -> Database:
     """The database of a URL that somebody has written.
 
     Raises:
-        CannotStart: It is none; the message does not quote it.
+        WrongUse: It is none; the message does not quote it.
     """
     try:
         database = Database(url)
         # Parses the whole URL; the driver's own words about a bad one may quote the password.
         _ = database.conninfo
     except (ValueError, psycopg.Error):
-        raise CannotStart(
+        raise WrongUse(
             "ASKTELL_DATABASE_URL is not the URL of a Postgres database; write "
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from None

@@ -1,23 +1,31 @@
-"""How commands fail: one sentence on standard error and exit code 1, never a traceback."""
+"""How commands fail: one sentence on standard error and an exit code, never a traceback."""
 
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import asktell
 import typer
 from typer.core import TyperGroup
 
+from service.cli.hints import CommandLine, describe_refusal, typed
 from service.domain.errors import AsktellError, Invalid
+
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class CannotStart(Exception):
     """A command cannot do its work; the message says what to change."""
+
+
+class WrongUse(CannotStart):
+    """A command was typed that can never do anything; the message says what to type."""
 
 
 @contextmanager
@@ -28,23 +36,30 @@ def explain_failures() -> Iterator[None]:
     except Exception as error:
         if not _is_foreseen(error):
             raise
-        _fail(_describe(error))
+        leave(error, EXIT_WRONG_USE if _is_wrong_use(error) else EXIT_FAILED)
+
+
+def leave(error: Exception, status: int) -> NoReturn:
+    """Say what went wrong and end the command with this exit code."""
+    typer.echo(f"asktell: {_describe(error)}", err=True)
+    raise typer.Exit(status) from error
 
 
 class Commands(TyperGroup):
     """All commands, whose output may go to a file on a disk that is full."""
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Runs one of them, and ends the process."""
+        typed.set(CommandLine(self, tuple(sys.argv[1:] if args is None else args)))
         try:
-            return super().main(*args, **options)
+            return super().main(args, *rest, **options)
         except OSError as error:
             if error.errno not in _FULL:
                 raise
             typer.echo(f"asktell: The output cannot be written: {error.strerror}.", err=True)
             # What is left of it would be written again, and fail again, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
+            sys.exit(EXIT_FAILED)
 
 
 def _is_foreseen(error: Exception) -> bool:
@@ -56,15 +71,15 @@ def _is_foreseen(error: Exception) -> bool:
     return isinstance(error, EmbeddedPostgresError)
 
 
+def _is_wrong_use(error: Exception) -> bool:
+    """Whether the same words can never do better, as opposed to the state that things are in."""
+    return isinstance(error, WrongUse | Invalid | asktell.InvalidError)
+
+
 def _describe(error: Exception) -> str:
-    if not isinstance(error, Invalid | asktell.ApiError):
+    if isinstance(error, asktell.ApiError):
+        return describe_refusal(error)
+    if not isinstance(error, Invalid):
         return str(error)
-    words = str(error) if isinstance(error, Invalid) else f"{error.message} [{error.code}]"
-    # The message may say the first thing that is wrong itself.
-    parts = [part for part in error.errors if part.message not in words]
-    return "".join([words, *(f"\n  {part.field}: {part.message}" for part in parts)])
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"asktell: {message}", err=True)
-    raise typer.Exit(1)
+    parts = [part for part in error.errors if part.message not in str(error)]
+    return "".join([str(error), *(f"\n  {part.field}: {part.message}" for part in parts)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -28,7 +28,7 @@ def load_settings(**options: Any) -> "Settings":
     naive times that mean UTC only in such a process.
 
     Raises:
-        CannotStart: A setting is not usable; the message names it.
+        WrongUse: A setting is not usable; the message names it.
     """
     # These load Pydantic and Optuna, which commands that only talk to a server need not wait for.
     from service.observability import configure_logging
@@ -45,7 +45,7 @@ def load_worker_settings(**options: Any) -> "WorkerSettings":
     """Settings of a worker from the environment, overridden by the options that were given.
 
     Raises:
-        CannotStart: A setting is not usable; the message names it.
+        WrongUse: A setting is not usable; the message names it.
     """
     from service.settings import WorkerSettings
 
@@ -61,10 +61,13 @@ def _read(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
         return kind(**given)
     except ValidationError as error:
         reasons = [_explain(flaw, prefix) for flaw in error.errors()]
-        raise CannotStart(f"Settings are not usable. {'. '.join(reasons)}.") from None
+        raise WrongUse(f"Settings are not usable. {'. '.join(reasons)}.") from None
 
 
 def _explain(flaw: "ErrorDetails", prefix: str) -> str:
     message = flaw["msg"].removeprefix("Value error, ")
+    if flaw["type"] == "too_short" and not isinstance(flaw["input"], list | tuple):
+        # Pydantic counts the items of a secret.
+        message = f"It needs at least {flaw['ctx']['min_length']} characters"
     # What concerns several settings names them itself.
     return f"{prefix}{str(flaw['loc'][0]).upper()}: {message}" if flaw["loc"] else message

@@ -13,7 +13,7 @@ import typer
 from service.cli.calls import Document, call_once
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import WrongUse, explain_failures
 from service.cli.new_files import open_new_file
 from service.cli.tables import print_table
 from service.cli.token_file import has_good_token
@@ -142,7 +142,7 @@ def _print_made(made: Document, *, as_json: bool) -> None:
 def _parse_span(text: str) -> timedelta:
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise CannotStart(f"--expires-in takes spans such as 90m, 12h, 30d or 4w, not {text!r}.")
+        raise WrongUse(f"--expires-in takes spans such as 90m, 12h, 30d or 4w, not {text!r}.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

@@ -11,7 +11,7 @@ from service.cli.arguments import leave_out_none, parse_document, parse_number, 
 from service.cli.calls import Document, ask_for_trial, call, trial_path
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import WrongUse, explain_failures, leave
 from service.cli.formats import flatten, to_line
 
 EXIT_FINISHED = 3
@@ -59,7 +59,7 @@ def ask(
     """Start a trial and print its parameters; `report` and `tell` say how it goes.
 
     Exit with 3 when the study will have no more, with 4 when there is none for now, because it is
-    paused or enough trials run, else with 1.
+    paused or enough trials run.
     """
     with explain_failures(), open_client(url, data_dir) as client:
         wishes = {
@@ -163,8 +163,7 @@ def _leave_if_none(error: asktell.ApiError) -> None:
         "parallelism-reached": EXIT_NOT_NOW,
     }
     if error.code in codes:
-        typer.echo(f"asktell: {error}", err=True)
-        raise typer.Exit(codes[error.code]) from error
+        leave(error, codes[error.code])
 
 
 def _join_arguments(trial: Document) -> str:
@@ -185,5 +184,5 @@ def _choose_state(state: str | None, has_values: bool) -> str:
     if state is not None:
         return state.upper()
     if not has_values:
-        raise CannotStart("Tell its values, or --state PRUNED or FAIL.")
+        raise WrongUse("Tell its values, or --state PRUNED or FAIL.")
     return "COMPLETE"

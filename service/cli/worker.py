@@ -1,14 +1,22 @@
 """`asktell worker`: launch the trials of sweeps on this machine."""
 
+import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import asktell
+import httpx
 import typer
 from asktell._settings import find_token_in
 from asktell.workers import WorkerClient
 
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.clients import explain_left_address, find_server
+from service.cli.failures import WrongUse, explain_failures
 from service.cli.options import DataDirOption, load_settings, load_worker_settings
+
+_PROBE_SECONDS = 2.0
 
 
 def worker(
@@ -64,12 +72,35 @@ def worker(
             drain_seconds=drain_seconds,
         )
         token = None if token_file is None else _get_token(token_file)
-        with WorkerClient(url, token) as client:
+        environ = _choose_environ(data_dir)
+        address, token = find_server(url, environ, token=token)
+        left = explain_left_address(url, environ)
+        if left is not None and not _is_listened_at(address):
+            typer.echo(f"asktell: {left} The worker waits for one at that address.", err=True)
+        with WorkerClient(address, token) as client:
             run_worker(settings, client, workdir=settings.workdir or folder / "worker")
 
 
+def _choose_environ(data_dir: Path | None) -> Mapping[str, str]:
+    # Workers elsewhere have a data directory, too, and are told where the server is.
+    named = {} if data_dir is None else {"ASKTELL_DATA_DIR": str(data_dir)}
+    return {**os.environ, **named}
+
+
+def _is_listened_at(address: str) -> bool:
+    place = httpx.URL(address)
+    try:
+        socket.create_connection((place.host, place.port or 80), timeout=_PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def _get_token(path: Path) -> str:
-    token = find_token_in(path)
+    try:
+        token = find_token_in(path)
+    except asktell.ConfigurationError as error:
+        raise WrongUse(str(error)) from error
     if token is None:
-        raise CannotStart(f"The token file {path} is not there, or has nothing in it.")
+        raise WrongUse(f"The token file {path} is not there, or has nothing in it.")
     return token

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service.cli.failures import CannotStart
+from service.cli.failures import CannotStart, WrongUse
 from service.schedulers.executors.base import Executor, StillRunning
 from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.executors.process.executor import (
@@ -86,12 +86,13 @@ def check_executors(names: Sequence[str], available: Collection[str]) -> None:
     """Makes sure that a worker can have executors of these names.
 
     Raises:
-        CannotStart: There is none of that name, or its package is missing.
+        WrongUse: There is none of that name.
+        CannotStart: Its package is missing.
     """
     for name in names:
         if name not in PACKAGES:
             known = ", ".join(PACKAGES)
-            raise CannotStart(f"There is no executor {name!r}; what there is: {known}.")
+            raise WrongUse(f"There is no executor {name!r}; what there is: {known}.")
         if name not in available:
             raise CannotStart(
                 f"The executor {name!r} needs the package {PACKAGES[name]} beside the worker: "

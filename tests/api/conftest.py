@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from service.api.app import build_app
 from service.api.gate import GateRules
@@ -14,9 +15,11 @@ from service.engine.engine import Engine, open_engine
 from service.engine.user_code import CodeRunner
 from service.sandbox import Sandbox
 from service.storage.database import Database
+from tests.api.served import serve_app
 
 TOKEN = "a-token-for-tests-0123456789"
 BASE_URL = "http://127.0.0.1:8700"
+NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
 SPACE = {
     "lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
     "layers": {"type": "int", "low": 1, "high": 4},
@@ -85,12 +88,27 @@ async def stranger(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def api(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the token."""
-    async with httpx.AsyncClient(
+    async with open_client(app) as client:
+        yield client
+
+
+def open_client(app: ASGIApp, token: str = TOKEN) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {TOKEN}"},
-    ) as client:
-        yield client
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+@pytest.fixture
+async def url(app: ASGIApp) -> AsyncIterator[str]:
+    """Of the application on a port of this machine, for commands.
+
+    Its log would go to the standard output of this process, which is the commands', too.
+    """
+    with capture_logs():
+        async with serve_app(app) as url:
+            yield url
 
 
 @pytest.fixture

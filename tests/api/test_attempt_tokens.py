@@ -1,7 +1,6 @@
 """The token of an attempt speaks for that attempt, and not for long after its end."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ from service.domain.scopes import AttemptClaims
 from service.domain.tokens import Credentials
 from service.engine.engine import Engine
 from service.engine.expire import expire
-from tests.api.conftest import BASE_URL, TOKEN, SettableClock
+from tests.api.conftest import TOKEN, SettableClock, open_client
 from tests.api.problems import assert_problem
 from tests.api.sweep_use import claim, create_sweep
 
@@ -20,17 +19,6 @@ TRIAL = "/studies/digits/trials/0"
 LEASE_SECONDS = 120
 DONE = {"state": "COMPLETE", "values": 0.5}
 X = {"type": "float", "low": 0.0, "high": 1.0}
-
-
-@asynccontextmanager
-async def open_program(app: ASGIApp, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with an attempt's token, as a launched program has it."""
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {token}"},
-    ) as client:
-        yield client
 
 
 @pytest.fixture
@@ -43,7 +31,8 @@ async def attempt(api: httpx.AsyncClient) -> dict[str, Any]:
 
 @pytest.fixture
 async def program(app: ASGIApp, attempt: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_program(app, attempt["token"]) as client:
+    """A client with the attempt's token, as a launched program has it."""
+    async with open_client(app, attempt["token"]) as client:
         yield client
 
 
@@ -70,7 +59,7 @@ async def test_it_chooses_parameters(app: ASGIApp, api: httpx.AsyncClient) -> No
     await create_sweep(api, space=None)
     (attempt,) = await claim(api)
 
-    async with open_program(app, attempt["token"]) as program:
+    async with open_client(app, attempt["token"]) as program:
         response = await program.post(f"{TRIAL}/suggest", json={"x": X})
 
     assert response.status_code == 200, response.text
@@ -142,7 +131,7 @@ async def test_it_does_not_speak_for_its_successor(
     ):
         assert_problem(await program.post(f"{TRIAL}/{route}", json=body), 409, "lease-lost")
     assert (await program.get(TRIAL)).json()["attempt"] == 2
-    async with open_program(app, successor["token"]) as second:
+    async with open_client(app, successor["token"]) as second:
         assert (await second.post(f"{TRIAL}/tell", json=DONE)).status_code == 200
 
 
@@ -208,7 +197,7 @@ async def test_it_is_for_attempts_that_workers_have(
     for number in (1, 7):
         claims = AttemptClaims("digits", study_id, number, 1)
         token = Credentials.from_token(TOKEN).mint_attempt_token(claims)
-        async with open_program(app, token) as program:
+        async with open_client(app, token) as program:
             refused = await program.get(f"{study}/trials/0")
         assert_problem(refused, 403, "attempt-token-over")
 
@@ -222,5 +211,5 @@ async def test_a_server_with_another_token_does_not_know_it(
 
     forged = Credentials.from_token("another-token").mint_attempt_token(claims)
 
-    async with open_program(app, forged) as program:
+    async with open_client(app, forged) as program:
         assert_problem(await program.get(TRIAL), 401, "not-authenticated")

@@ -122,6 +122,29 @@ async def test_keeps_constraints(api: httpx.AsyncClient, study: str) -> None:
     assert [trial["constraints"] for trial in trials] == [None, *sent[1:]]
 
 
+async def test_keeps_infinite_constraints(api: httpx.AsyncClient, study: str) -> None:
+    """As Optuna does; a model that did not fit into memory says so by one."""
+    await api.post(f"{study}/ask", json={"count": 2})
+    told = {"state": "COMPLETE", "values": 0.5, "constraints": {"memory": "-Infinity"}}
+    many = {"number": 1, "state": "COMPLETE", "values": 0.9, "constraints": {"memory": "Infinity"}}
+    one = await api.post(f"{study}/trials/0/tell", json=told)
+    first = await api.post(f"{study}/tell", json={"tells": [many]})
+    again = await api.post(f"{study}/tell", json={"tells": [many]})
+    imported = [IMPORTED | {"constraints": {"memory": each}} for each in ("Infinity", 1e308)]
+    await api.post(f"{study}/trials", json={"trials": imported})
+
+    trials = (await api.get(f"{study}/trials")).json()["trials"]
+    kept = [trial["constraints"]["memory"] for trial in trials]
+    assert kept == ["-Infinity", "Infinity", "Infinity", 1e308]
+    assert one.json() == trials[0]
+    assert first.json()["trials"] == again.json()["trials"] == [trials[1]]
+    assert [each["number"] for each in (await api.get(f"{study}/pareto")).json()["trials"]] == [0]
+    assert (await api.get(f"{study}/best")).json() == trials[0]
+    assert (await api.get(study)).json()["best"]["number"] == 0
+    exported = (await api.get(f"{study}/export", params={"format": "json"})).json()
+    assert exported["trials"] == trials
+
+
 async def test_the_best_trial_satisfies_its_constraints(api: httpx.AsyncClient, study: str) -> None:
     await api.post(f"{study}/ask", json={"count": 3})
     for number, constraints in enumerate(([0, -1], [0.5, -1], [-1, 1])):
@@ -270,7 +293,7 @@ async def test_refuses_bad_imports(
         ({"finished_at": "2026-02-30T00:00:00Z"}, "invalid-request", "trials.1.finished_at"),
         ({"intermediate_values": [point, point]}, "invalid-request", "trials.1"),
         ({"user_attrs": {"a": "b\0"}}, "invalid-request", "trials.1.user_attrs"),
-        ({"constraints": {"memory": "Infinity"}}, "invalid-request", "trials.1.constraints"),
+        ({"constraints": {"memory": "NaN"}}, "invalid-request", "trials.1.constraints"),
         ({"values": [1, 2]}, "invalid-values", None),
         ({"values": None}, "invalid-values", None),
         ({"params": {"lr": 0.001}}, "invalid-params", None),

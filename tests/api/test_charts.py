@@ -68,6 +68,9 @@ async def test_only_feasible_trials_improve(
         ("-Infinity", None),
         ("Infinity", {"a": -10, "b": -20.5}),
         (99, {"a": -1, "b": 10}),
+        (100, {"a": "Infinity", "b": "-Infinity"}),
+        (-100, {"a": -1, "b": "Infinity"}),
+        (0.5, {"a": "-Infinity", "b": -1}),
     ):
         body = {} if constraints is None else {"constraints": constraints}
         await tell(api, "/studies/bound", value, **body)

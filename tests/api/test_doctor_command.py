@@ -13,10 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from service import __version__
+from service.cli.data_dir import hold_data_dir
 from service.cli.doctor import machine
 from service.cli.doctor.data import check_binaries, check_data_dir, check_database
 from service.cli.doctor.findings import Finding, Verdict, doubtful, find_worst, right, wrong
 from service.cli.doctor.server import compare_clocks, judge_answer
+from service.cli.failures import CannotStart
 from service.settings import Settings
 from service.storage.database import Database
 from tests.api.command_use import build_run
@@ -160,12 +162,24 @@ def test_compares_clocks(apart: float, verdict: Verdict) -> None:
         ({}, "", Verdict.DOUBTFUL, "without a key"),
         ({"WANDB_API_KEY": SECRET}, "", Verdict.RIGHT, "key from WANDB_API_KEY"),
         ({}, f"machine api.wandb.ai login user password {SECRET}", Verdict.RIGHT, "netrc"),
+        (
+            {},
+            f"machine api.forge.coreweave.com login user password {SECRET}",
+            Verdict.RIGHT,
+            "netrc",
+        ),
         ({}, f"machine other.example login user password {SECRET}", Verdict.DOUBTFUL, "without"),
         (
             {"WANDB_BASE_URL": "https://wandb.example:8443"},
-            f"machine wandb.example login user password {SECRET}",
+            f"machine wandb.example:8443 login user password {SECRET}",
             Verdict.RIGHT,
             "netrc",
+        ),
+        (
+            {"WANDB_BASE_URL": "https://wandb.example:8443"},
+            f"machine wandb.example login user password {SECRET}",
+            Verdict.DOUBTFUL,
+            "without",
         ),
         ({}, "machine", Verdict.DOUBTFUL, "without"),
     ],
@@ -205,3 +219,31 @@ def test_looks_at_the_machine(tmp_path: Path) -> None:
 )
 def test_the_worst_counts(findings: list[Finding], worst: Verdict) -> None:
     assert find_worst(findings) is worst
+
+
+def test_a_folder_that_cannot_be_looked_at_is_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)
+    for found in (check_data_dir(folder), check_database(Settings(data_dir=folder))):
+        assert found.verdict is Verdict.WRONG
+        assert "cannot be looked at (File name too long)" in found.message
+
+
+def test_a_folder_that_cannot_be_locked_starts_no_server(tmp_path: Path) -> None:
+    (tmp_path / "server.lock").mkdir()
+    with pytest.raises(CannotStart, match="cannot be used"), hold_data_dir(tmp_path):
+        pass
+
+
+async def test_a_setting_that_is_wrong_leaves_the_server_to_be_looked_at(
+    app: ASGIApp, tmp_path: Path
+) -> None:
+    async with serve_app(app) as url:
+        found = await examine(
+            url,
+            status=1,
+            token="short",
+            ASKTELL_DATA_DIR=str(tmp_path),
+        )
+
+    assert "ASKTELL_TOKEN: It needs at least 16 characters" in found["settings"]["message"]
+    assert (found["server"]["verdict"], found["token"]["verdict"]) == ("right", "wrong")

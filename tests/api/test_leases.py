@@ -72,15 +72,33 @@ async def test_signs_of_life_renew_a_lease(
     asked = await api.post(f"{trial}/prune")
 
     later = "2026-01-01T02:20:00Z"
-    assert beaten.json() == {"should_prune": False, "lease_expires_at": "2026-01-01T01:40:00Z"}
-    assert reported.json() == {"should_prune": False, "lease_expires_at": later}
-    assert asked.json() == {"should_prune": False, "lease_expires_at": later}
+    decision = {"should_prune": False, "lease_expires_at": later, "lease_seconds": 3600.0}
+    assert beaten.json() == decision | {"lease_expires_at": "2026-01-01T01:40:00Z"}
+    assert reported.json() == decision
+    assert asked.json() == decision
+
+
+async def test_an_attempt_keeps_the_lease_that_it_got(
+    api: httpx.AsyncClient, study: str, clock: SettableClock
+) -> None:
+    await ask(api, study)
+    await ask(api, study, lease_seconds=None)
+    await api.patch(study, json={"lease_seconds": 5})
+
+    kept = [(await api.post(f"{study}/trials/{number}/heartbeat")).json() for number in (0, 1)]
+    await api.patch(study, json={"lease_seconds": None})
+    again = [(await api.post(f"{study}/trials/{number}/heartbeat")).json() for number in (0, 1)]
+
+    assert kept == again
+    assert [each["lease_seconds"] for each in kept] == [3600.0, None]
+    assert [each["lease_expires_at"] for each in kept] == [ONE_HOUR, None]
 
 
 async def test_a_heartbeat_needs_no_body(api: httpx.AsyncClient, trial: str) -> None:
     assert (await api.post(f"{trial}/heartbeat")).json() == {
         "should_prune": False,
         "lease_expires_at": ONE_HOUR,
+        "lease_seconds": 3600.0,
     }
 
 

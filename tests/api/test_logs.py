@@ -14,7 +14,7 @@ from service.api.app import build_app
 from service.api.gate import GateRules
 from service.engine.engine import Engine
 from service.storage.database import Database
-from tests.api.conftest import BASE_URL, TOKEN
+from tests.api.conftest import open_client
 from tests.log_lines import Log, open_log
 
 
@@ -50,11 +50,8 @@ async def test_a_defect_names_what_it_is_about(engine: Engine, rules: GateRules,
         raise RuntimeError("a defect")
 
     route = Route("/fail/{study}/{number}", fail)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(build_app(engine=engine, rules=rules, extra_routes=[route])),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {TOKEN}"},
-    ) as client:
+    app = build_app(engine=engine, rules=rules, extra_routes=[route])
+    async with open_client(app) as client:
         await client.get("/fail/some%20study/17")
     failed = log.read_last("request.failed")
 

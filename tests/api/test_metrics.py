@@ -14,23 +14,18 @@ from service.api.app import build_app
 from service.api.gate import GateRules
 from service.engine.engine import Engine, open_engine
 from service.storage.database import Database
-from tests.api.conftest import BASE_URL, TOKEN
+from tests.api.conftest import NOBODY_LISTENS, open_client
 from tests.api.problems import assert_problem
 from tests.api.scrapes import Scrape, scrape
 
 _REQUESTS = "asktell_request_seconds_count"
-NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
 
 
 @pytest.fixture
 async def api_without_database(rules: GateRules) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         open_engine(NOBODY_LISTENS) as engine,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(build_app(engine=engine, rules=rules)),
-            base_url=BASE_URL,
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        ) as client,
+        open_client(build_app(engine=engine, rules=rules)) as client,
     ):
         yield client
 
@@ -100,11 +95,7 @@ async def test_pages_share_a_label(engine: Engine, rules: GateRules) -> None:
         extra_routes=[Route(f"/page{n}/{{rest:path}}", show) for n in range(2)],
     )
     labels = {"route": "pages", "method": "GET", "status": "2xx"}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {TOKEN}"},
-    ) as api:
+    async with open_client(app) as api:
         before = await scrape(api)
         await api.get("/page0/a")
         await api.get("/page1/b")

@@ -2,29 +2,21 @@
 
 import asyncio
 
-import httpx
-
 from service.api.app import build_app
 from service.api.gate import GateRules
 from service.engine.engine import open_engine
-from service.storage.database import Database
-from tests.api.conftest import BASE_URL, TOKEN
+from tests.api.conftest import NOBODY_LISTENS, open_client
 from tests.api.problems import assert_problem
 from tests.api.sweep_use import LAUNCH, REPORT, WORKER
 
 SWEEP = {"name": "digits", "direction": "minimize", "launch": LAUNCH}
 LOG = {"claim": 1, "offset": 0, "text": "a", "bytes": 1}
-NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
 
 
 async def test_asks_to_come_again(rules: GateRules) -> None:
     async with (
         open_engine(NOBODY_LISTENS) as engine,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(build_app(engine=engine, rules=rules)),
-            base_url=BASE_URL,
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        ) as api,
+        open_client(build_app(engine=engine, rules=rules)) as api,
     ):
         responses = await asyncio.gather(
             api.get("/readyz"),

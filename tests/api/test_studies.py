@@ -52,9 +52,13 @@ async def test_loads_the_same_study(api: httpx.AsyncClient) -> None:
 
     again = await api.post("/studies", json={**STUDY, "if_exists": "load"})
     other = await api.post("/studies", json={**STUDY, "seed": 2, "if_exists": "load"})
+    turned = {**STUDY, "direction": "minimize", "if_exists": "load"}
+    mirrored = await api.post("/studies", json=turned)
 
     assert again.status_code == 200
-    assert_problem(other, 409, "study-exists")
+    assert "a different seed" in assert_problem(other, 409, "study-exists")["detail"]
+    detail = assert_problem(mirrored, 409, "study-exists")["detail"]
+    assert "exists with different objectives." in detail
 
 
 async def test_refuses_bad_fields(api: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
@@ -151,7 +155,9 @@ async def test_keeps_attributes_exactly(api: httpx.AsyncClient) -> None:
 
     await api.post("/studies", json={**STUDY, "user_attrs": attributes})
 
-    assert (await api.get("/studies/digits")).json()["user_attrs"] == attributes
+    stored = (await api.get("/studies/digits")).json()
+    assert stored["user_attrs"] == attributes
+    assert not stored["is_sweep"]
 
 
 async def test_deletes_a_study(api: httpx.AsyncClient, study: str) -> None:

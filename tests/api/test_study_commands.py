@@ -6,7 +6,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,47 +14,31 @@ import httpx
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from starlette.types import ASGIApp
-from structlog.testing import capture_logs
 
 from service.storage.database import Database
 from tests.api.command_use import Run, build_run
 from tests.api.conftest import SPACE, TOKEN
-from tests.api.served import serve_app
 from tests.plain_optuna import open_rdb_storage
 
 ODD_NAME = "a [red]b [bold] :x: %2F\u202e 100%"
 
 REFUSALS = [
-    (("create", "a/b"), "no /"),
-    (("create", "s", "--objective", "loss=down"), "NAME=minimize"),
-    (("create", "s", "--direction", "minimize", "--objective", "a=minimize"), "either"),
-    (("create", "s", "--space", "none.json"), "none.json cannot be read"),
-    (("create", "s", "--space", "{a: 1, a: 2}"), "--space cannot be used:\n  a: line 1:"),
-    (("create", "s", "--space", '{"x": {"type": "float"}}'), "space"),
-    (("create", "s", "--sampler", "Guess"), "sampler"),
-    (("create", "s", "--from", "{budget: 3}", "--trials", "3"), "`budget` in --from"),
-    (("create", "s", "--attr", "who"), "--attr takes NAME=VALUE"),
-    (("show", "nowhere"), "nowhere"),
-    (("best", "digits"), "asktell: "),
-    (("enqueue", "digits", "lr=2"), "lr"),
-    (("enqueue", "digits", "lr=0.1", "lr=0.01"), "'lr' twice"),
-    (("delete", "digits"), "--yes"),
-    (("trials", "digits", "--state", "DONE"), "state"),
+    (("create", "a/b"), 2, "no /"),
+    (("create", "s", "--objective", "loss=down"), 2, "NAME=minimize"),
+    (("create", "s", "--direction", "minimize", "--objective", "a=minimize"), 2, "either"),
+    (("create", "s", "--space", "none.json"), 2, "none.json cannot be read"),
+    (("create", "s", "--space", "{a: 1, a: 2}"), 2, "--space cannot be used:\n  a: line 1:"),
+    (("create", "s", "--space", '{"x": {"type": "float"}}'), 2, "space"),
+    (("create", "s", "--sampler", "Guess"), 2, "sampler"),
+    (("create", "s", "--from", "{budget: 3}", "--trials", "3"), 2, "`budget` in --from"),
+    (("create", "s", "--attr", "who"), 2, "--attr takes NAME=VALUE"),
+    (("show", "nowhere"), 1, "nowhere"),
+    (("best", "digits"), 1, "asktell: "),
+    (("enqueue", "digits", "lr=2"), 2, "lr"),
+    (("enqueue", "digits", "lr=0.1", "lr=0.01"), 2, "'lr' twice"),
+    (("delete", "digits"), 2, "--yes"),
+    (("trials", "digits", "--state", "DONE"), 2, "state"),
 ]
-
-
-@pytest.fixture
-async def url(app: ASGIApp) -> AsyncIterator[str]:
-    async with serve_app(app) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def quiet_server() -> Iterator[None]:
-    """The server's log goes to the standard output of this process, which is the commands', too."""
-    with capture_logs():
-        yield
 
 
 @pytest.fixture
@@ -112,8 +95,8 @@ async def test_creates_with_several_objectives_and_loads(run: Run, api: httpx.As
 
 
 async def test_says_what_stands_in_the_way(run: Run, study: str) -> None:
-    for arguments, hint in REFUSALS:
-        failed = await run(*arguments, status=1)
+    for arguments, status, hint in REFUSALS:
+        failed = await run(*arguments, status=status)
         assert hint in failed.stderr, arguments
         assert failed.stdout == "", arguments
 
@@ -186,6 +169,25 @@ async def test_shows_trials_whatever_is_in_them(
     assert [trial["number"] for trial in json.loads(failed.stdout)["trials"]] == [3]
     assert "; --limit shows more" not in shown
     assert (await run("trials", "digits", "--limit", "2")).stdout.count("COMPLETE") == 1
+
+
+async def test_lists_the_trials_that_meet_conditions(
+    run: Run, api: httpx.AsyncClient, study: str
+) -> None:
+    for lr in (0.01, 0.02, 0.03):
+        params = {"lr": lr, "optimizer": "adam"}
+        (trial,) = (await api.post(f"{study}/ask", json={"params": params})).json()["trials"]
+        told = {"state": "COMPLETE", "values": lr * 10}
+        await api.post(f"{study}/trials/{trial['number']}/tell", json=told)
+
+    options = ("--where", "lr < 0.03", "--where", 'optimizer="adam"', "--where", "value>.1")
+    met = json.loads((await run("trials", "digits", *options, "--json")).stdout)
+    none = await run("trials", "digits", "--where", "optimizer=sgd")
+    refused = await run("trials", "digits", "--where", "lr<1", "--where", "layer<3", status=2)
+
+    assert [trial["number"] for trial in met["trials"]] == [1]
+    assert "no such trials" in none.stdout
+    assert '"layer"; did you mean "layers"?' in refused.stderr
 
 
 async def test_shows_the_best(run: Run, api: httpx.AsyncClient, study: str) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,11 @@ import pytest
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, create_trial
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.testing import capture_logs
-from typer.testing import CliRunner, Result
 
 from service.cli.imports.found import ORIGIN_ATTR
-from service.cli.main import app as command_line
 from service.samplers.seeding import derive_seed
 from service.storage.database import Database
+from tests.api.command_use import Run, build_run
 from tests.api.conftest import TOKEN
 from tests.api.optuna_sources import (
     DISTRIBUTIONS,
@@ -38,26 +36,10 @@ from tests.api.served import serve_app
 SEED = 7
 WIDE = {**DISTRIBUTIONS, "lr": optuna.distributions.FloatDistribution(1e-5, 1.0, log=True)}
 
-Run = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-async def url(app: ASGIApp) -> AsyncIterator[str]:
-    async with serve_app(app) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def quiet_server() -> Iterator[None]:
-    """The server's log goes to the standard output of this process, which is the commands', too."""
-    with capture_logs():
-        yield
-
 
 @pytest.fixture
 def run(url: str) -> Run:
-    """Runs `asktell study import …` beside the server's event loop."""
-    return partial(invoke, url)
+    return build_import(url)
 
 
 @pytest.fixture
@@ -66,13 +48,9 @@ def client(url: str) -> Iterator[asktell.Client]:
         yield client
 
 
-async def invoke(url: str, *arguments: str) -> Result:
-    return await asyncio.to_thread(
-        CliRunner().invoke,
-        command_line,
-        ["study", "import", *arguments],
-        env={"ASKTELL_URL": url, "ASKTELL_TOKEN": TOKEN, "COLUMNS": "200"},
-    )
+def build_import(url: str) -> Run:
+    """Runs `asktell study import …`, however it ends."""
+    return partial(build_run(url, "study", "import"), status=None, COLUMNS="200")
 
 
 async def list_trials(client: asktell.Client, name: str) -> list[asktell.FrozenTrial]:
@@ -292,7 +270,7 @@ async def test_a_killed_import_goes_on_and_nothing_is_imported_twice(
         assert arrived.done()
         process.kill()
         await ended
-        again = await invoke(url, "ours", "--from-optuna", location, "--json")
+        again = await build_import(url)("ours", "--from-optuna", location, "--json")
         held_up.let_go.set()
         await held_up.passed.wait()
 
@@ -312,11 +290,6 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--from-optuna", "{folder}/source.db"], "write sqlite:///"),
     (["--from-optuna", "{folder}/notes.txt"], "is no journal of Optuna"),
     (["--from-optuna", "a b://c"], "is not a URL that SQLAlchemy reads"),
-    (["--from-optuna", "oracle://u:secret@h/d"], "oracle://u:***@h/d needs a driver"),
-    (
-        ["--from-optuna", "postgresql://u:secret@127.0.0.1:1/d"],
-        "postgresql+psycopg://u:***@127.0.0.1:1/d cannot be read: connection failed",
-    ),
     (
         ["--from-optuna", "{source}"],
         "Say which study with --source-study; the storage has a, b",
@@ -329,6 +302,13 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["--from-wandb", "a/b", "--filter", "[]"], "--filter is a JSON object"),
     (["--from-wandb", "a/b", "--filter", "{{"], "--filter is not JSON"),
 ]
+UNREADABLE: list[tuple[list[str], str]] = [
+    (["--from-optuna", "oracle://u:secret@h/d"], "oracle://u:***@h/d needs a driver"),
+    (
+        ["--from-optuna", "postgresql://u:secret@127.0.0.1:1/d"],
+        "postgresql+psycopg://u:***@127.0.0.1:1/d cannot be read: connection failed",
+    ),
+]
 
 
 async def test_says_what_is_wrong_and_shows_no_password(run: Run, tmp_path: Path) -> None:
@@ -336,11 +316,11 @@ async def test_says_what_is_wrong_and_shows_no_password(run: Run, tmp_path: Path
     write_study(source, "a", [])
     write_study(source, "b", [])
     (tmp_path / "notes.txt").write_text("lr 0.1\n\n")
-    for arguments, message in MISTAKES:
+    for arguments, message in [*MISTAKES, *UNREADABLE]:
         result = await run(
             "ours", *(each.format(folder=tmp_path, source=source) for each in arguments)
         )
-        assert result.exit_code == 1, arguments
+        assert result.exit_code == (2 if (arguments, message) in MISTAKES else 1), arguments
         assert message in result.stderr
         assert "secret" not in result.output
     assert not (tmp_path / "none.db").exists()

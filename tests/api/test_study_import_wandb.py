@@ -5,19 +5,17 @@ import json
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asktell
 import pytest
-from starlette.types import ASGIApp
 
 from service.cli.imports.found import ORIGIN_ATTR
 from service.sandbox import Sandbox
 from tests.api.conftest import TOKEN
-from tests.api.served import serve_app
 from tests.wandb_backend import Backend
 from tests.wandb_backend.run_records import RunRecord
 
@@ -52,12 +50,6 @@ def backend() -> Iterator[Backend]:
     with Backend() as backend:
         yield backend
         assert backend.unknown == [], "Teach tests/wandb_backend what the SDK asked for."
-
-
-@pytest.fixture
-async def url(app: ASGIApp) -> AsyncIterator[str]:
-    async with serve_app(app) as url:
-        yield url
 
 
 @pytest.fixture
@@ -157,7 +149,7 @@ async def test_imports_chosen_runs_of_a_project_into_a_study_that_declares_its_s
         chosen = ["--from-wandb", "acme/mnist", "--filter", '{"group": "mine"}', *options]
         typo = ["--from-wandb", "acme/mnist", "--metric", "accc", "--guess-space"]
         code, _, errors = await run(environment, "new", *typo)
-        assert code == 1
+        assert code == 2
         assert "No run has logged accc. Say with --metric which of acc, epoch" in errors
         code, document, errors = await run(environment, "ours", *chosen)
         assert code == 0, errors

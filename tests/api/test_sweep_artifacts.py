@@ -1,19 +1,16 @@
 """`asktell sweep` with a file whose Python is in an artifact of W&B: the real SDK, the stand-in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.types import ASGIApp
-from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from service.cli.main import app as command_line
 from service.sandbox import Sandbox
 from tests.api.conftest import TOKEN
-from tests.api.served import serve_app
 from tests.wandb_backend import Backend
 
 PYTHON = "def objective(trial):\n    trial.suggest_int('layers', 1, 4)\n"
@@ -38,13 +35,6 @@ def backend() -> Iterator[Backend]:
         backend.plant_artifact("search", {"optuna_wandb.py": PYTHON.encode()}, project="digits")
         yield backend
         assert backend.unknown == [], "Teach tests/wandb_backend what the SDK asked for."
-
-
-@pytest.fixture
-async def url(app: ASGIApp) -> AsyncIterator[str]:
-    with capture_logs():
-        async with serve_app(app) as url:
-            yield url
 
 
 async def invoke(folder: Path, backend: Backend, alias: str, *words: str, **changes: str) -> Result:
@@ -82,7 +72,7 @@ async def test_what_cannot_be_fetched_is_a_problem_of_the_file(
     times_asked = backend.requests["Viewer"]
     stranger = await invoke(tmp_path, backend, "secret", "check", WANDB_API_KEY="other" * 8)
 
-    assert (away.exit_code, stranger.exit_code) == (2, 1)
+    assert (away.exit_code, stranger.exit_code) == (2, 2)
     where = f"{tmp_path}/sweep.yaml:6: scheduler.settings.optuna_source: "
     assert f"{where}search:away cannot be fetched: W&B at 127.0.0.1" in away.output
     assert times_asked == 1

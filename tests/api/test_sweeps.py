@@ -44,6 +44,7 @@ async def test_a_sweep_is_a_study_that_is_launched(api: httpx.AsyncClient) -> No
     sweep = created.pop("sweep")
     assert created.pop("notes") == []
     assert created == (await api.get("/studies/digits")).json()
+    assert created["is_sweep"]
     assert created["lease_seconds"] == 120
     assert created["budget"]["max_failures"] == 10
     assert len(sweep.pop("id")) == 8

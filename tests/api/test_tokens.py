@@ -1,7 +1,6 @@
 """`/tokens`: made, listed, used, revoked; and what each scope may do."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +15,10 @@ from service.api.token_cache import FRESH_SECONDS
 from service.domain.tokens import digest_token, mint_access_token
 from service.engine.engine import Engine, open_engine
 from service.storage.database import Database
-from tests.api.conftest import BASE_URL, TOKEN, SettableClock
+from tests.api.conftest import NOBODY_LISTENS, TOKEN, SettableClock, open_client
 from tests.api.problems import assert_problem, get_fields
 from tests.log_lines import Log, open_log
 
-NOBODY_LISTENS = Database("postgresql://nobody:hidden@127.0.0.1:1/nothing")
 STUDY = {"name": "new", "direction": "minimize"}
 
 
@@ -28,16 +26,6 @@ STUDY = {"name": "new", "direction": "minimize"}
 def log() -> Iterator[Log]:
     with open_log() as log:
         yield log
-
-
-@asynccontextmanager
-async def open_client(app: ASGIApp, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url=BASE_URL,
-        headers={"Authorization": f"Bearer {token}"},
-    ) as client:
-        yield client
 
 
 async def make(api: httpx.AsyncClient, name: str, scope: str, **given: Any) -> str:

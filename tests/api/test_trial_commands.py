@@ -8,13 +8,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
-from structlog.testing import capture_logs
 
 from tests.api.command_use import Run, build_run
 from tests.api.conftest import TOKEN
@@ -24,31 +22,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
 REFUSALS = [
     (("ask", "nowhere"), 1, "nowhere"),
-    (("ask", "digits", "--param", "lr=7"), 1, "lr"),
+    (("ask", "digits", "--param", "lr=7"), 2, "lr"),
     (("ask", "digits", "--wait-seconds", "61"), 2, "wait"),
-    (("tell", "digits", "0"), 1, "--state PRUNED or FAIL"),
-    (("tell", "digits", "0", "good"), 1, "A value is a number, not 'good'"),
-    (("tell", "digits", "0", "nan"), 1, "NaN"),
-    (("tell", "digits", "0", "1", "2"), 1, "values"),
-    (("tell", "digits", "0", "1", "--attempt", "2"), 1, "attempt"),
-    (("tell", "digits", "0", "1", "--stat", "FAIL"), 1, "not '--stat'"),
-    (("tell", "digits", "9", "1"), 1, "9"),
-    (("report", "digits", "0", "1", "much"), 1, "The value is a number, not 'much'"),
+    (("tell", "digits", "0"), 2, "--state PRUNED or FAIL"),
+    (("tell", "digits", "0", "good"), 2, "A value is a number, not 'good'"),
+    (("tell", "digits", "0", "nan"), 2, "NaN"),
+    (("tell", "digits", "0", "1", "2"), 2, "values"),
+    (("tell", "digits", "0", "1", "--attempt", "2"), 2, "attempt"),
+    (("tell", "digits", "0", "1", "--stat", "FAIL"), 2, "not '--stat'"),
+    (("tell", "digits", "9", "1"), 1, "'digits' has no such trial"),
+    (("report", "digits", "0", "1", "much"), 2, "The value is a number, not 'much'"),
     (("report", "digits", "0", "first", "1"), 2, "Usage: "),
 ]
-
-
-@pytest.fixture
-async def url(app: ASGIApp) -> AsyncIterator[str]:
-    async with serve_app(app) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def quiet_server() -> Iterator[None]:
-    """The server's log goes to the standard output of this process, which is the commands', too."""
-    with capture_logs():
-        yield
 
 
 @pytest.fixture
@@ -77,7 +62,7 @@ async def test_goes_from_ask_to_tell(run: Run, api: httpx.AsyncClient, study: st
 
 async def test_prints_what_the_api_answers(run: Run, api: httpx.AsyncClient, study: str) -> None:
     (asked,) = json.loads((await run("ask", "digits", "--json")).stdout)["trials"]
-    assert asked.keys() == {"number", "attempt", "params", "lease_expires_at"}
+    assert asked.keys() == {"number", "attempt", "params", "user_attrs", "lease_expires_at"}
     decision = json.loads((await run("report", "digits", "0", "0", "inf", "--json")).stdout)
     assert decision["should_prune"] is False
     told = await run("tell", "digits", "0", "--state", "fail", "--reason", "no memory", "--json")

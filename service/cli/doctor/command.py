@@ -51,7 +51,7 @@ def examine(url: str | None, data_dir: Path | None) -> Iterator[Finding]:
     else:
         yield from _examine_own(settings)
         yield from _examine_worker()
-        yield from check_server(url, data_dir, settings.data_dir)
+    yield from check_server(url, data_dir)
     yield machine.check_torch()
     yield machine.check_wandb(os.environ)
     yield machine.check_flytekit()

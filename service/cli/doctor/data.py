@@ -1,6 +1,7 @@
 """What a server on this machine keeps: its data directory and its database."""
 
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,28 +18,37 @@ _DATABASE = "database"
 _EMBEDDED = "embedded Postgres"
 _OLDEST_POSTGRES = 14
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_CHOOSE = "Run as its owner, or choose another by --data-dir or ASKTELL_DATA_DIR."
 _OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_data_dir(folder: Path) -> Finding:
     """The folder, and what is in it for programs of this machine."""
-    if not folder.exists():
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
         return right(_FOLDER, f"{folder} is not there yet; the first `asktell serve` makes it")
-    mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError as error:
+        return wrong(_FOLDER, f"{folder} cannot be looked at ({error.strerror})", _CHOOSE)
+    mode = stat.S_IMODE(found.st_mode)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        words = f"{folder}, mode {mode:04o}, of {_name_user(found.st_uid)}"
+        return wrong(_FOLDER, f"{words}; this user may not use it", _CHOOSE)
     has = [name for name in (TOKEN_FILE, ADDRESS_FILE) if os.path.lexists(folder / name)]
     words = f"{folder}, mode {mode:04o}, with {' and '.join(has) or 'neither token nor address'}"
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return wrong(
-            _FOLDER,
-            f"{words}; this user may not use it",
-            "Run as its owner, or choose another by --data-dir or ASKTELL_DATA_DIR.",
-        )
     token = folder / TOKEN_FILE
     if token.exists() and stat.S_IMODE(token.stat().st_mode) & _OTHERS_MAY:
         return wrong(_FOLDER, f"{words}; others may read the token", f"chmod 600 {token}")
     if mode & _OTHERS_MAY_WRITE:
         return doubtful(_FOLDER, f"{words}; others may change it", f"chmod go-w {folder}")
     return right(_FOLDER, words)
+
+
+def _name_user(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"a user with the number {uid}"
 
 
 def check_binaries(settings: "Settings") -> Finding:
@@ -71,9 +81,12 @@ def check_database(settings: "Settings") -> Finding:
         url = find_running_postgres(settings.data_dir)
         if url is not None:
             return _check_reachable(Database(url))
+        is_there = (settings.data_dir / "postgres").exists()
+    except OSError as error:
+        return wrong(_DATABASE, f"{error.filename} cannot be looked at ({error.strerror})", _CHOOSE)
     except (CannotStart, AsktellError, EmbeddedPostgresError) as error:
         return wrong(_DATABASE, str(error))
-    if (settings.data_dir / "postgres").exists():
+    if is_there:
         what = "the embedded one does not run now; `asktell db check` starts it and looks"
         return right(_DATABASE, what)
     return right(_DATABASE, "none yet; the first `asktell serve` makes an embedded one")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _OLDEST_PYTHON = (3, 11)
 _WANTED_FREE_BYTES = 2 * 1024**3
 _NEEDED_FREE_BYTES = 200 * 1024**2
-_WANDB_HOST = "api.wandb.ai"
+# W&B's own from wandb 0.31 on, and as it was called before; wandb takes a login of either.
+_WANDB_HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
 _WANDB_VARIABLES = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
 
 
@@ -33,7 +34,7 @@ def check_python() -> Finding:
 
 def check_disk(folder: Path) -> Finding:
     """Room for the data directory, which need not exist yet."""
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    existing = next(each for each in (folder, *folder.parents) if os.path.exists(each))
     free = shutil.disk_usage(existing).free
     words = f"{free / 1024**3:.1f} GiB free at {existing}"
     advice = "Make room, or choose another data directory by --data-dir or ASKTELL_DATA_DIR."
@@ -119,16 +120,24 @@ def _find_wandb_credential(environ: Mapping[str, str]) -> str | None:
     for variable in _WANDB_VARIABLES:
         if environ.get(variable):
             return variable
-    host = urlsplit(environ.get("WANDB_BASE_URL", "")).hostname or _WANDB_HOST
+    hosts = _list_wandb_hosts(environ)
     for file in _list_netrc_files(environ):
-        if _has_login(file, host):
+        if any(_has_login(file, host) for host in hosts):
             return str(file)
     return None
 
 
+def _list_wandb_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """With their ports, as wandb has them in files of logins."""
+    host = urlsplit(environ.get("WANDB_BASE_URL", "")).netloc
+    return _WANDB_HOSTS if host in ("", _WANDB_HOSTS[0]) else (host,)
+
+
 def _list_netrc_files(environ: Mapping[str, str]) -> Iterator[Path]:
     if named := environ.get("NETRC"):
+        # wandb looks at no other then.
         yield Path(named).expanduser()
+        return
     home = Path(environ.get("HOME") or os.path.expanduser("~"))
     yield from (home / ".netrc", home / "_netrc")
 

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import asktell
 import httpx
+from asktell._settings import data_dir as find_data_dir
 from asktell._settings import is_loopback
 
 from service import __version__
 from service.cli.calls import call_once
-from service.cli.clients import open_client
-from service.cli.data_dir import find_address
+from service.cli.clients import (
+    ADVICE_TO_SERVE,
+    choose_environ,
+    explain_left_address,
+    find_server,
+)
+from service.cli.data_dir import ADDRESS_FILE
 from service.cli.doctor.findings import Finding, Verdict, doubtful, right, wrong
+from service.cli.failures import CannotStart, WrongUse
 
 _SERVER = "server"
 _TOKEN = "token"  # noqa: S105  a subject
@@ -23,31 +30,36 @@ _TIMEOUT_SECONDS = 5.0
 _MOST_SECONDS_APART = 10
 
 
-def check_server(url: str | None, data_dir: Path | None, folder: Path) -> Iterator[Finding]:
+def check_server(url: str | None, data_dir: Path | None) -> Iterator[Finding]:
     """Whether it answers, is of this version, takes the token, and has the same time.
 
     Args:
         url: As for other commands.
         data_dir: Likewise.
-        folder: The data directory of this machine's own server.
     """
+    environ = choose_environ(data_dir)
     try:
-        client = open_client(url, data_dir, deadline=_TIMEOUT_SECONDS, max_retries=0)
-    except asktell.ConfigurationError as error:
-        yield _describe_no_token(str(error), is_wanted=_is_wanted(url, folder))
+        address, token = find_server(url, environ)
+    except WrongUse as error:
+        yield wrong(_SERVER, str(error), "See --url and ASKTELL_URL.")
         return
-    with client:
-        answer = _look(client.url)
-        if isinstance(answer, str):
-            is_wanted = _is_wanted(url, folder)
-            yield _describe_no_answer(client.url, answer, is_wanted=is_wanted)
-            return
-        found = judge_answer(client.url, answer)
-        yield found
-        if found.verdict is Verdict.WRONG:
-            return
+    except (CannotStart, asktell.ConfigurationError) as error:
+        yield _describe_no_token(str(error), is_wanted=_is_wanted(url, environ))
+        return
+    answer = _look(address)
+    if isinstance(answer, httpx.ConnectError) and (left := explain_left_address(url, environ)):
+        yield wrong(_SERVER, left, ADVICE_TO_SERVE)
+        return
+    if isinstance(answer, httpx.TransportError):
+        yield _describe_no_answer(address, answer, is_wanted=_is_wanted(url, environ))
+        return
+    found = judge_answer(address, answer)
+    yield found
+    if found.verdict is Verdict.WRONG:
+        return
+    with asktell.Client(address, token, deadline=_TIMEOUT_SECONDS, max_retries=0) as client:
         yield _check_token(client)
-        yield from compare_clocks(answer.headers, time.time())
+    yield from compare_clocks(answer.headers, time.time())
 
 
 def judge_answer(url: str, answer: httpx.Response) -> Finding:
@@ -76,18 +88,24 @@ def compare_clocks(headers: Mapping[str, str], now: float) -> Iterator[Finding]:
         yield right(_CLOCK, "as the server's, as far as whole seconds tell")
 
 
-def _is_wanted(url: str | None, folder: Path) -> bool:
+def _is_wanted(url: str | None, environ: Mapping[str, str]) -> bool:
     """Whether somebody has said that there is a server, or one has left its address."""
-    return bool(url or os.environ.get("ASKTELL_URL") or find_address(folder))
+    if url or environ.get("ASKTELL_URL"):
+        return True
+    try:
+        return os.path.lexists(find_data_dir(environ) / ADDRESS_FILE)
+    except asktell.ConfigurationError:
+        # The user has no home directory, where a server's would be.
+        return False
 
 
-def _look(url: str) -> httpx.Response | str:
+def _look(url: str) -> httpx.Response | httpx.TransportError:
     try:
         # Proxies of the environment are for the outside.
         with httpx.Client(trust_env=not is_loopback(url), timeout=_TIMEOUT_SECONDS) as http:
             return http.get(f"{url}/readyz")
     except httpx.TransportError as error:
-        return f"{type(error).__name__}: {error}"
+        return error
 
 
 def _describe_no_token(message: str, *, is_wanted: bool) -> Finding:
@@ -96,9 +114,9 @@ def _describe_no_token(message: str, *, is_wanted: bool) -> Finding:
     return doubtful(_SERVER, "none is known here", message)
 
 
-def _describe_no_answer(url: str, why: str, *, is_wanted: bool) -> Finding:
+def _describe_no_answer(url: str, why: httpx.TransportError, *, is_wanted: bool) -> Finding:
     advice = "Start `asktell serve`, or name another server by ASKTELL_URL and ASKTELL_TOKEN."
-    words = f"no answer from {url} ({why})"
+    words = f"no answer from {url} ({type(why).__name__}: {why})"
     return wrong(_SERVER, words, advice) if is_wanted else doubtful(_SERVER, words, advice)
 
 
@@ -106,7 +124,10 @@ def _check_token(client: asktell.Client) -> Finding:
     try:
         call_once(client, "GET", "/studies?limit=1")
     except asktell.AuthenticationError:
-        advice = "Set ASKTELL_TOKEN to one of this server; `asktell token create` makes them."
+        advice = (
+            "Set ASKTELL_TOKEN to one of this server, which `asktell token create` makes. Unset, "
+            "it is that of the server on this machine."
+        )
         return wrong(_TOKEN, "the server does not take it", advice)
     except asktell.ApiError as error:
         if error.code == "scope-missing":

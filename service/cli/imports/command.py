@@ -9,7 +9,7 @@ import typer
 
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import WrongUse, explain_failures
 
 if TYPE_CHECKING:
     from service.cli.imports.importing import Read
@@ -136,9 +136,7 @@ def import_trials(
     }
     with explain_failures():
         if (from_optuna is None) == (from_wandb is None):
-            raise CannotStart(
-                "Say where the trials are: give either --from-optuna or --from-wandb."
-            )
+            raise WrongUse("Say where the trials are: give either --from-optuna or --from-wandb.")
         if from_optuna is not None:
             _refuse_given(of_wandb, "--from-wandb")
             read = _prepare_optuna(name, from_optuna, source_study, states or _STATES)
@@ -159,7 +157,7 @@ def import_trials(
 def _refuse_given(options: Mapping[str, object], source: str) -> None:
     for option, given in options.items():
         if given is not None:
-            raise CannotStart(f"{option} is for {source}; leave it out.")
+            raise WrongUse(f"{option} is for {source}; leave it out.")
 
 
 def _prepare_optuna(name: str, location: str, study: str | None, states: str) -> "Read":
@@ -170,7 +168,7 @@ def _prepare_optuna(name: str, location: str, study: str | None, states: str) ->
     wanted = [word.strip().lower() for word in states.split(",")]
     unknown = [word for word in wanted if word not in _STATES.split(",")]
     if unknown:
-        raise CannotStart(f"--states is a list of {_STATES}, not {unknown[0]!r}.")
+        raise WrongUse(f"--states is a list of {_STATES}, not {unknown[0]!r}.")
     kept = [TrialState[word.upper()] for word in wanted]
     return lambda existing: read_optuna(location, study, kept, name=name, existing=existing)
 
@@ -196,7 +194,7 @@ def _parse_filters(text: str | None) -> dict[str, Any]:
     try:
         filters = json.loads(text or "{}")
     except ValueError as error:
-        raise CannotStart(f"--filter is not JSON: {error}.") from error
+        raise WrongUse(f"--filter is not JSON: {error}.") from error
     if not isinstance(filters, dict):
-        raise CannotStart('--filter is a JSON object, such as {"group": "first"}.')
+        raise WrongUse('--filter is a JSON object, such as {"group": "first"}.')
     return filters

@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from service.cli.failures import CannotStart
+from service.cli.failures import CannotStart, WrongUse
 
 _SQLITE_HEADER = b"SQLite format 3\0"
 # SQLAlchemy would look for psycopg2 behind the first two.
@@ -28,7 +28,8 @@ def open_storage(location: str) -> Iterator[BaseStorage]:
         location: A URL of SQLAlchemy, or the path of a journal.
 
     Raises:
-        CannotStart: There is none, or it cannot be read, in the block too. No password is named.
+        WrongUse: There is none.
+        CannotStart: It cannot be read, in the block too. No password is named.
     """
     with ExitStack() as stack:
         if "://" in location:
@@ -64,7 +65,7 @@ def _read_url(location: str) -> URL:
     try:
         url = make_url(location)
     except ArgumentError as error:
-        raise CannotStart(
+        raise WrongUse(
             "--from-optuna is not a URL that SQLAlchemy reads; it is one such as "
             "sqlite:///study.db or postgresql://USER:PASSWORD@HOST/DATABASE, or the path of a "
             "journal."
@@ -72,7 +73,7 @@ def _read_url(location: str) -> URL:
     if url.drivername in _POSTGRES:
         return url.set(drivername=_POSTGRES_DRIVER)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise CannotStart(f"There is no file {url.database or ':memory:'}.")
+        raise WrongUse(f"There is no file {url.database or ':memory:'}.")
     return url
 
 
@@ -89,11 +90,11 @@ def _open_database(url: URL) -> Iterator[RDBStorage]:
 
 def _open_journal(path: Path) -> JournalStorage:
     if not path.is_file():
-        raise CannotStart(f"There is no file {path}.")
+        raise WrongUse(f"There is no file {path}.")
     with path.open("rb") as file:
         if file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER:
-            raise CannotStart(f"{path} is a SQLite database: write sqlite:///{path}.")
+            raise WrongUse(f"{path} is a SQLite database: write sqlite:///{path}.")
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, LookupError, TypeError) as error:
-        raise CannotStart(f"{path} is no journal of Optuna.") from error
+        raise WrongUse(f"{path} is no journal of Optuna.") from error

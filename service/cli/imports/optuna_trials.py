@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from service.cli.documents import to_document
-from service.cli.failures import CannotStart
+from service.cli.failures import CannotStart, WrongUse
 from service.cli.imports.found import ORIGIN_ATTR, Found, FoundTrial, Target
 from service.cli.imports.optuna_storage import open_storage
 
@@ -74,8 +74,8 @@ def _find_study(storage: BaseStorage, name: str | None) -> tuple[str, int]:
     if not names:
         raise CannotStart("The storage has no study.")
     if name is None:
-        raise CannotStart(f"Say which study with --source-study; the storage has {shown}.")
-    raise CannotStart(f"--source-study: the storage has no study {name!r}, but {shown}.")
+        raise WrongUse(f"Say which study with --source-study; the storage has {shown}.")
+    raise WrongUse(f"--source-study: the storage has no study {name!r}, but {shown}.")
 
 
 def _read_objectives(storage: BaseStorage, study_id: int) -> dict[str, str]:

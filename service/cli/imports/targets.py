@@ -2,7 +2,7 @@
 
 import asktell
 
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 from service.cli.imports.found import ORIGIN_ATTR, Target
 
 _ENDED_STATES = ("COMPLETE", "PRUNED", "FAIL")
@@ -12,14 +12,14 @@ def find_target(client: asktell.Client, name: str) -> Target | None:
     """Returns what is known of a study and of the trials in it; None if there is none.
 
     Raises:
-        CannotStart: No study can have this name.
+        WrongUse: No study can have this name.
     """
     try:
         study = client.get_study(name)
     except asktell.NotFoundError:
         return None
     except ValueError as error:
-        raise CannotStart(str(error)) from error
+        raise WrongUse(str(error)) from error
     trials = study.get_trials(states=_ENDED_STATES)
     origins = (trial.user_attrs.get(ORIGIN_ATTR) for trial in trials)
     return Target(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from service.cli.failures import CannotStart
+from service.cli.failures import CannotStart, WrongUse
 
 if TYPE_CHECKING:
     from wandb import Api
@@ -33,11 +33,11 @@ class WandbPath:
         """Reads `ENTITY/PROJECT` or `ENTITY/PROJECT/SWEEP`.
 
         Raises:
-            CannotStart: It is neither.
+            WrongUse: It is neither.
         """
         match = _PATH.fullmatch(text)
         if match is None:
-            raise CannotStart(
+            raise WrongUse(
                 f"--from-wandb: write ENTITY/PROJECT or ENTITY/PROJECT/SWEEP, not {text}."
             )
         return cls(*match.groups())

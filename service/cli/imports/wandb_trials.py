@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.cli.documents import to_document
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 from service.cli.imports.found import ORIGIN_ATTR, Found, FoundTrial, Target
 from service.cli.imports.wandb_runs import (
     ENDED_STATES,
@@ -103,7 +103,7 @@ class _Reading:
         """Checks that each metric is one of some run.
 
         Raises:
-            CannotStart: With the names of what the runs have.
+            WrongUse: With the names of what the runs have.
         """
         unknown = set(self._objectives)
         for run in runs:
@@ -113,7 +113,7 @@ class _Reading:
             rows = self._read_metrics(run).rows if unknown else ()
             unknown -= {name for row in rows for name in row.values}
         if unknown:
-            raise CannotStart(_describe_unknown(min(unknown), _list_logged(runs)))
+            raise WrongUse(_describe_unknown(min(unknown), _list_logged(runs)))
 
     def _read_summary(self, run: WandbRun) -> RunMetrics:
         metrics = RunMetrics(

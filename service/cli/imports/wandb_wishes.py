@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.cli.failures import CannotStart
+from service.cli.failures import WrongUse
 from service.cli.imports.found import Target
 
 
@@ -36,14 +36,14 @@ def choose_objectives(
         config: Of the sweep; empty for a project.
 
     Raises:
-        CannotStart: There is no metric, or they do not go with the study.
+        WrongUse: There is no metric, or they do not go with the study.
     """
     said = _list_sweep_metrics(config)
     metrics = list(dict.fromkeys(wishes.metrics or said))
     if not metrics:
-        raise CannotStart("Say with --metric what the runs are judged by.")
+        raise WrongUse("Say with --metric what the runs are judged by.")
     if wishes.goals and len(wishes.goals) != len(metrics):
-        raise CannotStart(f"Give one --goal for each of {', '.join(metrics)}, or none.")
+        raise WrongUse(f"Give one --goal for each of {', '.join(metrics)}, or none.")
     wished = dict(zip(metrics, wishes.goals, strict=False))
     goals = {name: wished.get(name) or said.get(name) for name in metrics}
     if existing is None:
@@ -60,13 +60,13 @@ def _list_sweep_metrics(config: Mapping[str, Any]) -> dict[str, str]:
 def _check_goals(goals: Mapping[str, str | None], existing: Target) -> None:
     objectives = existing.objectives
     if len(goals) != len(objectives):
-        raise CannotStart(
+        raise WrongUse(
             f"The study {existing.name!r} has {len(objectives)} objective(s), "
             f"{', '.join(objectives)}: give one --metric for each, in this order."
         )
     pairs = zip(goals.items(), objectives.items(), strict=True)
     for (metric, goal), (name, direction) in pairs:
         if goal not in (None, direction):
-            raise CannotStart(
+            raise WrongUse(
                 f"{metric} is to {goal}, but the study {existing.name!r} is to {direction} {name}."
             )

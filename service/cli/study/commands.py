@@ -11,10 +11,11 @@ from service.cli.arguments import leave_out_none, parse_component, parse_pairs
 from service.cli.calls import call, list_pages, study_path
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import CannotStart, WrongUse, explain_failures
 from service.cli.imports.command import import_trials
 from service.cli.study.create import create
 from service.cli.study.export import export
+from service.cli.study.limits import set_limits
 from service.cli.study.replay import replay
 from service.cli.study.tables import print_best, print_studies, print_study, print_trials
 
@@ -106,6 +107,14 @@ def trials(
             help="Only WAITING, RUNNING, COMPLETE, PRUNED or FAIL ones; repeat it for several."
         ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only those for whose parameter or objective it holds, such as 'lr<0.01' or "
+            "'optimizer=adam', with <, <=, >, >=, = or !=; repeat it, and all must hold.",
+        ),
+    ] = None,
     order: Annotated[
         Literal["oldest", "newest", "best"], typer.Option(help="Which ones come first.")
     ] = "newest",
@@ -121,6 +130,7 @@ def trials(
     """List the trials of a study."""
     query: dict[str, str | list[str]] = {"order": order}
     query |= {"state": [word.upper() for word in state]} if state else {}
+    query |= {"where": where} if where else {}
     shown = limit if as_json else limit or _SHOWN_TRIALS
     with explain_failures(), open_client(url, data_dir) as client:
         study = call(client, "GET", study_path(name))
@@ -289,11 +299,12 @@ def _tell_state(study: Any, *, as_json: bool) -> None:
 
 def _make_certain(name: str, count: int) -> None:
     if not sys.stdin.isatty():
-        raise CannotStart(f"Study {name!r} has {count} trials; --yes deletes it without asking.")
+        raise WrongUse(f"Study {name!r} has {count} trials; --yes deletes it without asking.")
     if not typer.confirm(f"Delete study {name} and its {count} trials, for good?", err=True):
         raise CannotStart("Nothing was deleted.")
 
 
+app.command("set")(set_limits)
 app.command()(export)
 app.command("import")(import_trials)
 app.command()(replay)

@@ -16,7 +16,7 @@ from service.cli.arguments import (
 from service.cli.calls import call, study_path
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import WrongUse, explain_failures
 
 Direction = Literal["minimize", "maximize"]
 _DIRECTIONS = ("minimize", "maximize")
@@ -113,7 +113,7 @@ def _choose_goal(
 ) -> None:
     """Puts it into the body, in place of what is there."""
     if direction and objectives:
-        raise CannotStart("Give either --direction, or --objective for each of several.")
+        raise WrongUse("Give either --direction, or --objective for each of several.")
     if not (direction or objectives) and body.keys() & {"direction", "objectives"}:
         return
     body.pop("direction", None)
@@ -127,7 +127,7 @@ def _choose_goal(
 def _parse_objective(text: str) -> dict[str, str]:
     name, _, direction = text.rpartition("=")
     if not name or direction not in _DIRECTIONS:
-        raise CannotStart(f"--objective takes NAME=minimize or NAME=maximize, not {text!r}.")
+        raise WrongUse(f"--objective takes NAME=minimize or NAME=maximize, not {text!r}.")
     return {"name": name, "direction": direction}
 
 
@@ -136,5 +136,5 @@ def _limit(body: dict[str, Any], max_trials: int | None) -> None:
         return
     budget = body.get("budget") or {}
     if not isinstance(budget, dict):
-        raise CannotStart("`budget` in --from is an object, such as {max_trials: 100}.")
+        raise WrongUse("`budget` in --from is an object, such as {max_trials: 100}.")
     body["budget"] = {**budget, "max_trials": max_trials}

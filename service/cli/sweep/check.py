@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.documents import JsonOption
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import EXIT_WRONG_USE, WrongUse, explain_failures
 from service.cli.formats import to_line
 from service.cli.sweep.wishes import (
     EntityOption,
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from service.search_space import Parameter
     from service.sweep_files import SweepFile
 
-EXIT_WRONG_FILE = 1
-EXIT_WRONG_OPTION = 2
-
 _LINE = re.compile(r"line (\d+): (.*)", re.DOTALL)
 _OF_WANDB = ("job", "image", "launch_queue", "launch_queue_project", "resource", "mode")
 _DIALECTS = {"wandb": "a sweep of Weights & Biases", "native": "a sweep of Asktell"}
@@ -51,8 +48,8 @@ def check(
 ) -> None:
     """Show what a sweep file means: search space, sampler, budget, command. Starts nothing.
 
-    Exit with 1 if the file cannot be used, and show every problem with its line; with 2 if an
-    option is wrong, or not for this file.
+    Exit with 2 if the file cannot be used, and show every problem with its line, or if an option is
+    wrong or not for this file.
     """
     wishes = Wishes(executor=executor, project=project, entity=entity, mode=mode)
     with explain_failures():
@@ -61,7 +58,7 @@ def check(
             note = compare_outside(read, preview)
         except InvalidSweepFile as error:
             _show_errors(file, error.errors, as_json=as_json)
-            raise typer.Exit(_choose_exit(error.errors)) from None
+            raise typer.Exit(EXIT_WRONG_USE) from None
     if as_json:
         typer.echo(json.dumps(_to_document(read, preview), ensure_ascii=False))
     else:
@@ -96,13 +93,13 @@ def read_text(file: Path) -> str:
     """The text of a sweep file.
 
     Raises:
-        CannotStart: There is none.
+        WrongUse: There is none.
         InvalidSweepFile: It is no text.
     """
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise CannotStart(f"{file} cannot be read: {error}.") from error
+        raise WrongUse(f"{file} cannot be read ({error.strerror}).") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -115,7 +112,7 @@ def preview_file(file: Path, wishes: Wishes) -> "tuple[SweepFile, Preview]":
     """What a sweep file means, and what would become of it.
 
     Raises:
-        CannotStart: There is none.
+        WrongUse: There is none.
         InvalidSweepFile: With all that is wrong, with the options too.
     """
     # Loading Optuna takes seconds, which other commands need not wait for.
@@ -143,11 +140,6 @@ def show_errors(file: Path, errors: Iterable[FieldError]) -> None:
         subject, _, rest = text.partition(" ")
         said = f"{key} {rest}" if line is None and subject == "This" else f"{key}: {text}"
         typer.echo(f"{where}: {said}", err=True)
-
-
-def _choose_exit(errors: Iterable[FieldError]) -> int:
-    is_usage = any(_split(error)[0] is None for error in errors)
-    return EXIT_WRONG_OPTION if is_usage else EXIT_WRONG_FILE
 
 
 def _split(error: FieldError) -> tuple[int | None, str, str]:

@@ -8,9 +8,10 @@ import asktell
 import typer
 
 from service.cli.arguments import leave_out_none
+from service.cli.calls import get_sweep
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import WrongUse, explain_failures
 from service.cli.study.export import export
 from service.cli.sweep.check import check
 from service.cli.sweep.logs import logs
@@ -65,7 +66,7 @@ def show(
     """Show a sweep: its trials in numbers, the best one, the newest attempts, the last failures."""
     with explain_failures(), open_client(url, data_dir) as client:
         snapshot = Snapshots(client, name).take()
-        sweep = client.get_sweep(name)
+        sweep = get_sweep(client, name)
         attempts = list(islice(sweep.attempts(page_size=_ATTEMPTS_SHOWN), _ATTEMPTS_SHOWN))
         n_failed = snapshot.summary.study.counts.fail
         failures = list_failures(sweep, _FAILED, n_failed=n_failed, limit=_FAILURES_SHOWN)
@@ -86,7 +87,7 @@ def pause(
 ) -> None:
     """Start no trials until `resume`; those that run go on."""
     with explain_failures(), open_client(url, data_dir) as client:
-        _tell_state(client.get_sweep(name).pause(), as_json=as_json)
+        _tell_state(get_sweep(client, name).pause(), as_json=as_json)
 
 
 @app.command()
@@ -99,7 +100,7 @@ def resume(
 ) -> None:
     """Start trials again after `pause` or `stop`."""
     with explain_failures(), open_client(url, data_dir) as client:
-        _tell_state(client.get_sweep(name).resume(), as_json=as_json)
+        _tell_state(get_sweep(client, name).resume(), as_json=as_json)
 
 
 @app.command()
@@ -112,7 +113,7 @@ def stop(
 ) -> None:
     """Start no trials any more; those that run are the last ones."""
     with explain_failures(), open_client(url, data_dir) as client:
-        _tell_state(client.get_sweep(name).stop(), as_json=as_json)
+        _tell_state(get_sweep(client, name).stop(), as_json=as_json)
 
 
 @app.command()
@@ -125,7 +126,7 @@ def cancel(
 ) -> None:
     """Start no trials any more, and end those that run."""
     with explain_failures(), open_client(url, data_dir) as client:
-        _tell_state(client.get_sweep(name).cancel(), as_json=as_json)
+        _tell_state(get_sweep(client, name).cancel(), as_json=as_json)
 
 
 @app.command("set")
@@ -146,9 +147,9 @@ def set_limits(
     changes = leave_out_none(budget=budget or None, parallelism=parallelism)
     with explain_failures(), open_client(url, data_dir) as client:
         if not changes:
-            raise CannotStart("Say what to change: --trials, --parallelism or --max-failures.")
-        client.get_sweep(name).study.configure(**changes)
-        _tell_state(client.get_sweep(name).summary(), as_json=as_json)
+            raise WrongUse("Say what to change: --trials, --parallelism or --max-failures.")
+        get_sweep(client, name).study.configure(**changes)
+        _tell_state(get_sweep(client, name).summary(), as_json=as_json)
 
 
 def _tell_state(summary: asktell.SweepSummary, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import asktell
 import typer
 
+from service.cli.calls import get_sweep
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, explain_failures
@@ -35,7 +36,7 @@ def logs(
 ) -> None:
     """Print what the program of an attempt has written, as far as the server keeps it."""
     with explain_failures(), open_client(url, data_dir) as client:
-        sweep = client.get_sweep(name)
+        sweep = get_sweep(client, name)
         attempt = find_attempt(sweep, which)
         if as_json:
             print_json({"attempt": attempt, "text": "".join(read_log(sweep, attempt.id))})

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
-from service.cli.failures import CannotStart, explain_failures
+from service.cli.failures import EXIT_WRONG_USE, explain_failures
 from service.cli.formats import describe_params
 from service.cli.sweep.check import compare_outside, preview_file, read_text, show_errors
 from service.cli.sweep.descriptions import describe_best, describe_counts
@@ -32,7 +32,6 @@ from service.cli.sweep.wishes import (
 from service.domain.errors import FieldError, InvalidSweepFile
 
 EXIT_NOT_FINISHED = 1
-EXIT_REFUSED = 2
 EXIT_DETACHED = 130
 
 # A look that fails is no matter: the next one comes in a second.
@@ -113,11 +112,7 @@ def _create(client: asktell.Client, file: Path, wishes: Wishes) -> asktell.Sweep
         return _create_otherwise(client, text, wishes, name=name, directory=directory)
     except (InvalidSweepFile, asktell.InvalidError) as error:
         _explain(error, file, wishes)
-        raise typer.Exit(EXIT_REFUSED) from error
-    except asktell.ConflictError as error:
-        if error.code != "study-exists":
-            raise
-        raise CannotStart(f"{error.message} --name gives this sweep another one.") from error
+        raise typer.Exit(EXIT_WRONG_USE) from error
 
 
 def _compare_outside(file: Path, wishes: Wishes) -> None:

@@ -8,6 +8,8 @@ from typing import Self
 
 import asktell
 
+from service.cli.calls import get_sweep
+
 BAD_ENDS = ("failed", "lost")
 _OPEN = ("launching", "running", "stopping")
 _PAGE = 1000
@@ -138,7 +140,7 @@ class Snapshots:
             asktell.AsktellError: The server does not answer, or the sweep is gone.
         """
         if self._opened is None:
-            self._opened = self._client.get_sweep(self._name)
+            self._opened = get_sweep(self._client, self._name)
         sweep = self._opened
         summary = sweep.summary()
         return Snapshot(
