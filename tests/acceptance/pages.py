@@ -17,6 +17,8 @@ from tests.acceptance.browser import Browser, open_browser, poll
 START_SECONDS = 60
 STOP_SECONDS = 30
 
+WANDB = "https://wandb.example/ada/digits"
+
 # The row of a study in the overview's table, whatever its name is.
 FIND_ROW = """
 const row = [...document.querySelectorAll("#studies tr")]
@@ -75,6 +77,24 @@ def open_logged_in(server: Server, profile: Path) -> Iterator[Browser]:
     with open_browser(profile) as browser:
         server.log_in(browser)
         yield browser
+
+
+def make_runs(server: Server) -> None:
+    """A sweep named `runs`, in a queue that only a worker played by hand serves."""
+    launch = {"executor": "wandb", "program": "train.py", "queue": "elsewhere"}
+    server.post("/sweeps", {"name": "runs", "direction": "minimize", "launch": launch})
+
+
+def claim_run(server: Server) -> str:
+    """The id of the attempt of `runs` that such a worker was given; it made the mirror as well."""
+    worker = {"worker_id": "hand", "queue": "elsewhere", "executors": ["wandb"]}
+    assert len(server.post("/mirrors/claim", worker)["mirrors"]) == 1
+    told = {"worker_id": "hand", "external_ref": "ada/digits/k1", "problem": "W&B is away."}
+    server.post("/sweeps/runs/mirror", told | {"url": f"{WANDB}/sweeps/k1"})
+    wanted = worker | {"worker_name": "hand", "host": "box", "count": 1}
+    (attempt,) = server.post("/attempts/claim", wanted)["attempts"]
+    identity: str = attempt["id"]
+    return identity
 
 
 @contextmanager

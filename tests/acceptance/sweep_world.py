@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from service.storage.database import Database
 from service.storage.embedded import open_embedded_postgres
 from service.storage.schema import upgrade
 from tests.acceptance.server_process import HEADERS, TOKEN, ServerProcess
+from tests.this_machine import find_free_port
 
 PROGRAM = Path(__file__).with_name("counted_program.py")
 _PATIENCE_SECONDS = 300.0
@@ -62,7 +62,7 @@ class SweepWorld:
         self._worker = worker
         self._variables = variables
         self._orders = folder / "orders"
-        self._port = _find_free_port()
+        self._port = find_free_port()
         settings = {"ASKTELL_PORT": str(self._port), "ASKTELL_WORKER": "0"}
         self.server = ServerProcess(database, folder / "server", settings=settings)
         self.dying_server = ServerProcess(
@@ -270,10 +270,3 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

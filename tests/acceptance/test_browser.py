@@ -1,13 +1,12 @@
 """What all pages share, and optuna-dashboard behind them, in Chromium."""
 
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
 from tests.acceptance.browser import Browser, poll
-from tests.acceptance.pages import Server, open_logged_in, run_server
+from tests.acceptance.pages import Server
 
 pytestmark = pytest.mark.browser
 
@@ -64,26 +63,6 @@ return fetch("/session").then((answer) => answer.json())
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with run_server(tmp_path_factory.mktemp("data")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_logged_in(server, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def study(server: Server, request: pytest.FixtureRequest) -> str:
-    """A study of its own for the test, named after it."""
-    name: str = request.node.name
-    server.make_study(name)
-    return name
-
-
 def test_only_pages_are_linked(server: Server, browser: Browser):
     browser.open(f"{server.url}/")
 
@@ -107,6 +86,14 @@ def test_log_reads_as_in_a_terminal(server: Server, browser: Browser, parts: lis
     browser.open(f"{server.url}/")
 
     assert browser.run(PRINT, parts) == shown
+
+
+def test_a_long_line_of_a_log_does_not_stop_the_page(server: Server, browser: Browser):
+    browser.open(f"{server.url}/")
+    line = "." * 1_000_000
+
+    # Chromium gives up on a script that takes longer than half a minute.
+    assert browser.run(PRINT, ["begun\r", line, line]) == line * 2
 
 
 @pytest.mark.parametrize("values", [[-1.7e308, 0, 1.7e308], [5e-324, 1e-323], [1.7e308]], ids=str)

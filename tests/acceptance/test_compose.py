@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ import yaml
 
 from service.storage.embedded import open_embedded_postgres
 from service.storage.embedded.binaries import find_binaries
+from tests.this_machine import find_free_port
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
@@ -380,8 +380,3 @@ class Machine:
 
 def find_pg_isready() -> Path:
     return find_binaries().postgres.with_name("pg_isready")
-
-
-def find_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from typing import Any
 
 import asktell
 import pytest
+
+from tests.this_machine import find_free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SWEEP_FILES = ("digits/sweep.yaml", "digits_sdk/sweep.yaml", "wandb/sweep.yaml")
@@ -31,7 +32,7 @@ class Machine:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self._port = _find_free_port()
+        self._port = find_free_port()
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -194,10 +195,3 @@ def test_ctrl_c_detaches_where_nobody_can_be_asked(machine: Machine) -> None:
     with machine.open_client() as client:
         summary = client.get_sweep("left").wait(DEADLINE_SECONDS, poll_seconds=0.2)
     assert summary.state == "cancelled"
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -6,7 +6,6 @@ The tests share what they start, and whatever waits for time to pass does so dur
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from service.storage.database import Database
 from tests.acceptance import training
+from tests.acceptance.flyte_ends import ENDS, GRACE, NEVER
 from tests.acceptance.flyte_world import (
     TASKS,
     FlyteWorld,
@@ -27,8 +27,6 @@ from tests.flyte_admin.admin import DOMAIN, PROJECT
 
 pytestmark = pytest.mark.timeout(400)
 
-_GRACE = "grace@example.com"
-_NEVER = {"inputs": {"gate": "/never"}}
 _TWO = [{"name": name, "direction": "minimize"} for name in ("loss", "size")]
 # With this seed one rate of the four is beyond what the pruner lets pass.
 _FOUR_TRIALS: dict[str, Any] = {
@@ -102,35 +100,6 @@ def _wait_for_note(world: FlyteWorld, name: str, part: str) -> str:
     return world.wait_until(lambda: [each for each in world.list_notes(name) if part in each])[0]
 
 
-@dataclass(frozen=True)
-class End:
-    """A sweep of one trial, and how that is to end."""
-
-    task: str
-    attempt: str
-    reason: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-_ENDS = {
-    "fails": End(
-        "fail",
-        "failed",
-        "It failed in Flyte (USER:RuntimeError): ValueError: no such rate: 0.25",
-    ),
-    "diverges": End("diverge", "failed", "'loss' was nan at the end, which is no result."),
-    "is-late": End(
-        "wait",
-        "failed",
-        "The program ran longer than its timeout_seconds, 1, and was stopped.",
-        {**_NEVER, "timeout_seconds": 1},
-    ),
-    "is-aborted": End(
-        "wait", "cancelled", f"It was aborted in Flyte by {_GRACE}: No money left.", _NEVER
-    ),
-}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def begun(world: FlyteWorld, outage: object) -> FlyteWorld:
     """The sweeps that nobody need look at while they go on."""
@@ -138,11 +107,11 @@ def begun(world: FlyteWorld, outage: object) -> FlyteWorld:
     _create_same_sweeps(world)
     world.create("retried", build_launch("begin_again"), **_X)
     world.create("deaf", build_launch("count"), **_X, **_PRUNED_LATE)
-    for name, end in _ENDS.items():
+    for name, end in ENDS.items():
         world.create(name, build_launch(end.task, **end.arguments), **_X)
     _leave_to_one_of_two(world)
     (aborted,) = world.wait_executions("is-aborted", "RUNNING")
-    world.admin.abort(aborted.name, "No money left.", _GRACE)
+    world.admin.abort(aborted.name, "No money left.", GRACE)
     return world
 
 
@@ -244,7 +213,7 @@ def test_what_a_person_does_with_a_sweep(begun: FlyteWorld) -> None:
     one_by_one = _X | {"budget": {"max_trials": 3}, "parallelism": 1}
     begun.create("paused", launch, **one_by_one)
     begun.create("stopped", launch, **one_by_one)
-    begun.create("cancelled", build_launch("wait", **_NEVER), **one_by_one)
+    begun.create("cancelled", build_launch("wait", **NEVER), **one_by_one)
     for name, verb in (("paused", "pause"), ("stopped", "stop"), ("cancelled", "cancel")):
         begun.wait_executions(name, "RUNNING")
         begun.command(name, verb)
@@ -304,7 +273,7 @@ def test_the_example(begun: FlyteWorld) -> None:
 def test_what_waits_in_flyte_is_cancelled_there(begun: FlyteWorld) -> None:
     with open_admin(begun.zygote, slots=1) as narrow:
         begun.start_worker("bob", queue="narrow", admin=narrow)
-        launch = build_launch("wait", queue="narrow", **_NEVER)
+        launch = build_launch("wait", queue="narrow", **NEVER)
         # It has the only slot, or what waits might be executed before it is cancelled.
         begun.create("first", launch, **_X)
         begun.wait_executions("first", "RUNNING", admin=narrow)
@@ -322,14 +291,14 @@ def test_what_waits_in_flyte_is_cancelled_there(begun: FlyteWorld) -> None:
         assert len(narrow.executed) == 1
 
 
-@pytest.mark.parametrize("name", _ENDS)
+@pytest.mark.parametrize("name", ENDS)
 def test_ends(begun: FlyteWorld, name: str) -> None:
     begun.wait_over(name)
 
     attempt, *earlier = begun.list_attempts(name)
     assert [trial["state"] for trial in begun.list_trials(name)] == ["FAIL"]
-    assert attempt["state"] == _ENDS[name].attempt
-    assert attempt["reason"] == _ENDS[name].reason
+    assert attempt["state"] == ENDS[name].attempt
+    assert attempt["reason"] == ENDS[name].reason
     # What a person has ended is not tried again.
     assert len(earlier) == (0 if attempt["state"] == "cancelled" else 1)
     begun.check_once(name)

@@ -1,6 +1,5 @@
 """The overview as a person sees it: a real server on a real Postgres, looked at in Chromium."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -12,10 +11,11 @@ from tests.acceptance.pages import (
     OPEN_LOG,
     ROW_SAYS,
     SOME_SAYS,
+    WANDB,
     Server,
+    claim_run,
+    make_runs,
     offline,
-    open_logged_in,
-    run_server,
 )
 
 pytestmark = pytest.mark.browser
@@ -48,7 +48,6 @@ const found = performance.getEntriesByType("resource")
   .map((entry) => entry.responseStatus);
 return found.length >= (arguments[1] ?? 0) && found;
 """
-WANDB = "https://wandb.example/ada/digits"
 ODD_NAMES = [
     "<img src=x onerror='window.hurt = true'> & \"quotes\" ?#%41",
     "..",
@@ -65,26 +64,6 @@ if os.environ["ASKTELL_TRIAL"] == "1":
     raise SystemExit("out of <i>luck</i>")
 print("step=2 accuracy=0.75")
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with run_server(tmp_path_factory.mktemp("data")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_logged_in(server, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def study(server: Server, request: pytest.FixtureRequest) -> str:
-    """A study of its own for the test, named after it."""
-    name: str = request.node.name
-    server.make_study(name)
-    return name
 
 
 @pytest.fixture
@@ -262,16 +241,8 @@ def test_failures_are_told_in_words(server: Server, browser: Browser, study: str
 
 
 def test_runs_elsewhere_are_linked(server: Server, browser: Browser):
-    launch = {"executor": "wandb", "program": "train.py", "queue": "elsewhere"}
-    server.post("/sweeps", {"name": "runs", "direction": "minimize", "launch": launch})
-    worker = {"worker_id": "hand", "queue": "elsewhere", "executors": ["wandb"]}
-    assert len(server.post("/mirrors/claim", worker)["mirrors"]) == 1
-    told = {"worker_id": "hand", "external_ref": "ada/digits/k1", "problem": "W&B is away."}
-    server.post("/sweeps/runs/mirror", told | {"url": f"{WANDB}/sweeps/k1"})
-    (attempt,) = server.post(
-        "/attempts/claim", worker | {"worker_name": "hand", "host": "box", "count": 1}
-    )["attempts"]
-    path, seen = f"/attempts/{attempt['id']}/observe", {"claim": 1, "state": "running"}
+    make_runs(server)
+    path, seen = f"/attempts/{claim_run(server)}/observe", {"claim": 1, "state": "running"}
     server.post(path, seen)
 
     browser.open(f"{server.url}/")

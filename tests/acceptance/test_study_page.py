@@ -1,6 +1,5 @@
 """The page of a study or a sweep as a person sees it: a real server, looked at in Chromium."""
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -8,11 +7,10 @@ import httpx
 import pytest
 
 from tests.acceptance.browser import Browser
-from tests.acceptance.pages import SOME_SAYS, Server, open_logged_in, run_server
+from tests.acceptance.pages import SOME_SAYS, WANDB, Server, claim_run, make_runs
 
 pytestmark = pytest.mark.browser
 
-WANDB = "https://wandb.example/ada/digits"
 ODD_NAMES = [
     "<img src=x onerror='window.hurt = true'> & \"quotes\" ?#%41",
     "مرحبا right to left 🚀",
@@ -33,6 +31,19 @@ found?.focus();
 found?.click();
 return found !== undefined;
 """
+READ_FILTER = """
+const page = document.querySelector("script[type=module]").src;
+const { parseFilter } = await import(new URL("conditions.js", page));
+return arguments[0].map((text) => Object.values(parseFilter(text)));
+"""
+FILTERS: dict[str, list[list[str]]] = {
+    " lr < 0.01  optimizer=adam ": [["lr < 0.01", "optimizer=adam"], []],
+    "a=b = 3 n!= 3": [["a=b = 3", "n!= 3"], []],
+    "learning rate<1 state:failed x='a b'": [["learning rate<1", "x='a b'"], ["FAIL"]],
+    'x="a \\" <b" state:complete State:PRUNED': [['x="a \\" <b"'], ["COMPLETE", "PRUNED"]],
+    "lr< ": [["lr<"], []],
+    "adam = 3 what": [["adam = 3", "what"], []],
+}
 CHOOSE = """
 const select = document.getElementById(arguments[0]);
 select.value = arguments[1];
@@ -56,18 +67,6 @@ const title = [...document.querySelectorAll("#history a title")]
 title?.parentElement.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
 return title !== undefined;
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with run_server(tmp_path_factory.mktemp("data")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_logged_in(server, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ def test_study_grows_while_the_page_is_open(server: Server, browser: Browser, st
     browser.wait_for(HAS, "#history .mark", 3)
     browser.wait_for(HAS, "#curves polyline", 1)
     assert browser.run("return document.activeElement.getAttribute('aria-label')") == "Trial 0"
-    assert read_errors(browser) == []
+    assert browser.read_errors() == []
 
 
 def test_trial_opens_in_place_and_by_its_address(server: Server, browser: Browser, study: str):
@@ -124,7 +123,7 @@ def test_trial_opens_in_place_and_by_its_address(server: Server, browser: Browse
     browser.wait_for(PRESS, "#jump button", "Show")
     browser.wait_for(SOME_SAYS, "#trial", "There is no trial 12 in this study.")
     assert browser.run("return window.sameVisit")
-    assert [error for error in read_errors(browser) if "/trials/12?" not in error] == []
+    assert [error for error in browser.read_errors() if "/trials/12?" not in error] == []
 
 
 def test_table_is_ordered_filtered_and_as_long_as_wanted(
@@ -152,7 +151,50 @@ def test_table_is_ordered_filtered_and_as_long_as_wanted(
     browser.wait_for(READ_NUMBERS, [30])
     browser.run(CHOOSE, "state-filter", "PRUNED")
     browser.wait_for(SOME_SAYS, "#trials", "No trial is like that.")
-    assert read_errors(browser) == []
+    assert browser.read_errors() == []
+
+
+def test_filter_takes_conditions_and_tells_a_refusal(server: Server, browser: Browser):
+    study = "filtered"
+    space = {
+        "x": {"type": "float", "low": 0, "high": 1},
+        "kind": {"type": "categorical", "choices": ["plain", "two words"]},
+    }
+    server.make_study(study, space=space, budget={"max_trials": 40})
+    for x, kind in [(0.1, "plain"), (0.2, "two words"), (0.3, "two words")]:
+        outcome = {"state": "COMPLETE", "params": {"x": x, "kind": kind}, "values": x}
+        server.post(f"/studies/{study}/trials", {"trials": [outcome]})
+    run_trial(server, study, {"x": 0.25, "kind": "plain"}, state="FAIL", reason="It raised.")
+
+    open_study(server, browser, study)
+    browser.wait_for(READ_NUMBERS, [3, 2, 1, 0])
+    assert browser.run(READ_FILTER, list(FILTERS)) == list(FILTERS.values())
+    browser.run("document.querySelector('#trials-filter input').focus()")
+    write(browser, "x < 0.28 ")
+    browser.wait_for(READ_NUMBERS, [3, 1, 0])
+    write(browser, 'kind="two words"')
+    press(browser, "Enter", 13)
+    browser.wait_for(READ_NUMBERS, [1])
+    write(browser, " knd=plain")
+    refused = 'unknown parameter or objective "knd"; did you mean "kind"?'
+    browser.wait_for(SOME_SAYS, "#trials [role=alert]", refused)
+
+    server.post(f"/studies/{study}/enqueue", {"trials": [{"params": {"x": 0.5}}]})
+    browser.wait_for(SOME_SAYS, "main > .card", "1 waiting")
+    assert browser.run("return document.activeElement.ariaInvalid") == "true"
+    assert browser.run(READ_NUMBERS, [1])
+    assert browser.run(SOME_SAYS, "#trials [role=alert]", refused)
+    write_instead(browser, "x<0.28 state:failed")
+    browser.wait_for(READ_NUMBERS, [3])
+    assert not browser.run(
+        "return document.querySelector('#trials [role=alert]').checkVisibility()"
+    )
+    assert browser.run("return document.getElementById('state-filter').disabled")
+    write_instead(browser, "value>=0.2")
+    browser.run(CHOOSE, "order", "best")
+    browser.wait_for(READ_NUMBERS, [2, 1])
+    assert browser.run("return document.activeElement.value") == "value>=0.2"
+    assert [error for error in browser.read_errors() if "422" not in error] == []
 
 
 def test_several_objectives_are_drawn_against_each_other(server: Server, browser: Browser):
@@ -175,7 +217,7 @@ def test_several_objectives_are_drawn_against_each_other(server: Server, browser
     server.post("/studies/two goals/trials", {"trials": better})
     browser.wait_for(HAS, "#history .front", 602)
     assert browser.run("return document.querySelector('#order [value=best]').disabled")
-    assert read_errors(browser) == []
+    assert browser.read_errors() == []
 
 
 def test_part_that_fails_is_told_and_leaves_the_others(
@@ -191,7 +233,7 @@ def test_part_that_fails_is_told_and_leaves_the_others(
     finally:
         browser.command("Network.setBlockedURLs", urls=[])
     browser.wait_for("return document.getElementById('contact').textContent === 'live'")
-    assert [error for error in read_errors(browser) if "/curves" not in error] == []
+    assert [error for error in browser.read_errors() if "/curves" not in error] == []
 
 
 def test_buttons_do_what_they_say_and_tell_a_refusal(server: Server, browser: Browser, study: str):
@@ -205,7 +247,7 @@ def test_buttons_do_what_they_say_and_tell_a_refusal(server: Server, browser: Br
 
     browser.wait_for(PRESS, ".actions button", "Stop")
     assert browser.run("return document.activeElement.textContent") == "Leave it"
-    press_escape(browser)
+    press(browser, "Escape", 27)
     assert browser.run("return document.activeElement.textContent") == "Stop"
     assert read_state(server, study) == "active"
     browser.wait_for(PRESS, ".actions button", "Stop")
@@ -216,7 +258,7 @@ def test_buttons_do_what_they_say_and_tell_a_refusal(server: Server, browser: Br
     server.post(f"/studies/{study}/stop", {})
     browser.wait_for(PRESS, ".actions button", "Resume")
     browser.wait_for(SOME_SAYS, ".refusal", "its budget of max_trials is used up")
-    assert [error for error in read_errors(browser) if "409" not in error] == []
+    assert [error for error in browser.read_errors() if "409" not in error] == []
 
 
 def test_who_may_not_write_sees_no_buttons(server: Server, browser: Browser, study: str):
@@ -234,12 +276,12 @@ def test_who_may_not_write_sees_no_buttons(server: Server, browser: Browser, stu
 
 
 def test_sweep_shows_its_attempts_workers_and_mirror(server: Server, browser: Browser):
-    launch = {"executor": "wandb", "program": "train.py", "queue": "elsewhere"}
-    server.post("/sweeps", {"name": "runs", "direction": "minimize", "launch": launch})
+    make_runs(server)
     open_study(server, browser, "runs")
     browser.wait_for(SOME_SAYS, "#sweep", "Nothing runs.", "asktell worker --queue elsewhere")
 
-    attempt = claim(server)
+    register_worker(server)
+    attempt = claim_run(server)
     seen = {"claim": 1, "state": "running", "points": [{"step": 7, "value": 0.5}]}
     run = {"external_ref": "ada/digits/k1-0-1", "url": f"{WANDB}/runs/k1-0-1"}
     path = f"/attempts/{attempt}/observe"
@@ -260,7 +302,7 @@ def test_sweep_shows_its_attempts_workers_and_mirror(server: Server, browser: Br
     browser.wait_for(SOME_SAYS, "dialog", "1 running trial will be ended and fail.")
     browser.wait_for(PRESS, "dialog button", "Cancel")
     browser.wait_for(SOME_SAYS, "main > .card", "cancelled", "somebody cancelled it")
-    assert read_errors(browser) == []
+    assert browser.read_errors() == []
     browser.open(f"{server.url}{log}")
     browser.wait_for(SOME_SAYS, "main", "trial 0", "attempt 1")
     assert browser.run(READ_HREF, "[data-part=trial]") == "/ui/study?name=runs&trial=0"
@@ -280,7 +322,7 @@ def test_names_and_values_are_text_whatever_they_are(server: Server, browser: Br
         width = "return document.documentElement.scrollWidth <= window.innerWidth"
         assert browser.run(width)
     assert browser.run("return window.hurt") is None
-    assert read_errors(browser) == []
+    assert browser.read_errors() == []
 
 
 def test_study_that_is_not_there_is_explained(server: Server, browser: Browser, study: str):
@@ -304,6 +346,7 @@ def open_study(server: Server, browser: Browser, name: str, **query: Any) -> Non
 def run_trial(
     server: Server,
     study: str,
+    params: dict[str, Any] | None = None,
     *,
     state: str = "COMPLETE",
     points: list[tuple[int, Any]] | None = None,
@@ -311,7 +354,8 @@ def run_trial(
     **outcome: Any,
 ) -> None:
     url = f"/studies/{quote(study, safe='')}"
-    (trial,) = server.client.post(f"{url}/ask", json={}).raise_for_status().json()["trials"]
+    asked = {} if params is None else {"params": params}
+    (trial,) = server.client.post(f"{url}/ask", json=asked).raise_for_status().json()["trials"]
     address = f"{url}/trials/{trial['number']}"
     if points:
         report = {"points": [{"step": step, "value": value} for step, value in points]}
@@ -320,36 +364,29 @@ def run_trial(
     server.client.post(f"{address}/tell", json=told).raise_for_status()
 
 
-def claim(server: Server) -> str:
-    """The id of an attempt that a worker by hand was given, whose sweep has a mirror."""
-    worker = {"worker_id": "hand", "queue": "elsewhere", "executors": ["wandb"]}
+def register_worker(server: Server) -> None:
+    """The one that claims the run of the sweep `runs` by hand."""
     report = {"name": "hand", "host": "box", "slots": 2, "busy": 1, "version": "1"}
     registered = {**report, "queue": "elsewhere", "executors": ["wandb"]}
     server.client.put("/workers/hand", json=registered).raise_for_status()
-    assert len(server.post("/mirrors/claim", worker)["mirrors"]) == 1
-    told = {"worker_id": "hand", "external_ref": "ada/digits/k1", "problem": "W&B is away."}
-    server.post("/sweeps/runs/mirror", told | {"url": f"{WANDB}/sweeps/k1"})
-    wanted = worker | {"worker_name": "hand", "host": "box", "count": 1}
-    (attempt,) = server.post("/attempts/claim", wanted)["attempts"]
-    identity: str = attempt["id"]
-    return identity
 
 
 def read_state(server: Server, study: str) -> Any:
     return server.client.get(f"/studies/{study}").json()["state"]
 
 
-def press_escape(browser: Browser) -> None:
+def write(browser: Browser, text: str) -> None:
+    """Types where the focus is."""
+    browser.command("Input.insertText", text=text)
+
+
+def write_instead(browser: Browser, text: str) -> None:
+    browser.run("document.activeElement.select()")
+    write(browser, text)
+
+
+def press(browser: Browser, key: str, code: int) -> None:
+    text = {"text": "\r"} if key == "Enter" else {}
+    event = {"key": key, "code": key, "windowsVirtualKeyCode": code, **text}
     for kind in ("keyDown", "keyUp"):
-        browser.command(
-            "Input.dispatchKeyEvent",
-            type=kind,
-            key="Escape",
-            code="Escape",
-            windowsVirtualKeyCode=27,
-        )
-
-
-def read_errors(browser: Browser) -> list[str]:
-    """Complaints, but those that a study is no sweep: that is how the page finds out."""
-    return [error for error in browser.read_errors() if "/sweeps/" not in error]
+        browser.command("Input.dispatchKeyEvent", type=kind, **event)

@@ -1,12 +1,10 @@
 """The page of tokens, in Chromium: making one, using it, and its end."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
 from tests.acceptance.browser import Browser
-from tests.acceptance.pages import SOME_SAYS, Server, open_logged_in, run_server
+from tests.acceptance.pages import SOME_SAYS, Server
 
 pytestmark = pytest.mark.browser
 
@@ -28,18 +26,6 @@ const button = [...document.querySelectorAll("dialog[open] button")]
 button?.click();
 return button !== undefined;
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with run_server(tmp_path_factory.mktemp("data")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_logged_in(server, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def test_token_is_shown_once_and_works_until_it_is_revoked(server: Server, browser: Browser):

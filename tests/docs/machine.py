@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from service.storage.embedded.binaries import find_binaries
 from tests.acceptance.browser import poll
 from tests.docs.blocks import BESIDE, ROOT, SPACE, Block, read_blocks
 from tests.docs.interpreter import Python, Shell, end_group
+from tests.this_machine import find_free_port
 
 _POSTGRES = find_binaries().postgres.parent
 _START_SECONDS = 240
@@ -39,7 +39,7 @@ class Machine:
     def __init__(self, data_dir: Path, *, slots: int) -> None:
         self.data_dir = data_dir
         self._slots = slots
-        self._port = _find_free_port()
+        self._port = find_free_port()
 
     @property
     def url(self) -> str:
@@ -222,10 +222,3 @@ def _build_pattern(line: str) -> re.Pattern[str]:
 
 def _widen(part: str) -> str:
     return ".*" if part == "…" else _NUMBER
-
-
-def _find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -7,12 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from service.domain.errors import (
-    AlreadyTold,
     IdempotencyKeyReused,
-    Invalid,
     InvalidReport,
     InvalidValues,
-    LeaseLost,
     ParallelismReached,
     StudyFinished,
     StudyPaused,
@@ -64,10 +61,7 @@ class PlainStudy:
 
     def fork(self) -> "PlainStudy":
         """Returns a study of its own that is where this one is."""
-        trials = [
-            replace(trial, reports=dict(trial.reports), names=set(trial.names))
-            for trial in self.trials
-        ]
+        trials = [trial.fork() for trial in self.trials]
         return replace(self, trials=trials, ends=list(self.ends), replies=dict(self.replies))
 
     # What clients do
@@ -117,7 +111,7 @@ class PlainStudy:
         trial = self._get_running(number)
         if any(step < 0 for step, _ in points):
             raise InvalidReport("")
-        self._check_attempt(trial, attempt)
+        trial.check_attempt(attempt)
         self._renew(trial)
         new = {step: value for step, value in reversed(points) if step not in trial.reports}
         for step in sorted(new):
@@ -129,7 +123,7 @@ class PlainStudy:
         self.report(number, [], attempt)
 
     def decide(self, number: int, attempt: int | None) -> None:
-        self._check_attempt(self._get(number), attempt)
+        self._get(number).check_attempt(attempt)
 
     def suggest(self, number: int, names: set[str]) -> set[str]:
         trial = self._get_running(number)
@@ -279,11 +273,6 @@ class PlainStudy:
             raise TrialNotRunning("")
         return trial
 
-    def _check_attempt(self, trial: PlainTrial, attempt: int | None) -> None:
-        if attempt in (None, trial.attempt):
-            return
-        raise LeaseLost("") if 1 <= attempt < trial.attempt else Invalid("")
-
     def _start(self, fixed: Mapping[str, Any]) -> int:
         waiting = [] if fixed else self._list(lambda trial: trial.state is TrialState.WAITING)
         if not waiting:
@@ -319,9 +308,9 @@ class PlainStudy:
         if trial.state is TrialState.WAITING:
             raise TrialNotRunning("")
         if trial.phase is AttemptPhase.LIVE or outcome.attempt not in range(1, trial.attempt):
-            self._check_attempt(trial, outcome.attempt)
+            trial.check_attempt(outcome.attempt)
         if trial.state.is_finished:
-            self._check_repeat(trial, outcome)
+            trial.check_repeat(outcome)
             return
         if outcome.state is TrialState.FAIL and self._may_retry(trial, outcome.cause):
             if trial.phase is not AttemptPhase.QUEUED:
@@ -331,21 +320,6 @@ class PlainStudy:
         if outcome.state is TrialState.COMPLETE or any(each.constraints for each in self.trials):
             trial.constraints = outcome.constraints
         self._end(trial, outcome.state, outcome.values, outcome.reason)
-
-    def _check_repeat(self, trial: PlainTrial, outcome: Outcome) -> None:
-        is_same = (
-            outcome.state is trial.state
-            and outcome.values in (None, trial.values)
-            and outcome.reason in (None, trial.reason)
-            and self._are_told(trial, outcome)
-        )
-        if not is_same:
-            raise AlreadyTold("")
-
-    def _are_told(self, trial: PlainTrial, outcome: Outcome) -> bool:
-        """Of a trial without a result, constraints that were not kept are not compared."""
-        is_compared = outcome.state is TrialState.COMPLETE or trial.constraints is not None
-        return not is_compared or outcome.constraints in (None, trial.constraints)
 
     def _lose(self, trial: PlainTrial) -> None:
         if trial.should_prune:

@@ -1,7 +1,7 @@
 """A study of plain Optuna becomes ours as it is, or stays as it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import optuna
@@ -41,7 +41,6 @@ from service.storage.database import Database
 from tests.integration.engine_use import new_study
 from tests.integration.plain_studies import MANAGED, Clock, execute, fetch, make_plain
 from tests.integration.table_contents import read_tables
-from tests.plain_optuna import open_rdb_storage
 
 X = {"x": {"type": "float", "low": 0.0, "high": 1.0}}
 
@@ -55,12 +54,6 @@ def clock() -> Clock:
 async def engine(database: Database, clock: Clock) -> AsyncIterator[Engine]:
     async with open_engine(database, clock=clock, reap_every_seconds=None) as opened:
         yield opened
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 class TestAdopting:

@@ -1,7 +1,6 @@
 """A study that is being adopted has one writer at any moment, and no other study notices."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +22,6 @@ from service.storage.adoption import PlainStudies
 from service.storage.database import Database
 from tests.integration.engine_use import new_study
 from tests.integration.plain_studies import MANAGED, fetch, make_plain
-from tests.plain_optuna import open_rdb_storage
 
 OF_RUNNING = "FROM trials WHERE number = 4"
 PLAIN_WRITES = {
@@ -63,12 +61,6 @@ PLAIN_WRITES = {
     "a changed attribute": "UPDATE study_user_attributes SET value_json = '2'",
     "a changed system attribute": "UPDATE study_system_attributes SET value_json = '2'",
 }
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 @pytest.fixture

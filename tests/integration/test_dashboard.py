@@ -1,6 +1,8 @@
 """optuna-dashboard in its process: what it shows, what it refuses, and how it comes and goes."""
 
 import asyncio
+import json
+import math
 import os
 import signal
 import subprocess
@@ -150,6 +152,26 @@ async def test_a_killed_process_comes_back_and_stops_with_the_service(
 
     assert is_gone(pid)
     assert not process.socket.parent.exists()
+
+
+async def test_infinite_constraints_are_json_to_a_browser(database: Database):
+    with open_rdb_storage(database) as storage:
+        study = optuna.create_study(storage=storage)
+        attrs = {"constraints": [math.inf, -math.inf, 0.5]}
+        study.add_trial(optuna.trial.create_trial(value=1.0, system_attrs=attrs))
+        path = f"/api/studies/{study._study_id}"
+    process = DashboardProcess(database.sqlalchemy_url)
+    async with DashboardProxy(process) as dashboard, build_client(dashboard) as client:
+        await read_names(client)
+        shown = json.loads((await client.get(path)).text, parse_constant=refuse_constant)
+
+    (trial,) = shown["trials"]
+    assert trial["constraints"] == [sys.float_info.max, -sys.float_info.max, 0.5]
+
+
+def refuse_constant(word: str) -> None:
+    """Browsers read JSON as it is defined."""
+    raise AssertionError(f"{word} is no JSON")
 
 
 async def test_only_its_owner_may_enter_the_sockets_folder(database: Database):

@@ -15,10 +15,10 @@ from service.schedulers.executors.process.log_files import MAX_FILE_BYTES
 from tests.integration.process_bench import (
     ATTEMPT_ID,
     ProcessBench,
-    is_alive,
     read_process,
     wait_until,
 )
+from tests.this_machine import is_alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 

@@ -20,8 +20,9 @@ from service.schedulers.executors.process.processes import (
     read_boot_id,
 )
 from service.schedulers.executors.process.supervisor import LEFT
-from tests.integration.process_bench import ATTEMPT_ID, ProcessBench, is_alive, wait_until
+from tests.integration.process_bench import ATTEMPT_ID, ProcessBench, wait_until
 from tests.integration.process_owner import NEVER, build_launch
+from tests.this_machine import is_alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 

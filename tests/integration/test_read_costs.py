@@ -1,7 +1,6 @@
 """Reading has a steady price: one statement, through indexes, and only what is wanted."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import psycopg
@@ -14,17 +13,18 @@ from service.storage.database import Database
 from service.storage.distributions import LIST_DISTRIBUTIONS
 from service.storage.reads import FIND_STUDY, LIST_STUDIES
 from service.storage.results import LIST_RESULTS
-from service.storage.trial_lists import LIST_BEST, LIST_NEWEST, LIST_OLDEST
+from service.storage.trial_columns import LIST_DRAWN, LIST_GIVEN, LIST_REACHED
+from service.storage.trial_lists import (
+    LIST_BEST,
+    LIST_NEWEST,
+    LIST_NUMBERED_BEST,
+    LIST_NUMBERED_NEWEST,
+    LIST_NUMBERED_OLDEST,
+    LIST_OLDEST,
+)
 from service.storage.trial_rows import LIST_NUMBERED_TRIALS, LIST_TRIALS
 from tests.integration.query_plans import Params, Plan
 from tests.integration.reads_use import ANY_STATE, execute, make_study, open_reads
-from tests.plain_optuna import open_rdb_storage
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 class CountingCursor(psycopg.AsyncCursor[Any]):
@@ -128,7 +128,11 @@ def test_hot_queries_use_their_indexes(database: Database) -> None:
         ]
 
     assert studies.indexes == {"studies_name_key"}
-    assert study.indexes == {"studies_name_key", "study_user_attributes_study_id_key_key"}
+    assert study.indexes == {
+        "studies_name_key",
+        "study_user_attributes_study_id_key_key",
+        "sweeps_pkey",
+    }
     for plan in trials:
         assert plan.indexes == {
             "trials_study_id_number_key",
@@ -146,6 +150,14 @@ def test_hot_queries_use_their_indexes(database: Database) -> None:
         assert plan.most_rows <= 50
 
 
+COLUMNS: dict[str, Any] = {
+    "study_id": 500,
+    "names": ["x"],
+    "has_variants": True,
+    "separator": " ∈ ",
+    "objectives": [0],
+}
+NUMBERED_PAGE = PAGE_FOR_PEOPLE | {"after": None, "numbers": list(range(40, 60))}
 CURVES = {"study_id": 500, "number": None, "trials": 1, "points": 10}
 
 TRIALS_OF_A_STUDY = 100
@@ -162,6 +174,12 @@ READS_FOR_PEOPLE: dict[str, tuple[str, Params, int]] = {
     "results": (LIST_RESULTS, {"study_id": 500}, TRIALS_OF_A_STUDY),
     "distributions": (LIST_DISTRIBUTIONS, {"study_id": 500}, TRIALS_OF_A_STUDY),
     "best": (LIST_BEST, PAGE_FOR_PEOPLE | {"after": None}, TRIALS_OF_A_STUDY),
+    "parameters": (LIST_DRAWN, COLUMNS, TRIALS_OF_A_STUDY),
+    "given by code": (LIST_GIVEN, COLUMNS, TRIALS_OF_A_STUDY),
+    "objectives": (LIST_REACHED, COLUMNS, TRIALS_OF_A_STUDY),
+    "numbered oldest": (LIST_NUMBERED_OLDEST, NUMBERED_PAGE, TRIALS_WITH_VALUES),
+    "numbered newest": (LIST_NUMBERED_NEWEST, NUMBERED_PAGE, TRIALS_WITH_VALUES),
+    "numbered best": (LIST_NUMBERED_BEST, NUMBERED_PAGE, TRIALS_OF_A_STUDY),
     "history": (
         READ_HISTORY,
         {"study_id": 500, "sign": 1, "stride": 16, "points": 10},

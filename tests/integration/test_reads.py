@@ -1,7 +1,6 @@
 """What clients read of studies is what the engine committed."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC
 
 import optuna
@@ -23,19 +22,6 @@ from tests.integration.reads_use import (
     make_study,
     open_reads,
 )
-from tests.plain_optuna import open_rdb_storage
-
-
-@pytest.fixture
-async def reads(database: Database) -> AsyncIterator[Reads]:
-    async with open_reads(database) as reads:
-        yield reads
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 async def test_study_is_found_with_summary_and_spec(

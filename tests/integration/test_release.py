@@ -1,6 +1,6 @@
 """A study that is handed back is one of plain Optuna's, with nothing left running."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import optuna
@@ -23,7 +23,6 @@ from service.storage.database import Database
 from tests.integration.engine_use import new_study
 from tests.integration.plain_studies import Clock, execute, fetch, make_plain
 from tests.integration.table_contents import read_tables
-from tests.plain_optuna import open_rdb_storage
 
 
 @pytest.fixture
@@ -35,12 +34,6 @@ def clock() -> Clock:
 async def engine(database: Database, clock: Clock) -> AsyncIterator[Engine]:
     async with open_engine(database, clock=clock, reap_every_seconds=None) as opened:
         yield opened
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
 
 
 class TestReleasing:

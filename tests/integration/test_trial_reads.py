@@ -2,12 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, timedelta
 from typing import Any
 
 import optuna
-import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, create_trial
@@ -17,20 +15,7 @@ from service.domain.trials import Decision, TrialState, TrialView
 from service.storage.database import Database
 from service.storage.reads import Reads
 from service.storage.results import find_front
-from tests.integration.reads_use import build_spec, execute, make_study, manage, open_reads
-from tests.plain_optuna import open_rdb_storage
-
-
-@pytest.fixture
-async def reads(database: Database) -> AsyncIterator[Reads]:
-    async with open_reads(database) as reads:
-        yield reads
-
-
-@pytest.fixture
-def storage(database: Database) -> Iterator[RDBStorage]:
-    with open_rdb_storage(database) as storage:
-        yield storage
+from tests.integration.reads_use import build_spec, execute, make_study, manage
 
 
 def fill_with_every_kind(storage: RDBStorage, name: str) -> list[FrozenTrial]:

@@ -66,6 +66,7 @@ class MirrorServer:
         withheld: Names of those that another worker keeps.
         claims: The bodies of all claims.
         answer: What claims are answered, if it is not None.
+        answer_to_told: What is answered to what is told, if it is not None.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class MirrorServer:
         self.withheld: set[str] = set()
         self.claims: list[dict[str, Any]] = []
         self.answer: Any = None
+        self.answer_to_told: Any = None
         self.is_down = False
         self.transport = httpx.MockTransport(self._handle)
         self._lost = 0
@@ -103,6 +105,8 @@ class MirrorServer:
         match = _TELL.fullmatch(request.url.path)
         assert match, f"No worker calls {request.url.path}."
         response = self._take(match["study"], body)
+        if self.answer_to_told is not None:
+            return httpx.Response(200, json=self.answer_to_told)
         if self._lost > 0:
             self._lost -= 1
             raise httpx.ReadError("The answer was lost.", request=request)

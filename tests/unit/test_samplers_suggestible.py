@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from service.domain.errors import InvalidParams
 from service.domain.studies import Component
-from service.samplers import check_suggestible
+from service.samplers import check_suggestible, default_sampler, resolve_sampler
 
 GP = {"type": "GPSampler", "args": {}}
 FINE = [
@@ -43,3 +43,15 @@ def test_gp_takes_others(distribution: BaseDistribution) -> None:
 def test_a_parameter_that_gp_does_not_see_may_have_more(distribution: BaseDistribution) -> None:
     args: dict[str, Any] = {"fixed_params": {"x": 1}, "base_sampler": GP}
     check_suggestible(Component("PartialFixedSampler", args), {"x": distribution})
+
+
+def test_what_a_trial_declares_is_checked_against_the_sampler() -> None:
+    grid = resolve_sampler(
+        Component("GridSampler", {"search_space": {"n": [1, 2]}}), space=None, n_objectives=1
+    )
+    check_suggestible(grid, {"n": IntDistribution(1, 2)})
+    with pytest.raises(InvalidParams, match="missing from the grid"):
+        check_suggestible(grid, {"m": IntDistribution(1, 2)})
+    with pytest.raises(InvalidParams, match="outside the range"):
+        check_suggestible(grid, {"n": IntDistribution(2, 3)})
+    check_suggestible(default_sampler(1), {"x": FloatDistribution(0, 1)})

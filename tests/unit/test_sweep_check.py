@@ -126,7 +126,7 @@ def test_shows_conditions_and_pruner_of_our_own_form(tmp_path: Path) -> None:
 def test_names_line_and_key_of_an_error(tmp_path: Path, old: str, new: str, error: str) -> None:
     result = check(tmp_path, GOOD.replace(old, new))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"digits.yaml:{error}" in result.stderr
 
 
@@ -197,7 +197,7 @@ BAD_QUEUE_ERRORS = """1: objectives.0.direction: This must be minimize or maximi
 def test_says_all_that_is_wrong_at_once(tmp_path: Path, text: str, errors: str) -> None:
     result = check(tmp_path, text)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     found = [line.partition("digits.yaml:")[2] for line in result.stderr.splitlines()]
     expected = errors.splitlines()
     assert [line[: len(want)] for line, want in zip(found, expected, strict=True)] == expected
@@ -231,7 +231,7 @@ def test_blames_an_option_and_not_the_file(tmp_path: Path, options: list[str], e
 def test_an_option_is_not_judged_by_an_executor_that_is_wrong(tmp_path: Path) -> None:
     result = check(tmp_path, GOOD + "executor: wanbd\n", "--mode", "offline")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "executor: There is no executor" in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -239,7 +239,7 @@ def test_an_option_is_not_judged_by_an_executor_that_is_wrong(tmp_path: Path) ->
 def test_an_option_may_stand_for_what_the_file_has_wrong(tmp_path: Path) -> None:
     text = GOOD + "executor: wandb\nproject: a/b\n"
 
-    assert check(tmp_path, text).exit_code == 1
+    assert check(tmp_path, text).exit_code == 2
     assert check(tmp_path, text, "--project", "p").exit_code == 0
 
 
@@ -250,7 +250,7 @@ def test_a_name_may_be_left_open(tmp_path: Path) -> None:
 def test_errors_as_json(tmp_path: Path) -> None:
     result = check(tmp_path, GOOD.replace("goal: maximize", "goal: up"), "--json")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (error,) = json.loads(result.stdout)["errors"]
     assert (error["line"], error["key"]) == (2, "metric.goal")
 
@@ -263,7 +263,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
     result = CliRunner().invoke(app, [str(file)])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == f"{file}:2: file: This is not UTF-8; save the file as UTF-8.\n"
 
 
@@ -274,5 +274,5 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
     result = CliRunner().invoke(app, [str(tmp_path / "digits.yaml")])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "cannot be read" in result.stderr

@@ -9,7 +9,7 @@ import pytest
 from service.api.sweep_bodies import CreateSweepBody
 from service.domain.errors import InvalidSweepFile
 from service.sweep_files import Defaults, read_sweep_file
-from tests.unit.test_sweep_files import SMALLEST
+from tests.unit.sweep_file_use import SMALLEST
 
 WANDB_RUNS = """executor: wandb
 project: 2026

@@ -68,7 +68,7 @@ def test_a_pipe_is_no_source(tmp_path: Path) -> None:
     file.write_text(LAUNCHED.format(name="space.py"))
     result = CliRunner().invoke(app, ["sweep", "check", str(file)])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "space.py cannot be read: it is not a file." in result.stderr
 
 
@@ -79,7 +79,7 @@ def test_a_source_that_is_not_taken_is_the_only_problem(tmp_path: Path, source: 
     file.write_text(LAUNCHED.format(name="space.py"))
     result = CliRunner().invoke(app, ["sweep", "check", str(file)])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert "scheduler.settings.optuna_source: This must " in line
 
