@@ -4,7 +4,7 @@ The models describe and are not run: hot answers are written straight from domai
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -124,6 +124,7 @@ class StudyDetailAnswer(StudyAnswer):
     lease_seconds: float | None
     retry: RetryAnswer
     user_attrs: dict[str, Any]
+    is_sweep: bool = Field(description="Whether workers launch its trials, see /sweeps/{study}")
 
 
 class StudyPageAnswer(Answer):
@@ -152,6 +153,9 @@ class SuggestAnswer(Answer):
 class DecisionAnswer(Answer):
     should_prune: bool
     lease_expires_at: datetime | None = Field(description=_LEASE_END)
+    lease_seconds: float | None = Field(
+        description="Of this attempt, whatever the study's is by now; null: none"
+    )
 
 
 class PointAnswer(Answer):
@@ -168,7 +172,7 @@ class TrialAnswer(Answer):
     values: list[JsonNumber] | None
     intermediate_values: list[PointAnswer]
     user_attrs: dict[str, Any]
-    constraints: dict[str, float] | None = Field(description="null if none were told")
+    constraints: dict[str, JsonNumber] | None = Field(description="null if none were told")
     attempt: int = Field(description="0 for an enqueued trial that nobody has asked for")
     phase: AttemptPhase
     should_prune: bool
@@ -269,6 +273,7 @@ def to_study_detail(study: StoredStudy) -> dict[str, Any]:
         "seed": spec.seed,
         **settings_to_document(study.settings),
         "user_attrs": study.user_attrs,
+        "is_sweep": study.is_sweep,
     }
 
 
@@ -295,6 +300,7 @@ def to_decision(decision: Decision) -> dict[str, Any]:
     return {
         "should_prune": decision.should_prune,
         "lease_expires_at": to_timestamp(decision.lease_expires_at),
+        "lease_seconds": decision.lease_seconds,
     }
 
 
@@ -307,7 +313,7 @@ def to_trial(trial: TrialView) -> dict[str, Any]:
         "values": None if trial.values is None else [to_number(value) for value in trial.values],
         "intermediate_values": [{"step": s, "value": to_number(v)} for s, v in points],
         "user_attrs": trial.user_attrs,
-        "constraints": trial.constraints,
+        "constraints": _encode_constraints(trial.constraints),
         "attempt": trial.attempt,
         "phase": trial.phase,
         "should_prune": trial.decision.should_prune,
@@ -318,6 +324,12 @@ def to_trial(trial: TrialView) -> dict[str, Any]:
         "ask_seq": trial.ask_seq,
         "tell_seq": trial.tell_seq,
     }
+
+
+def _encode_constraints(constraints: Mapping[str, float] | None) -> dict[str, float | str] | None:
+    if constraints is None:
+        return None
+    return {name: to_number(value) for name, value in constraints.items()}
 
 
 def to_number(value: float) -> float | str:

@@ -15,6 +15,10 @@ NUMBER_SCHEMA: dict[str, Any] = {
     "anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}],
 }
 
+CONSTRAINT_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "number"}, {"type": "string", "enum": ["Infinity", "-Infinity"]}],
+}
+
 MAX_REASON_LENGTH = 10_000
 
 _MAX_INTEGER = 2**31 - 1
@@ -97,10 +101,11 @@ def _parse_finite(value: float) -> float:
 
 
 def _parse_constraint(value: Any) -> float:
-    # Dashboards read constraints as plain JSON, which has no word for what is not finite.
-    if type(value) not in (int, float):
-        raise PydanticCustomError("constraint", "constraints must be finite numbers")
-    return _parse_finite(value)
+    if type(value) not in (int, float) and value not in ("Infinity", "-Infinity"):
+        raise PydanticCustomError(
+            "constraint", 'constraints must be numbers, or the strings "Infinity" and "-Infinity"'
+        )
+    return parse_number(value)
 
 
 def _check_attribute_names(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,8 +132,8 @@ Constraints = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "object", "additionalProperties": {"type": "number"}},
-                {"type": "array", "items": {"type": "number"}},
+                {"type": "object", "additionalProperties": CONSTRAINT_SCHEMA},
+                {"type": "array", "items": CONSTRAINT_SCHEMA},
             ]
         }
     ),

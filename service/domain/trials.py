@@ -63,11 +63,13 @@ class Decision:
     Attributes:
         step: Of that report; None before one.
         lease_expires_at: None: never, or the trial has ended.
+        lease_seconds: How long the attempt stays live without a word; None: for ever.
     """
 
     should_prune: bool
     step: int | None
     lease_expires_at: datetime | None = None
+    lease_seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

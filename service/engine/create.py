@@ -286,8 +286,8 @@ def _check_same(stored: StoredStudy, spec: StudySpec, new: NewStudy) -> None:
     wanted = spec if new.seed is not None else replace(spec, seed=stored.spec.seed)
     if wanted != stored.spec:
         raise StudyExists(
-            f"Study {spec.name!r} exists with a different {_first_difference(wanted, stored.spec)}."
-            " Choose another name, or send what it was created with."
+            f"Study {spec.name!r} exists with {_describe_difference(wanted, stored.spec)}. Choose "
+            "another name, or send what it was created with."
         )
     if new.settings is not None and new.settings != stored.settings:
         raise StudyExists(
@@ -305,7 +305,9 @@ async def _check_same_launch(engine: Engine, stored: StoredStudy, new: NewStudy)
         )
 
 
-def _first_difference(wanted: StudySpec, stored: StudySpec) -> str:
+def _describe_difference(wanted: StudySpec, stored: StudySpec) -> str:
     names = ("objectives", "space", "sampler", "pruner", "seed", "user_attrs", "user_code")
     found = next(name for name in names if getattr(wanted, name) != getattr(stored, name))
-    return "python" if found == "user_code" else found
+    if found in ("objectives", "user_attrs"):
+        return f"different {found}"
+    return f"a different {'python' if found == 'user_code' else found}"

@@ -89,4 +89,5 @@ def decision_of(record: TrialRecord, lease_expires_at: datetime | None) -> Decis
         should_prune=record.should_prune,
         step=record.decision_step,
         lease_expires_at=lease_expires_at,
+        lease_seconds=record.lease_seconds,
     )

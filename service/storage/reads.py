@@ -60,6 +60,7 @@ SELECT study_id, name, state, spec, spec -> 'objectives' AS objectives, settings
        stop_reason, started, settings -> 'budget' ->> 'max_trials' AS max_trials,
        (SELECT json_agg(json_build_array(key, value_json) ORDER BY study_user_attribute_id)
         FROM public.study_user_attributes AS attr WHERE attr.study_id = own.study_id) AS user_attrs,
+       EXISTS (SELECT FROM asktell.sweeps AS sweep WHERE sweep.study_id = own.study_id) AS is_sweep,
        waiting, running, complete, pruned, fail, best_number, best_value,
        revision, created_at, last_activity_at
 FROM asktell.studies AS own
@@ -77,12 +78,17 @@ _BEFORE_FIRST_NUMBER = -1
 
 @dataclass(frozen=True, slots=True)
 class StoredStudy:
-    """A study as of the last commit."""
+    """A study as of the last commit.
+
+    Attributes:
+        is_sweep: Workers launch its trials.
+    """
 
     summary: StudySummary
     spec: StudySpec
     settings: StudySettings
     user_attrs: Mapping[str, Any]
+    is_sweep: bool
 
 
 class Reads:
@@ -144,6 +150,7 @@ class Reads:
             spec=spec_from_document(row["spec"]),
             settings=settings_from_document(row["settings"]),
             user_attrs=build_attrs(row["user_attrs"]),
+            is_sweep=row["is_sweep"],
         )
 
     async def list_trials(

@@ -188,7 +188,3 @@ def read_command(pid: int) -> str:
     with suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_text()
     return ""
-
-
-def is_alive(pid: int) -> bool:
-    return any(each.pid == pid and each.state != "Z" for each in list_processes())

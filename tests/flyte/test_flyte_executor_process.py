@@ -17,12 +17,12 @@ from service.schedulers.executors.flyte.api import FlyteApi
 from tests.flyte.executor_bench import (
     Bench,
     build_worker_environment,
-    is_alive,
     list_children,
     open_connection,
     see,
 )
 from tests.flyte.executor_bench import bench as bench
+from tests.this_machine import is_alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,9 +10,10 @@ import asktell
 import httpx
 import optuna
 import pytest
+from asktell._retries import Clock
 
 from tests.sdk.clocks import FakeTime
-from tests.sdk.scripts import ASKED, STUDY, Script
+from tests.sdk.scripts import ASKED, STUDY, Script, problem
 from tests.sdk.servers import LossyProxy, ServerProcess
 
 SPACE = {"x": {"type": "float", "low": 0.0, "high": 1.0}}
@@ -31,6 +32,23 @@ class WatchedTransport(httpx.AsyncHTTPTransport):
         if request.url.path.endswith("/ask"):
             self.asked.set()
         return await super().handle_async_request(request)
+
+
+class BreakingTransport(httpx.AsyncHTTPTransport):
+    """The network, which breaks when the first ask is answered, once the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered, self.breaks = asyncio.Event(), asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if not request.url.path.endswith("/ask") or self.answered.is_set():
+            return response
+        await response.aread()
+        self.answered.set()
+        await self.breaks.wait()
+        raise httpx.ReadError("The network broke.")
 
 
 def open_client(server: ServerProcess, **options: Any) -> asktell.AsyncClient:
@@ -193,6 +211,63 @@ async def test_a_trial_that_comes_after_its_ask_was_cancelled_is_given_back(
         given_back = await first.study.get_trial(1)
         assert (given_back.state.name, given_back.phase) == ("RUNNING", "queued")
         assert (await first.study.ask()).number == 1
+
+
+async def test_so_is_one_whose_answer_is_lost_after_that(
+    server: ServerProcess, opened: asktell.AsyncClient, name: str
+) -> None:
+    created = await opened.create_study(name)
+    transport = BreakingTransport()
+    async with open_client(server, transport=transport) as client:
+        asking = asyncio.create_task((await client.get_study(name)).ask())
+        await transport.answered.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        transport.breaks.set()
+    assert [trial.phase for trial in await created.trials()] == ["queued"]
+
+
+async def test_so_is_one_whose_answer_was_lost_before_that(
+    server: ServerProcess, proxy: LossyProxy, opened: asktell.AsyncClient, name: str
+) -> None:
+    created = await opened.create_study(name)
+    is_pausing = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        is_pausing.set()
+        await asyncio.Event().wait()
+
+    clock = Clock(async_sleep=pause)
+    async with asktell.AsyncClient(proxy.url, server.token, clock=clock) as client:
+        study = await client.get_study(name)
+        proxy.lose_answers(1)
+        asking = asyncio.create_task(study.ask())
+        await is_pausing.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert [trial.phase for trial in await created.trials()] == ["queued"]
+
+
+async def test_an_ask_that_was_refused_leaves_nothing_to_give_back() -> None:
+    is_pausing = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        is_pausing.set()
+        await asyncio.Event().wait()
+
+    script = Script(STUDY_ANSWER, problem(409, "study-paused"))
+    client = asktell.AsyncClient(
+        "http://box", "t", transport=httpx.MockTransport(script), clock=Clock(async_sleep=pause)
+    )
+    asking = asyncio.create_task((await client.get_study("s")).ask(wait_seconds=60.0))
+    await is_pausing.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await client.close()
+    assert len(script.requests) == 2
 
 
 async def test_a_held_trial_outlives_its_lease(astudy: asktell.AsyncStudy) -> None:

@@ -202,22 +202,32 @@ def test_the_token_is_not_shown() -> None:
     assert "secret" not in repr(Launched("http://box", "secret", "s", 0, 1))
 
 
-def test_its_lease_is_renewed_while_it_runs() -> None:
+@pytest.mark.parametrize("of_study", [None, 1.0, 7200.0])
+@pytest.mark.parametrize("promised", [120.0, None])
+def test_its_lease_is_renewed_while_it_runs(of_study: float | None, promised: float | None) -> None:
+    """By the lease that the attempt has, whatever that of the study is by now.
+
+    One that has none is given up: it learns at its leisure whether somebody else has the trial.
+    """
     time = FakeTime()
     beats: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/heartbeat"):
             beats.append(json.loads(request.content)["attempt"])
-            return httpx.Response(200, json={"lease_expires_at": LEASE_END})
+            return httpx.Response(
+                200, json={"lease_expires_at": LEASE_END, "lease_seconds": promised}
+            )
         if request.url.path.endswith("/trials/0"):
             return httpx.Response(200, json=TOLD)
-        return httpx.Response(200, json=STUDY | {"lease_seconds": 120.0})
+        return httpx.Response(200, json=STUDY | {"lease_seconds": of_study})
 
     launched = Launched("http://box", "t", "s", 0, 2)
     transport = httpx.MockTransport(answer)
     with asktell.Client("http://box", "t", transport=transport, clock=time.clock) as client:
         trial = open_launched_trial(client, launched)
         assert (trial.attempt, beats) == (2, [2])
-        time.let_pass(41, while_true=lambda: True)
+        time.let_pass(39, while_true=lambda: True)
+        assert beats == [2]
+        time.let_pass(2, while_true=lambda: True)
         assert beats == [2, 2]

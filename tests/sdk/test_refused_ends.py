@@ -18,8 +18,13 @@ def set_half_of_the_constraints(trial: asktell.Trial) -> None:
     trial.set_constraint("other", 1.0)
 
 
+def nest(depth: int) -> list[Any]:
+    """Deeper than servers read, which only they know."""
+    return [nest(depth - 1)] if depth else []
+
+
 def set_an_odd_attribute(trial: asktell.Trial) -> None:
-    trial.set_user_attr("odd\0key", 1)
+    trial.set_user_attr("odd", nest(300))
 
 
 def ends(study: asktell.Study) -> list[str]:
@@ -76,7 +81,7 @@ async def test_an_asynchronous_trial_ends_likewise(
     async with asktell.AsyncClient(client.url, token) as other:
         study = await other.get_study(constrained.name)
         async with await study.ask() as trial:
-            trial.set_user_attr("odd\0key", 1)
+            trial.set_user_attr("odd", nest(300))
             raise asktell.TrialPruned
     assert ends(constrained) == ["COMPLETE", "PRUNED"]
 

@@ -115,9 +115,20 @@ def test_a_choice_is_the_callers_own_object(study: asktell.Study, choices: Any) 
     assert chosen <= {id(choice) for choice in choices}
 
 
-def test_a_choice_that_is_no_value_is_refused(study: asktell.Study) -> None:
-    with pytest.raises(TypeError, match="JSON"):
-        study.ask().suggest_categorical("c", [object()])
+@pytest.mark.parametrize("choice", [object(), (1, 2), [1, 2], {"a": 1}])
+def test_a_choice_that_is_no_value_is_refused(study: asktell.Study, choice: Any) -> None:
+    trial = study.ask()
+    with pytest.raises(TypeError, match=r"'c' is None, a bool, a number or text|JSON"):
+        trial.suggest_categorical("c", ["a", choice])
+    assert trial.params == {}
+
+
+def test_a_declared_choice_may_be_a_list(client: asktell.Client, name: str) -> None:
+    study = client.create_study(
+        name, space={"widths": {"type": "categorical", "choices": [[8, 8], [16]]}}
+    )
+    choices = [(8, 8), (16,)]
+    assert study.ask().suggest_categorical("widths", choices) in choices
 
 
 def test_a_range_that_makes_no_sense_is_refused(study: asktell.Study) -> None:
@@ -326,7 +337,10 @@ class TestWithBlock:
         self, study: asktell.Study
     ) -> None:
         trial = study.ask()
-        trial.set_user_attr("bad\0key", 1)
+        nested: list[object] = []
+        for _ in range(300):
+            nested = [nested]
+        trial.set_user_attr("odd", nested)
         with pytest.raises(asktell.InvalidError), trial:
             trial.tell(1.0)
         assert study.get_trial(trial.number).state is optuna.trial.TrialState.FAIL

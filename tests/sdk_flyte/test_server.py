@@ -273,6 +273,25 @@ async def test_a_trial_whose_lease_ran_out_goes_on_as_the_attempt_it_was(
     assert ends == [("COMPLETE", 2), ("COMPLETE", 1), ("COMPLETE", 1)]
 
 
+async def test_a_trial_that_is_taken_over_is_renewed_by_its_own_lease(
+    options: dict[str, Any],
+) -> None:
+    client: asktell.Client = options["server"]
+    study = client.create_study(options["study_name"], sampler=options["sampler"])
+    left = study.ask(lease_seconds=2)
+    left._lease.close()
+
+    async def objective(trial: asktell.Trial) -> float:
+        first = study.get_trial(0).lease_expires_at
+        assert first is not None
+        await asyncio.to_thread(wait_until, lambda: study.get_trial(0).lease_expires_at != first)
+        assert study.get_trial(0).phase == "live"
+        return 1.0
+
+    await Optimizer(objective, 1, 1, **options)()
+    assert [(trial.state.name, trial.attempt) for trial in study.trials] == [("COMPLETE", 1)]
+
+
 async def test_a_failed_trial_that_the_study_tries_again_is_handed_out_again(
     options: dict[str, Any],
 ) -> None:
@@ -355,8 +374,13 @@ async def test_a_trial_that_somebody_else_has_got_is_left_to_them(options: dict[
 
 
 async def test_an_attribute_that_is_refused_ends_its_trial(options: dict[str, Any]) -> None:
+    """Such as one that is nested deeper than the server reads."""
+    nested: list[Any] = []
+    for _ in range(300):
+        nested = [nested]
+
     def objective(trial: asktell.Trial) -> float:
-        trial.set_user_attr("k" * 10_000, 1)
+        trial.set_user_attr("nested", nested)
         return 1.0
 
     optimizer = Optimizer(objective, 1, 2, **options)

@@ -26,7 +26,8 @@ from asktell._exchange import is_away
 from asktell._json import dump, to_plain
 from asktell._optuna import is_pruning
 from asktell._records import FrozenTrial, read_trial
-from asktell._suggested import check_again, find_choice
+from asktell._suggested import check_again, check_choices, find_choice
+from asktell._texts import check_name, check_texts
 
 if TYPE_CHECKING:
     from asktell._exchange import Exchange, Server
@@ -97,9 +98,12 @@ class AskedTrial:
 
         Raises:
             TypeError: The value has no JSON form.
-            ValueError: It contains a NaN or an infinity.
+            ValueError: It contains a NaN, an infinity, or text that no server keeps: with NUL or
+                half of a surrogate pair. Or its name does, or has not 1 to 512 characters.
         """
         plain = to_plain({key: value})
+        check_name(key, "an attribute")
+        check_texts(plain, f"the attribute {key!r}")
         dump(plain)
         self._user_attrs |= plain
 
@@ -110,8 +114,9 @@ class AskedTrial:
 
         Raises:
             TypeError: The value is no number.
-            ValueError: It is NaN.
+            ValueError: It is NaN, or its name cannot be kept, as in `set_user_attr`.
         """
+        check_name(key, "a constraint")
         number = float(value)
         if math.isnan(number):
             raise ValueError(f"The constraint {key!r} is NaN; a number says how far it is met.")
@@ -147,6 +152,8 @@ class AskedTrial:
 
     def _choosing(self, name: str, choices: Sequence[_Choice]) -> Exchange[_Choice]:
         plain = [to_plain(choice) for choice in choices]
+        if _find(self._params, name) is _MISSING:
+            check_choices(name, plain)
         chosen = yield from self._suggesting(name, {"type": "categorical", "choices": plain})
         return find_choice(name, chosen, choices)
 
@@ -210,8 +217,6 @@ class AskedTrial:
         deadline_seconds: float | None = None,
     ) -> Exchange[FrozenTrial]:
         """Tells an end that has no values, if need be without what was set on the trial."""
-        if reason is not None:
-            reason = _escape(reason)
         outcome = self._describe_outcome(state, reason=reason, cause=cause)
         try:
             return (yield from self._telling(outcome, deadline_seconds=deadline_seconds))
@@ -276,13 +281,6 @@ class AskedTrial:
         """Lets somebody else have the trial, which nobody has worked on."""
         yield from self._telling_failure(UNWANTED_REASON, cause="preempted", is_hasty=True)
         self._lease.close()
-
-
-def _escape(text: str) -> str:
-    """The text without what no database keeps, such as NUL and half a surrogate pair."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text
-    )
 
 
 def _find(params: Any, name: str) -> Any:

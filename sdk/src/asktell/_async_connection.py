@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 
-from asktell._errors import AsktellError
-from asktell._exchange import FAILURES, Exchange, Outcome, Pause, Server, Try
+from asktell._exchange import FAILURES, Aside, Exchange, Outcome, Pause, Server, Step, Try
 from asktell._requests import Answer, Request
 
-# Longer than the server holds back the answer to an ask of this client.
-SALVAGE_SECONDS = 10.0
+# Longer than the server holds back the answer to an ask of this client, with last words before and
+# after that.
+ASIDE_SECONDS = 15.0
 
 _Result = TypeVar("_Result")
-
-# Makes good what a request has done whose caller was cancelled, given its answer.
-Salvage = Callable[[Any], Exchange[None]]
-
-_logger = logging.getLogger("asktell")
 
 
 class AsyncConnection:
@@ -32,21 +26,15 @@ class AsyncConnection:
         self.server = server
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
-        self._salvages: set[asyncio.Task[None]] = set()
+        self._asides: set[asyncio.Task[None]] = set()
 
-    async def run(self, exchange: Exchange[_Result], *, salvage: Salvage | None = None) -> _Result:
-        """The result of an exchange, which raises what it says.
-
-        Args:
-            exchange: What to do.
-            salvage: If this is cancelled while a request is under way, the request is let go on,
-                and this done about its answer.
-        """
+    async def run(self, exchange: Exchange[_Result]) -> _Result:
+        """The result of an exchange, which raises what it says."""
         try:
             step = next(exchange)
             while True:
                 # A coroutine must not raise StopIteration, so this one hands back what may.
-                advance = await self._take(step, exchange, salvage)
+                advance = await self._take(step, exchange)
                 step = advance()
         except StopIteration as end:
             result: _Result = end.value
@@ -72,12 +60,12 @@ class AsyncConnection:
                 return
 
     async def close(self) -> None:
-        """Closes the sockets, after a while for what was cancelled; a later call opens new ones."""
+        """Closes the sockets, after a while for what goes on; a later call opens new ones."""
         try:
-            if self._salvages:
-                await asyncio.wait(self._salvages, timeout=SALVAGE_SECONDS)
+            if self._asides:
+                await asyncio.wait(self._asides, timeout=ASIDE_SECONDS)
         finally:
-            late = list(self._salvages)
+            late = list(self._asides)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -85,43 +73,29 @@ class AsyncConnection:
             if http is not None:
                 await http.aclose()
 
-    async def _take(
-        self, step: Try | Pause, exchange: Exchange[Any], salvage: Salvage | None
-    ) -> Callable[[], Try | Pause]:
+    async def _take(self, step: Step, exchange: Exchange[Any]) -> Callable[[], Step]:
         try:
-            outcome = await self._perform(step, salvage)
+            outcome = await self._perform(step)
         except BaseException as error:
             return partial(exchange.throw, error)
         return partial(exchange.send, outcome)
 
-    async def _perform(self, step: Try | Pause, salvage: Salvage | None) -> Outcome | None:
+    async def _perform(self, step: Step) -> Outcome | None:
         if isinstance(step, Pause):
             await self.server.clock.async_sleep(step.seconds)
             return None
+        if isinstance(step, Aside):
+            self._start_aside(step)
+            return None
         try:
-            if salvage is None:
-                return await self._request(step)
-            return await self._request_salvageably(step, salvage)
+            return await self._request(step)
         except FAILURES as error:
             return error
 
-    async def _request_salvageably(self, step: Try, salvage: Salvage) -> httpx.Response:
-        request = asyncio.ensure_future(self._request(step))
-        try:
-            return await asyncio.shield(request)
-        except asyncio.CancelledError:
-            task = asyncio.ensure_future(self._salvage(request, salvage))
-            self._salvages.add(task)
-            task.add_done_callback(self._salvages.discard)
-            raise
-
-    async def _salvage(self, request: asyncio.Future[httpx.Response], salvage: Salvage) -> None:
-        try:
-            answer = Answer(await request, is_after_doubt=False).document
-        except (httpx.HTTPError, AsktellError) as error:
-            _logger.debug("A cancelled request has done nothing: %s", error)
-        else:
-            await self.run(salvage(answer))
+    def _start_aside(self, step: Aside) -> None:
+        task = asyncio.create_task(self.run(step.exchange), name="asktell-aside")
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
 
     async def _request(self, step: Try) -> httpx.Response:
         return await self._open_http().request(**self.server.describe_try(step))

@@ -16,7 +16,7 @@ from asktell._leases import DEFAULT_LEASE_SECONDS, open_lease
 from asktell._protocol import LEFT_OUT, LeftOut
 from asktell._records import FrozenTrial, StudySummary, read_summary, read_trial
 from asktell._telling import tell, tell_many
-from asktell._waiting import ask, give_back
+from asktell._waiting import ask
 
 if TYPE_CHECKING:
     from asktell._async_connection import AsyncConnection
@@ -84,9 +84,8 @@ class AsyncStudy(DescribedStudy):
         If this is cancelled, trials that the server hands out nevertheless are given back as soon
         as it has answered, at the latest when the client is closed.
         """
-        server = self._connection.server
         exchange = ask(
-            server,
+            self._connection.server,
             self.name,
             count=1 if count is None else count,
             params=params,
@@ -94,9 +93,7 @@ class AsyncStudy(DescribedStudy):
             lease_seconds=lease_seconds,
             wait_seconds=wait_seconds,
         )
-        asked = await self._connection.run(
-            exchange, salvage=lambda answer: give_back(server, self.name, answer["trials"])
-        )
+        asked = await self._connection.run(exchange)
         trials = [
             self._start_trial(document, lease_seconds, asked.sent_at) for document in asked.trials
         ]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from asktell._exchange import FAILURES, Exchange, Outcome, Pause, Server, Try
+from asktell._exchange import FAILURES, Aside, Exchange, Outcome, Pause, Server, Step
 from asktell._requests import Answer, Request
 from asktell._retries import Clock
 from asktell._settings import find_token
@@ -103,17 +103,19 @@ class Connection:
             raise TypeError("A client with a transport of its own stays in its process.")
         return _open_anew, (self.url, self._options)
 
-    def _advance(self, exchange: Exchange[Any], step: Try | Pause) -> Try | Pause:
+    def _advance(self, exchange: Exchange[Any], step: Step) -> Step:
         try:
             outcome = self._perform(step)
         except BaseException as error:
             return exchange.throw(error)
         return exchange.send(outcome)
 
-    def _perform(self, step: Try | Pause) -> Outcome | None:
+    def _perform(self, step: Step) -> Outcome | None:
         if isinstance(step, Pause):
             self.clock.sleep(step.seconds)
             return None
+        if isinstance(step, Aside):
+            return self.run(step.exchange)
         try:
             return self._open_http().request(**self.server.describe_try(step))
         except FAILURES as error:

@@ -131,7 +131,7 @@ def open_launched_trial(client: Client, launched: Launched) -> LaunchedTrial:
         client._heartbeats,
         launched.study,
         asked,
-        seconds=document["lease_seconds"],
+        seconds=renewed["lease_seconds"],
         sent_at=sent_at,
     )
     return LaunchedTrial(client._open_study(document), connection, asked, lease)

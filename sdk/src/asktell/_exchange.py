@@ -25,7 +25,7 @@ from asktell._errors import (
     UnavailableError,
 )
 from asktell._problems import read_problem
-from asktell._requests import Answer, Request, build_headers, encode_body
+from asktell._requests import Answer, Request, build_headers, build_query, encode_body
 from asktell._retries import (
     CALLERS_CODE,
     NEVER_SENT,
@@ -74,13 +74,24 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Do this as well, for nobody who waits for its end; None is wanted back.
+
+    It raises nothing of its own accord.
+    """
+
+    exchange: Exchange[None]
+
+
 # No answer that can be read; the others of httpx's errors are about redirects and URLs.
 FAILURES = (httpx.TransportError, httpx.DecodingError)
 
 Outcome = httpx.Response | httpx.TransportError | httpx.DecodingError
 
 _Result = TypeVar("_Result")
-Exchange = Generator[Try | Pause, Any, _Result]
+Step = Try | Pause | Aside
+Exchange = Generator[Step, Any, _Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +184,7 @@ class Server:
         return {
             "method": request.method,
             "url": self.url + request.path,
-            "params": request.query or None,
+            "params": build_query(request),
             "content": encode_body(request),
             "headers": build_headers(request),
             "timeout": httpx.Timeout(step.seconds, connect=min(CONNECT_SECONDS, step.seconds)),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from asktell._texts import encode_text
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -58,8 +60,13 @@ def to_plain(value: Any) -> Any:
 
 
 def dump(document: Any) -> bytes:
-    """Compact JSON; `document` is already plain."""
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+    """Compact JSON; `document` is already plain.
+
+    Raises:
+        ValueError: There is text in it that is no Unicode, or a number that JSON lacks.
+    """
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return encode_text(text)
 
 
 def _to_key(key: Any) -> str:

@@ -193,10 +193,12 @@ def open_lease(
         keeper: Who renews it.
         study: Name of the study.
         asked: The trial as the ask brought it.
-        seconds: For how long it was asked for; None if it does not expire.
+        seconds: How long it is; None if there is none. That it ends all the same says that the
+            attempt was given up, and may be heard of again.
         sent_at: When it was asked for, by the client's monotonic clock.
     """
-    lease = Lease(keeper, study, asked["number"], attempt=asked["attempt"], seconds=seconds or 0.0)
+    seconds = DEFAULT_LEASE_SECONDS if seconds is None else seconds
+    lease = Lease(keeper, study, asked["number"], attempt=asked["attempt"], seconds=seconds)
     lease.renew(asked["lease_expires_at"], sent_at=sent_at)
     return lease
 

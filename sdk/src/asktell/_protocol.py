@@ -11,6 +11,7 @@ from urllib.parse import quote
 from asktell._json import encode_number, to_plain
 from asktell._optuna import describe_distribution, direction_word, told_state_word
 from asktell._requests import Request
+from asktell._texts import encode_text, escape_text, find_flaw
 
 # A reason is for people; a traceback of a framework can be endless.
 LONGEST_REASON = 2000
@@ -264,7 +265,7 @@ def describe_outcome(
     if values is not None:
         body["values"] = _encode_numbers(values)
     if reason is not None:
-        body["reason"] = reason[:LONGEST_REASON]
+        body["reason"] = escape_text(reason)[:LONGEST_REASON]
     if constraints:
         body["constraints"] = describe_constraints(constraints)
     if user_attrs:
@@ -330,8 +331,11 @@ def study_path(name: str) -> str:
     Raises:
         ValueError: No study can have this name.
     """
-    if not name or "/" in name or "\0" in name:
-        raise ValueError(f"A study's name is not empty and has no / and no NUL in it: {name!r}.")
+    if not name or "/" in name or find_flaw(name) is not None:
+        raise ValueError(
+            "A study's name is not empty and has no /, no NUL and no half of a surrogate pair in "
+            f"it: {name!r}."
+        )
     # quote leaves dots alone, and the names . and .. would be taken for folders on the way.
     return f"/studies/{quote(name, safe='').replace('.', '%2E')}"
 
@@ -346,7 +350,7 @@ def sweep_path(name: str) -> str:
 
 
 def attempt_path(name: str, attempt_id: str) -> str:
-    return f"{sweep_path(name)}/attempts/{quote(attempt_id, safe='')}"
+    return f"{sweep_path(name)}/attempts/{quote(encode_text(attempt_id), safe='')}"
 
 
 def _add(

@@ -10,6 +10,7 @@ import httpx
 
 from asktell._json import dump
 from asktell._problems import read_problem
+from asktell._texts import encode_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,19 @@ class Answer:
 def encode_body(request: Request) -> bytes | None:
     """The body as bytes, if there is one."""
     if request.yaml is not None:
-        return request.yaml.encode()
+        return encode_text(request.yaml)
     return None if request.body is None else dump(request.body)
+
+
+def build_query(request: Request) -> Mapping[str, str | list[str]] | None:
+    """The query, if there is one.
+
+    Raises:
+        ValueError: There is text in it that is no Unicode.
+    """
+    for values in request.query.values():
+        encode_text("".join(values))
+    return request.query or None
 
 
 def build_headers(request: Request) -> dict[str, str]:

@@ -41,6 +41,17 @@ def check_again(
         )
 
 
+def check_choices(name: str, choices: Sequence[Any]) -> None:
+    """Refuses choices that only a declared parameter may have.
+
+    Raises:
+        TypeError: One is a list or a mapping.
+    """
+    for choice in choices:
+        if isinstance(choice, (list, dict)):
+            raise TypeError(f"A choice of {name!r} is None, a bool, a number or text: {choice!r}.")
+
+
 def find_choice(name: str, value: Any, choices: Sequence[_Choice]) -> _Choice:
     """The caller's own object for a value.
 

@@ -107,9 +107,12 @@ class Trial(AskedTrial):
     def suggest_categorical(self, name: str, choices: Sequence[_Choice]) -> _Choice:
         """One of the choices, each of which is None, a bool, a number or text.
 
+        Of a declared parameter, choices may be lists and mappings as they were declared.
+
         Raises:
             InvalidError: The choices cannot be told apart.
-            ValueError: The parameter is there already, and none of the choices.
+            ValueError: The parameter is there already, and none of the choices. Or one of them is
+                NaN or infinite.
             TypeError: A choice is none of these types.
         """
         return self._connection.run(self._choosing(name, choices))

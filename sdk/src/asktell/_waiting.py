@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from asktell import _protocol
 from asktell._asked import LAST_WORDS_SECONDS, UNWANTED_REASON
 from asktell._errors import ApiError, AsktellError, StudyPausedError, TooManyRequestsError
-from asktell._exchange import Pause
+from asktell._exchange import Aside, Pause, is_away
 from asktell._retries import LONGEST_RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -88,18 +89,24 @@ def _call_or_give_back(
                 least_try_seconds=server.timeout_seconds,
             )
         )
-    except (KeyboardInterrupt, SystemExit):
-        # Nobody has told the server: the same request brings what it has handed out or still will.
-        try:
-            answer = yield from server.call(request, deadline_seconds=LAST_WORDS_SECONDS)
-        except AsktellError as error:
-            _logger.debug("The ask that was interrupted brought nothing: %s", error)
-        else:
-            yield from give_back(server, study, answer["trials"])
+    except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+        yield Aside(_ask_and_give_back(server, study, request))
         raise
 
 
-def give_back(server: Server, study: str, trials: Sequence[Mapping[str, Any]]) -> Exchange[None]:
+def _ask_and_give_back(server: Server, study: str, request: Request) -> Exchange[None]:
+    """Gives back what an ask has brought or still will: the same request brings it once more."""
+    try:
+        answer = yield from server.call(request, deadline_seconds=LAST_WORDS_SECONDS)
+    except AsktellError as error:
+        # A refusal says that there is nothing to give back.
+        level = logging.WARNING if is_away(error) else logging.DEBUG
+        _logger.log(level, "An interrupted ask cannot be given back: %s", error)
+    else:
+        yield from _give_back(server, study, answer["trials"])
+
+
+def _give_back(server: Server, study: str, trials: Sequence[Mapping[str, Any]]) -> Exchange[None]:
     """Lets somebody else have trials that nobody waits for any more."""
     for asked in trials:
         outcome = _protocol.describe_outcome(

@@ -213,7 +213,7 @@ def _take_over(study: Study, running: Iterable[FrozenTrial]) -> Iterator[Trial]:
                 "user_attrs": trial.user_attrs,
                 "lease_expires_at": renewed["lease_expires_at"],
             }
-            yield study._start_trial(asked, LEASE_SECONDS, sent_at)
+            yield study._start_trial(asked, renewed["lease_seconds"], sent_at)
 
 
 def _renew(study: Study, trial: FrozenTrial) -> Mapping[str, Any] | None:
