@@ -226,6 +226,7 @@ class WorkerSettings(BaseSettings):
     drain_seconds: float | None = Field(
         default=None,
         ge=0,
+        allow_inf_nan=False,
         description="How long a worker that is told to stop waits for what runs before it ends "
         "that; as long as it takes by default.",
     )

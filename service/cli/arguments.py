@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from asktell._texts import check_texts
+
 from service.cli.failures import CannotStart, WrongUse
 from service.domain.errors import InvalidSweepFile
 
@@ -36,7 +38,8 @@ def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
     """NAME=VALUE as a JSON object: a value that is JSON is that, any other one is text.
 
     Raises:
-        WrongUse: One has no name or no value, or a name is there twice.
+        WrongUse: One has no name or no value, or one that no server keeps, or a name is there
+            twice.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -45,7 +48,7 @@ def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
             raise WrongUse(f"{option} takes NAME=VALUE, such as lr=0.01, not {pair!r}.")
         if name in values:
             raise WrongUse(f"{option} has {name!r} twice.")
-        values[name] = _parse_value(text)
+        values[name] = _parse_value(text, name)
     return values
 
 
@@ -96,11 +99,23 @@ def write_text(path: Path, text: str) -> None:
         raise CannotStart(f"{path} cannot be written ({error.strerror}).") from error
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, name: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_finite)
     except ValueError:
         return text
+    try:
+        check_texts(value, f"the value of {name!r}")
+    except ValueError as error:
+        raise WrongUse(str(error)) from None
+    return value
+
+
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise WrongUse(f"Numbers lie between -1.8e308 and 1.8e308, and {text} does not.")
+    return number
 
 
 def _read_content(given: str, option: str) -> Any:

@@ -1,6 +1,7 @@
 """How commands fail: one sentence on standard error and an exit code, never a traceback."""
 
 import errno
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 
 import asktell
 import typer
+from asktell._texts import find_flaw
 from typer.core import TyperGroup
 
 from service.cli.hints import CommandLine, describe_refusal, typed
@@ -32,6 +34,7 @@ class WrongUse(CannotStart):
 def explain_failures() -> Iterator[None]:
     """Turn foreseen failures into a sentence for the person at the terminal."""
     try:
+        _check_values()
         yield
     except Exception as error:
         if not _is_foreseen(error):
@@ -60,6 +63,16 @@ class Commands(TyperGroup):
             # What is left of it would be written again, and fail again, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_FAILED)
+
+
+def _check_values() -> None:
+    """Refuses values that no request can carry, which their types allow."""
+    line = typed.get(None)
+    for called, value in line.list_values() if line is not None else ():
+        if isinstance(value, str) and find_flaw(value) is not None:
+            raise WrongUse(f"{called} is not text in UTF-8: {value!r}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise WrongUse(f"{called} is a finite number, not {value}.")
 
 
 def _is_foreseen(error: Exception) -> bool:

@@ -4,7 +4,7 @@ What the server answers is for programs: it names requests and fields. Where a c
 does the same, that is named instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -34,12 +34,24 @@ class CommandLine:
 
     def find_subject(self) -> str | None:
         """The study, sweep or token that it is about."""
+        values = self._parse().params
+        found: str | None = values.get("name") or values.get("study")
+        return found
+
+    def list_values(self) -> Iterator[tuple[str, Any]]:
+        """The values of all arguments and options, by what help calls them."""
+        context = self._parse()
+        for param in context.command.params:
+            called = param.name.upper() if param.param_type_name == "argument" else param.opts[0]
+            given = context.params.get(param.name)
+            values = given if isinstance(given, list | tuple) else [given]
+            yield from ((called, value) for value in values)
+
+    def _parse(self) -> Any:
         command, words = self.command, list(self.words)
         while words and words[0] in getattr(command, "commands", ()):
             command = command.commands[words.pop(0)]
-        params = command.make_context("asktell", words, resilient_parsing=True).params
-        found: str | None = params.get("name") or params.get("study")
-        return found
+        return command.make_context("asktell", words, resilient_parsing=True)
 
 
 typed: ContextVar[CommandLine] = ContextVar("typed")

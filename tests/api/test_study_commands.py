@@ -14,10 +14,12 @@ import httpx
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.storage.database import Database
 from tests.api.command_use import Run, build_run
 from tests.api.conftest import SPACE, TOKEN
+from tests.api.served import serve_app
 from tests.plain_optuna import open_rdb_storage
 
 ODD_NAME = "a [red]b [bold] :x: %2F\u202e 100%"
@@ -57,6 +59,17 @@ async def tell(api: httpx.AsyncClient, study: str, *values: float) -> None:
         (trial,) = (await api.post(f"{study}/ask")).json()["trials"]
         body = {"state": "COMPLETE", "values": value}
         await api.post(f"{study}/trials/{trial['number']}/tell", json=body)
+
+
+def note_queries(app: ASGIApp, queries: list[str]) -> ASGIApp:
+    """Notes what lists of trials are asked for."""
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith(("/trials", "/pareto")):
+            queries.append(scope["query_string"].decode())
+        await app(scope, receive, send)
+
+    return note
 
 
 async def test_creates_from_options_and_a_file(
@@ -171,6 +184,76 @@ async def test_shows_trials_whatever_is_in_them(
     assert (await run("trials", "digits", "--limit", "2")).stdout.count("COMPLETE") == 1
 
 
+async def test_lists_all_by_value_without_comparing_them_for_each_page(
+    app: ASGIApp, api: httpx.AsyncClient, study: str
+) -> None:
+    ends: list[dict[str, Any]] = [
+        {"values": 0.5},
+        {"values": 0.75, "constraints": {"memory": 0.1}},
+        {"values": "-Infinity"},
+        {"values": 0.75, "constraints": {"memory": -1}},
+        {"values": "Infinity", "constraints": {"memory": 2}},
+        {"values": 0.75},
+    ]
+    for end in ends:
+        (trial,) = (await api.post(f"{study}/ask")).json()["trials"]
+        body = {"state": "COMPLETE", **end}
+        told = await api.post(f"{study}/trials/{trial['number']}/tell", json=body)
+        assert told.status_code == 200, told.text
+    await api.post(f"{study}/ask")
+    queries: list[str] = []
+
+    async with serve_app(note_queries(app, queries)) as url:
+        run = build_run(url, "study", "trials", "digits", "--order", "best")
+        every = json.loads((await run("--json", "--state", "complete")).stdout)["trials"]
+        ranked = json.loads((await run("--json", "--limit", "500")).stdout)["trials"]
+        refused = await run("--json", "--state", "FAIL", status=2)
+
+    assert every == ranked
+    assert [trial["number"] for trial in every] == [3, 5, 0, 2, 4, 1]
+    assert ["order=best" in query for query in queries] == [False, True, True]
+    assert "only COMPLETE trials" in refused.stderr
+
+
+async def test_the_best_of_several_objectives_have_no_order(run: Run) -> None:
+    await run("create", "two", "--objective", "loss=minimize", "--objective", "cost=minimize")
+    assert (
+        "one objective"
+        in (await run("trials", "two", "--order", "best", "--json", status=2)).stderr
+    )
+
+
+async def test_tables_leave_the_reports_where_they_are(
+    app: ASGIApp, api: httpx.AsyncClient, study: str
+) -> None:
+    await tell(api, study, 0.5)
+    await api.post(f"{study}/ask")
+    points = [{"step": 0, "value": 0.5}, {"step": 41, "value": 0.25}]
+    await api.post(f"{study}/trials/1/report", json={"points": points})
+    objectives = [{"name": name, "direction": "minimize"} for name in ("loss", "cost")]
+    await api.post("/studies", json={"name": "two", "objectives": objectives})
+    (trial,) = (await api.post("/studies/two/ask")).json()["trials"]
+    told = {"state": "COMPLETE", "values": [1, 2]}
+    await api.post(f"/studies/two/trials/{trial['number']}/tell", json=told)
+    queries: list[str] = []
+
+    async with serve_app(note_queries(app, queries)) as url:
+        run = build_run(url, "study")
+        shown = (await run("trials", "digits")).stdout
+        best = (await run("best", "two")).stdout
+
+    head, _, running, complete = (line.split() for line in shown.splitlines())
+    assert head == ["trial", "state", "value", "last", "step", "took", "parameters"]
+    assert (running[:4], complete[:4]) == (
+        ["1", "RUNNING", "-", "41"],
+        ["0", "COMPLETE", "0.5", "-"],
+    )
+    assert best.split()[:6] == ["trial", "state", "loss", "cost", "took", "parameters"]
+    assert len(queries) == 2
+    assert all("fields=" in query for query in queries)
+    assert not any("intermediate_values" in query for query in queries)
+
+
 async def test_lists_the_trials_that_meet_conditions(
     run: Run, api: httpx.AsyncClient, study: str
 ) -> None:
@@ -237,6 +320,9 @@ async def test_exports(run: Run, api: httpx.AsyncClient, study: str, tmp_path: P
     assert row.startswith("0,0.5,")
     await run("export", "digits", "--json", "-o", tmp_path / "trials.json")
     assert len(json.loads((tmp_path / "trials.json").read_text())) >= 1
+    not_utf8 = tmp_path / "\udcff.csv"
+    await run("export", "digits", "-o", not_utf8)
+    assert not_utf8.exists()
     assert (
         "cannot be written" in (await run("export", "digits", "-o", "/no/where", status=1)).stderr
     )

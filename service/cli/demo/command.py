@@ -16,11 +16,12 @@ from typing import Annotated
 import asktell
 import typer
 
-from service.cli.calls import Document, call, list_pages, study_path
+from service.cli.calls import call, study_path
 from service.cli.demo.service_process import ASKTELL, DemoInterrupted, Service, open_service
 from service.cli.failures import CannotStart, explain_failures
 from service.cli.options import DataDirOption, load_settings
 from service.cli.study.tables import print_trials
+from service.cli.study.trial_list import list_shown_trials
 
 EXIT_INTERRUPTED = 130
 
@@ -151,16 +152,11 @@ def _wait_for(command: subprocess.Popen[bytes], stop: threading.Event) -> int:
 def _print_results(client: asktell.Client, name: str) -> None:
     """The best trials, and how many were given up early."""
     study = call(client, "GET", study_path(name))
-    query = {"state": "COMPLETE"}
-    complete = list(list_pages(client, f"{study_path(name)}/trials", "trials", query=query))
+    best = list_shown_trials(client, study, {"order": "best"}, _BEST_SHOWN)
     typer.echo("\nBest trials, by accuracy on the validation images:\n")
-    print_trials(study, sorted(complete, key=_rank_first_best)[:_BEST_SHOWN])
+    print_trials(study, best)
     counts = study["counts"]
     typer.echo(f"\n{counts['pruned']} of {counts['total']} trials were pruned.")
-
-
-def _rank_first_best(trial: Document) -> tuple[float, int]:
-    return -trial["values"][0], trial["number"]
 
 
 def _print_way_in(data_dir: Path, sweep_file: Path) -> None:

@@ -17,7 +17,14 @@ from service.cli.study.create import create
 from service.cli.study.export import export
 from service.cli.study.limits import set_limits
 from service.cli.study.replay import replay
-from service.cli.study.tables import print_best, print_studies, print_study, print_trials
+from service.cli.study.tables import (
+    TRIAL_FIELDS,
+    print_best,
+    print_studies,
+    print_study,
+    print_trials,
+)
+from service.cli.study.trial_list import list_shown_trials, list_whole_trials
 
 app = typer.Typer(
     help="Make studies, look at them, change and delete them. Needs a running server.",
@@ -87,7 +94,9 @@ def best(
     with explain_failures(), open_client(url, data_dir) as client:
         study = call(client, "GET", study_path(name))
         is_one = len(study["objectives"]) == 1
-        found = call(client, "GET", f"{study_path(name)}/{'best' if is_one else 'pareto'}")
+        path = f"{study_path(name)}/{'best' if is_one else 'pareto'}"
+        is_table = not (is_one or as_json)
+        found = call(client, "GET", path, query={"fields": TRIAL_FIELDS} if is_table else None)
         if not is_one and not found["trials"]:
             raise CannotStart(f"Study {name!r} has no complete trial yet.")
     if as_json:
@@ -134,8 +143,8 @@ def trials(
     shown = limit if as_json else limit or _SHOWN_TRIALS
     with explain_failures(), open_client(url, data_dir) as client:
         study = call(client, "GET", study_path(name))
-        path = f"{study_path(name)}/trials"
-        found = list(list_pages(client, path, "trials", query=query, limit=shown))
+        list_trials = list_whole_trials if as_json else list_shown_trials
+        found = list_trials(client, study, query, shown)
     if as_json:
         print_json({"trials": found})
         return

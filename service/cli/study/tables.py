@@ -19,6 +19,9 @@ from service.cli.formats import (
 )
 from service.cli.tables import print_line, print_table
 
+TRIAL_FIELDS = ["state", "params", "values", "reason", "started_at", "finished_at"]
+"""What a table of trials shows, beside their last steps, which lists of trials have alone."""
+
 
 def print_studies(studies: Sequence[Document], now: datetime) -> None:
     """One line for each study."""
@@ -59,19 +62,22 @@ def print_best(study: Document, trial: Document) -> None:
 
 
 def print_trials(study: Document, trials: Sequence[Document]) -> None:
-    """One line for each trial."""
+    """One line for each trial, which has `TRIAL_FIELDS`, and `last_step` if there are reports."""
     if not trials:
         typer.echo("There are no such trials.")
         return
     names = [objective["name"] for objective in study["objectives"]]
     reasons = [trial["reason"] or "" for trial in trials]
-    heads = ("trial", "state", *names, "reports", "took", "parameters")
+    # A study with several objectives takes no reports.
+    has_steps = len(names) == 1
+    steps = ("last step",) if has_steps else ()
+    heads = ("trial", "state", *names, *steps, "took", "parameters")
     rows = [
         (
             str(trial["number"]),
             trial["state"],
             *_describe_values(trial["values"], len(names)),
-            str(len(trial["intermediate_values"]) or "-"),
+            *([_describe_step(trial["last_step"])] if has_steps else ()),
             _describe_time(trial),
             describe_params(trial["params"]),
             *([reason] if any(reasons) else ()),
@@ -146,6 +152,10 @@ def _describe_part(part: Any) -> tuple[str, str]:
 
 def _describe_values(values: Sequence[Any] | None, count: int) -> Sequence[str]:
     return ["-"] * count if values is None else list(map(_format, values))
+
+
+def _describe_step(step: int | None) -> str:
+    return "-" if step is None else str(step)
 
 
 def _describe_time(trial: Document) -> str:
