@@ -46,7 +46,7 @@ def run_asktell(
 
 def test_check_says_all_that_does_not_fit(admin: FlyteAdmin, tmp_path: Path) -> None:
     found = run_asktell(tmp_path, "check", FILE, admin.build_environment())
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert found.stderr == (
         f"{tmp_path}/sweep.yaml:8: launch.task: "
         "The task flytesnacks/development/train@v1 does not fit the sweep. "
@@ -61,7 +61,7 @@ def test_a_range_of_floats_is_no_integer(admin: FlyteAdmin, tmp_path: Path) -> N
     )
     depths = depths.replace("  wide", "  # wide")
     found = run_asktell(tmp_path, "check", depths, admin.build_environment())
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert "The input 'depth' is of type int; 2.2359999999999998 is not." in found.stderr
 
 
