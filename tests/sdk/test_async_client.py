@@ -72,7 +72,9 @@ async def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 async def test_a_study_is_worked_on(opened: asktell.AsyncClient, name: str) -> None:
-    study = await opened.create_study(name, space=SPACE, direction="maximize", seed=1)
+    settings: dict[str, Any] = {"space": SPACE, "direction": "maximize", "seed": 1}
+    study = await opened.create_study(name, **settings)
+    assert (await opened.create_study(name, **settings, load_if_exists=True)).seed == 1
     assert study.direction.name == "MAXIMIZE"
     async with await study.ask() as trial:
         x = await trial.suggest_float("x", 0.0, 1.0)
@@ -176,7 +178,7 @@ async def test_a_cancelled_trial_has_failed(astudy: asktell.AsyncStudy) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     told = await astudy.get_trial(0)
-    assert (told.state.name, told.reason) == ("FAIL", "CancelledError()")
+    assert (told.state.name, told.reason) == ("FAIL", "CancelledError")
 
 
 async def test_a_cancelled_trial_does_not_wait_long_for_an_absent_server() -> None:

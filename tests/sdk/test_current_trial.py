@@ -123,7 +123,7 @@ def test_an_exception_tells_fail_and_goes_on(
     with pytest.raises(RuntimeError), open_launched_trial(client, launched):
         raise RuntimeError("no GPU")
     told = study.get_trial(0)
-    assert (told.state.name, told.reason) == ("FAIL", "RuntimeError('no GPU')")
+    assert (told.state.name, told.reason) == ("FAIL", "RuntimeError: no GPU")
 
 
 def test_pruning_tells_pruned_and_ends_there(

@@ -69,12 +69,6 @@ def test_threads_share_the_trials(study: asktell.Study) -> None:
     assert set(states(study)) == {"COMPLETE"}
 
 
-@pytest.mark.parametrize("n_jobs", [0, -2])
-def test_a_number_of_threads_that_is_none_is_refused(study: asktell.Study, n_jobs: int) -> None:
-    with pytest.raises(ValueError, match="n_jobs"):
-        study.optimize(parabola, n_trials=1, n_jobs=n_jobs)
-
-
 def test_an_exception_fails_its_trial_and_is_raised(study: asktell.Study) -> None:
     def objective(trial: asktell.Trial) -> float:
         raise OSError("disk full")
@@ -82,7 +76,7 @@ def test_an_exception_fails_its_trial_and_is_raised(study: asktell.Study) -> Non
     with pytest.raises(OSError, match="disk full"):
         study.optimize(objective, n_trials=3)
     (trial,) = study.trials
-    assert (trial.state, trial.reason) == (TrialState.FAIL, "OSError('disk full')")
+    assert (trial.state, trial.reason) == (TrialState.FAIL, "OSError: disk full")
 
 
 def test_an_exception_of_one_thread_ends_all_and_is_raised(study: asktell.Study) -> None:

@@ -10,7 +10,7 @@ import pytest
 class NulError(Exception):
     """Its repr is no text that a database keeps."""
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return "nul \0 and half \ud800"
 
 
@@ -71,7 +71,7 @@ def test_so_does_one_whose_result_is_none(constrained: asktell.Study, returned: 
 def test_an_error_is_told_in_characters_that_the_server_keeps(study: asktell.Study) -> None:
     with pytest.raises(NulError), study.ask():
         raise NulError
-    assert study.trials[0].reason == r"nul \x00 and half \ud800"
+    assert study.trials[0].reason == r"NulError: nul \x00 and half \ud800"
 
 
 async def test_an_asynchronous_trial_ends_likewise(

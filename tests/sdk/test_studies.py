@@ -90,6 +90,7 @@ def test_a_second_study_of_a_name_is_a_conflict_unless_loaded(
     assert caught.value.code == "study-exists"
     assert caught.value.status == 409
     assert client.create_study(name, seed=3, if_exists="load").seed == first.seed
+    assert client.create_study(name, seed=3, load_if_exists=True).seed == first.seed
     with pytest.raises(asktell.ConflictError):
         client.create_study(name, seed=4, if_exists="load")
 

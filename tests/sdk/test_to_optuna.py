@@ -93,7 +93,7 @@ def test_distributions_are_those_that_were_drawn_from(copied: optuna.Study) -> N
 
 def test_what_is_not_finished_and_what_failed(copied: optuna.Study) -> None:
     failed, running, waiting = copied.trials[3], copied.trials[8], copied.trials[9]
-    assert failed.system_attrs[REASON_ATTR] == "ValueError('odd')"
+    assert failed.system_attrs[REASON_ATTR] == "ValueError: odd"
     assert (running.state, running.datetime_complete) == (TrialState.RUNNING, None)
     assert (waiting.state, waiting.params) == (TrialState.WAITING, {})
     assert waiting.user_attrs == {"by": "hand"}

@@ -115,7 +115,7 @@ async def test_ends_and_reasons_are_told(options: dict[str, Any]) -> None:
     trials = optimizer.study.trials
     assert [trial.state.name for trial in trials] == ["FAIL", "FAIL", "PRUNED", "FAIL"]
     assert trials[2].value == 0.5
-    assert trials[3].user_attrs["reason"] == "ValueError('bad')"
+    assert trials[3].user_attrs["reason"] == "ValueError: bad"
 
 
 async def test_a_successor_brings_the_study_to_what_was_wanted(options: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from asktell._errors import (
 from asktell._exchange import is_away
 from asktell._json import dump, to_plain
 from asktell._optuna import is_pruning
+from asktell._reasons import explain_error
 from asktell._records import FrozenTrial, read_trial
 from asktell._suggested import check_again, check_choices, find_choice
 from asktell._texts import check_name, check_texts
@@ -253,7 +254,7 @@ class AskedTrial:
         is_hasty = isinstance(error, (ApiConnectionError, UnavailableError)) or not isinstance(
             error, Exception
         )
-        yield from self._telling_failure(repr(error), is_hasty=is_hasty)
+        yield from self._telling_failure(explain_error(error), is_hasty=is_hasty)
 
     def _telling_failure(
         self, reason: str, *, cause: str | None = None, is_hasty: bool

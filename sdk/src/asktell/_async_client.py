@@ -88,6 +88,7 @@ class AsyncClient:
         retry: Mapping[str, Any] | None = None,
         user_attrs: Mapping[str, Any] | None = None,
         if_exists: str = "fail",
+        load_if_exists: bool = False,
     ) -> AsyncStudy:
         """Creates a study; see `Client.create_study`."""
         document = _protocol.describe_study(
@@ -106,7 +107,9 @@ class AsyncClient:
             retry=retry,
             user_attrs=user_attrs,
         )
-        request = _protocol.create_study(document, if_exists=if_exists)
+        request = _protocol.create_study(
+            document, if_exists=if_exists, load_if_exists=load_if_exists
+        )
         return self._open_study(await self._connection.call(request))
 
     async def get_study(self, name: str) -> AsyncStudy:

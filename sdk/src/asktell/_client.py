@@ -98,6 +98,7 @@ class Client:
         retry: Mapping[str, Any] | None = None,
         user_attrs: Mapping[str, Any] | None = None,
         if_exists: str = "fail",
+        load_if_exists: bool = False,
     ) -> Study:
         """Creates a study.
 
@@ -125,6 +126,7 @@ class Client:
                 and with the mode `resume` an attempt goes on with the reports before it.
             user_attrs: JSON values kept with the study.
             if_exists: `fail`, or `load` to get the study of that name if it was created alike.
+            load_if_exists: Optuna's word for `if_exists="load"`.
 
         Raises:
             ConflictError: `study-exists`: there is one, with `load` one that differs.
@@ -148,7 +150,9 @@ class Client:
             retry=retry,
             user_attrs=user_attrs,
         )
-        request = _protocol.create_study(document, if_exists=if_exists)
+        request = _protocol.create_study(
+            document, if_exists=if_exists, load_if_exists=load_if_exists
+        )
         return self._open_study(self._connection.call(request))
 
     def get_study(self, name: str) -> Study:

@@ -8,11 +8,20 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, Any
 
+from asktell._asked import LAST_WORDS_SECONDS
 from asktell._errors import ConflictError, StudyPausedError, TooManyRequestsError
+from asktell._optimize_arguments import (
+    check_n_jobs,
+    check_n_trials,
+    check_objective,
+    check_timeout,
+    read_callbacks,
+)
 from asktell._progress import ProgressBar
+from asktell._reasons import explain_error
 from asktell._waiting import pause_after
 
 if TYPE_CHECKING:
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 
 # How long one ask waits for a trial; after `stop` nobody should have to wait longer than this.
 WAIT_SECONDS = 10.0
+
+GIVEN_UP_REASON = "optimize was interrupted twice, and gave up this trial while it ran."
 
 _logger = logging.getLogger("asktell")
 
@@ -42,10 +53,13 @@ class Optimization:
         shows_progress: bool,
         clock: Clock,
     ) -> None:
+        check_objective(objective)
+        check_n_trials(n_trials)
+        check_timeout(timeout_seconds)
         self._study = study
         self._objective = objective
         self._catch = (catch,) if isinstance(catch, type) else tuple(catch)
-        self._callbacks = tuple(callbacks or ())
+        self._callbacks = read_callbacks(callbacks)
         self._collects_garbage = collects_garbage
         self._progress: ProgressBar | None = None
         if shows_progress:
@@ -60,6 +74,8 @@ class Optimization:
         self._is_stopped = False
         self._has_study_finished = False
         self._is_waiting = False
+        self._has_given_up = False
+        self._running: set[Trial] = set()
         self._lock = threading.Lock()
 
     def run(self, n_jobs: int) -> None:
@@ -68,9 +84,9 @@ class Optimization:
         Raises:
             BaseException: What ended a trial and was not to be caught.
             ValueError: `n_jobs` is neither positive nor -1.
+            TypeError: It is no number.
         """
-        if n_jobs == 0 or n_jobs < -1:
-            raise ValueError(f"n_jobs is a number of threads, or -1 for all processors: {n_jobs}.")
+        check_n_jobs(n_jobs)
         jobs = (os.cpu_count() or 1) if n_jobs == -1 else n_jobs
         try:
             if jobs == 1:
@@ -86,15 +102,59 @@ class Optimization:
         self._is_stopped = True
 
     def _work_in_threads(self, jobs: int) -> None:
-        with ThreadPoolExecutor(jobs, thread_name_prefix="asktell") as threads:
-            try:
-                futures = [threads.submit(self._work) for _ in range(jobs)]
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                # After an exception, and after Ctrl-C in this thread: the others end their trial.
-                self.stop()
+        futures: list[Future[None]] = []
+        try:
+            futures.extend(self._start_thread(f"asktell_{number}") for number in range(jobs))
+            wait(futures, return_when=FIRST_EXCEPTION)
+            # After an exception the others end their trial.
+            self.stop()
+            wait(futures)
+        except BaseException:
+            # Ctrl-C, which reaches this thread only.
+            self.stop()
+            self._wait_or_give_up(futures)
+            raise
         for future in futures:
             future.result()
+
+    def _start_thread(self, name: str) -> Future[None]:
+        future: Future[None] = Future()
+        # A pool's threads would keep the process until the objectives that were given up return.
+        threading.Thread(target=self._fulfil, args=(future,), name=name, daemon=True).start()
+        return future
+
+    def _fulfil(self, future: Future[None]) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    def _announce_last_trials(self) -> None:
+        count = len(self._running)
+        _logger.warning(
+            "Waiting for %d running %s; Ctrl-C again gives %s up.",
+            count,
+            "trial" if count == 1 else "trials",
+            "it" if count == 1 else "them",
+        )
+
+    def _wait_or_give_up(self, futures: Iterable[Future[None]]) -> None:
+        try:
+            self._announce_last_trials()
+            wait(futures)
+        except BaseException:
+            self._has_given_up = True
+            self._give_up_running()
+            raise
+
+    def _give_up_running(self) -> None:
+        ends_at = self._clock.monotonic() + LAST_WORDS_SECONDS
+        for trial in list(self._running):
+            if self._clock.monotonic() < ends_at:
+                trial._tell_failure(GIVEN_UP_REASON, is_hasty=True)
+            trial._lease.close()
 
     def _work(self) -> None:
         while self._take_turn():
@@ -115,12 +175,16 @@ class Optimization:
         trial = self._ask_unless_failed()
         if trial is None:
             return
+        self._running.add(trial)
         try:
             self._evaluate_while_ours(trial)
         finally:
+            self._running.discard(trial)
             trial._lease.close()
             if self._collects_garbage:
                 gc.collect()
+        if self._has_given_up:
+            return
         if trial.told is not None and trial.told.state.is_finished():
             for callback in self._callbacks:
                 callback(self._study, trial.told)
@@ -194,7 +258,7 @@ class Optimization:
             if is_pruned:
                 _logger.info("Trial %d was pruned.", trial.number)
                 return
-            _logger.warning("Trial %d failed: %r", trial.number, error)
+            _logger.warning("Trial %d failed: %s", trial.number, explain_error(error))
             if not isinstance(error, self._catch):
                 raise
         else:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from asktell._json import encode_number, to_plain
 from asktell._optuna import describe_distribution, direction_word, told_state_word
 from asktell._requests import Request
+from asktell._spaces import check_bounds
 from asktell._texts import encode_text, escape_text, find_flaw
 
 # A reason is for people; a traceback of a framework can be endless.
@@ -72,7 +73,8 @@ def _describe_component(key: str, component: Any) -> Mapping[str, Any] | None:
     )
 
 
-def create_study(document: Mapping[str, Any], *, if_exists: str) -> Request:
+def create_study(document: Mapping[str, Any], *, if_exists: str, load_if_exists: bool) -> Request:
+    if_exists = "load" if load_if_exists else if_exists
     return _add("/studies", {**document, "if_exists": if_exists})
 
 
@@ -286,6 +288,8 @@ def describe_space(space: Mapping[str, Any]) -> dict[str, Any]:
     documents = {
         name: describe_distribution(document) or document for name, document in space.items()
     }
+    for name, document in documents.items():
+        check_bounds(name, document)
     return cast("dict[str, Any]", to_plain(documents))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 
@@ -44,6 +46,21 @@ def is_parameter(entry: Mapping[str, Any]) -> bool:
         return True
     is_range = "low" in entry and not isinstance(entry["low"], Mapping)
     return is_range or isinstance(entry.get("name"), str)
+
+
+def check_bounds(name: str, entry: Any) -> None:
+    """Refuses a range that no JSON could say.
+
+    Raises:
+        ValueError: A bound or the step is NaN or infinite.
+    """
+    if not isinstance(entry, Mapping):
+        return
+    for key in ("low", "high", "step"):
+        bound = entry.get(key)
+        if isinstance(bound, Real) and not math.isfinite(bound):
+            flaw = "NaN" if math.isnan(bound) else "infinite"
+            raise ValueError(f'"{key}" of "{name}" is {flaw}; it has to be a finite number.')
 
 
 def _nest(params: Mapping[str, Any]) -> dict[str, Any]:

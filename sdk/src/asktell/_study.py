@@ -255,6 +255,10 @@ class Study(ReadableStudy):
 
         While the study is paused, and while others run as many trials as it allows, it waits.
 
+        Ctrl-C fails the running trial. With several threads it starts no more and waits for those
+        that run; a second one tells them FAIL and is raised at once. A thread cannot be ended from
+        outside: an objective that was given up goes on until it returns, or the process ends.
+
         Args:
             func: The objective: takes a Trial, returns its value or values.
             n_trials: Trials to start here; None for no limit.
@@ -268,6 +272,8 @@ class Study(ReadableStudy):
 
         Raises:
             AsktellError: The server could not be used.
+            TypeError: An argument is of another kind; no trial was started.
+            ValueError: n_trials or timeout is negative, or n_jobs neither positive nor -1.
 
         Example:
             >>> study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=3)

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from asktell._optimize import read_values
 from asktell._optuna import is_pruning
 from asktell._protocol import LONGEST_REASON
+from asktell._reasons import explain_error
 
 # What flytekit writes of an exception that ended a task: its name and message after the trace.
 _PRUNED_TASK = re.compile(r"Message:\s+(?:[\w.]+\.)?TrialPruned\b")
@@ -44,7 +45,7 @@ def read_returned(returned: Any, n_directions: int) -> Outcome:
 
 def read_error(error: BaseException) -> Outcome:
     """PRUNED for TrialPruned, Optuna's or ours, raised here or in a task elsewhere; else FAIL."""
-    text = str(error) if isinstance(error, EagerException) else repr(error)
+    text = str(error) if isinstance(error, EagerException) else explain_error(error)
     if is_pruning(error) or (isinstance(error, EagerException) and _PRUNED_TASK.search(text)):
         return Outcome(TrialState.PRUNED)
     return Outcome(
