@@ -21,6 +21,9 @@ EXIT_WRONG_USE = 2
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
+# Not every version of typer has a public name for it.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
 
 class CannotStart(Exception):
     """A command cannot do its work; the message says what to change."""
@@ -63,6 +66,22 @@ class Commands(TyperGroup):
             # What is left of it would be written again, and fail again, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_FAILED)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs one of them, and says how a value is typed that was taken for an option."""
+        try:
+            return super().invoke(ctx)
+        except _USAGE_ERROR as error:
+            word = _find_value(getattr(error, "option_name", None))
+            if word is not None:
+                error.message += f"; a value like {word} goes after --"
+            raise
+
+
+def _find_value(option: str | None) -> str | None:
+    """The word whose first two letters were read as an option."""
+    words = typed.get().words
+    return next((word for word in words if word[:2] == option and len(word) > 2), None)
 
 
 def _check_values() -> None:

@@ -46,6 +46,20 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def format_took(seconds: float) -> str:
+    """A time that is over, as the pages have it (`formatDuration` in static/times.js)."""
+    if seconds < 0.1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:#.2g}".removesuffix(".") + " s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole // 60 % 60} min"
+
+
 def format_age(moment: datetime | None, now: datetime) -> str:
     """How long ago that was."""
     return "-" if moment is None else format_duration(max(0.0, (now - moment).total_seconds()))

@@ -68,6 +68,7 @@ class _Hint:
         only_for: The command that it is for; empty for every one.
         not_for: A command that it is no advice for.
         without: An option that was not typed.
+        field: What is wrong in the request, itself or a part of it.
     """
 
     text: str
@@ -75,6 +76,7 @@ class _Hint:
     only_for: str = ""
     not_for: str = ""
     without: str = ""
+    field: str = ""
 
 
 _HINTS: dict[str, _Hint | tuple[_Hint, ...]] = {
@@ -85,6 +87,11 @@ _HINTS: dict[str, _Hint | tuple[_Hint, ...]] = {
     "body-too-large": _Hint(
         "This is more than the server takes at once; its ASKTELL_BODY_LIMIT_BYTES says how much.",
         is_all=True,
+    ),
+    "invalid-request": _Hint(
+        "One condition per --where; repeat it for several, which must all hold.",
+        only_for="study trials",
+        field="where",
     ),
     "no-best-trial": _Hint(
         "No trial of {name} is complete yet; `asktell study trials` lists how they do.",
@@ -165,7 +172,7 @@ def describe_refusal(error: asktell.ApiError) -> str:
     line = typed.get(None)
     if line is None:
         return str(error)
-    hint = next((each for each in _list_hints(error.code) if _fits(each, line)), None)
+    hint = next((each for each in _list_hints(error.code) if _fits(each, error, line)), None)
     if hint is None:
         return _describe_said(error, line)
     text = hint.text.format(name=repr(line.find_subject()))
@@ -177,7 +184,9 @@ def _list_hints(code: str) -> Sequence[_Hint]:
     return (found,) if isinstance(found, _Hint) else found
 
 
-def _fits(hint: _Hint, line: CommandLine) -> bool:
+def _fits(hint: _Hint, error: asktell.ApiError, line: CommandLine) -> bool:
+    if hint.field and hint.field not in {part.field.split(".")[0] for part in error.errors}:
+        return False
     if hint.without and line.has_option(hint.without):
         return False
     if hint.not_for and line.begins(hint.not_for):

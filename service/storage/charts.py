@@ -32,7 +32,7 @@ SELECT finished.number, state::text AS state, datetime_complete,
        (SELECT json_agg(json_build_array(value_type::text, value) ORDER BY objective)
         FROM public.trial_values WHERE trial_id = finished.trial_id) AS objective_values
 FROM finished LEFT JOIN shown USING (number)
-WHERE number %% %(stride)s = 0
+WHERE number * %(points)s::bigint %% %(span)s < %(points)s
    OR shown.number IS NOT NULL
    OR number = (SELECT max(number) FROM finished)
 ORDER BY number
@@ -40,6 +40,8 @@ ORDER BY number
 
 # Values of finished trials by number, and which are better than all before.
 READ_HISTORY: LiteralString = SCORE_TRIALS + _SELECT_HISTORY
+
+_PARTS_OF_OCTAVE = 8
 
 # Reports of the newest trials that have any, or of one trial. Of a long curve single points are
 # looked up, so that its price does not grow with it.
@@ -130,7 +132,7 @@ async def read_history(reads: Reads, study: StudySummary, *, points: int) -> His
     wanted = {
         "study_id": study.study_id,
         "sign": choose_sign(study.objectives),
-        "stride": choose_stride(study.counts, points),
+        "span": choose_span(study.counts, points),
         "points": points,
     }
     rows = await reads.fetch_texts(READ_HISTORY, wanted)
@@ -156,14 +158,17 @@ async def list_curves(
     return await asyncio.to_thread(_build_curves, rows)
 
 
-def choose_stride(counts: TrialCounts, points: int) -> int:
-    """Every which number is shown, to show about `points`.
+def choose_span(counts: TrialCounts, points: int) -> int:
+    """Of how many numbers `points` are shown, so that about as many finished trials are.
 
-    A power of two, so that a chart of a growing study keeps points that it has.
+    Rounded up by at most an eighth, so that a chart of a growing study keeps its points for long.
     """
-    if counts.complete + counts.pruned + counts.fail <= points:
-        return 1
-    return 1 << ((counts.total - 1) // points).bit_length()
+    finished = counts.complete + counts.pruned + counts.fail
+    if finished <= points:
+        return points
+    octave = points << (((finished - 1) // points).bit_length() - 1)
+    part = -(-octave // _PARTS_OF_OCTAVE)
+    return finished + (octave - finished) % part
 
 
 def _build_history(rows: Sequence[DictRow]) -> History:

@@ -18,14 +18,9 @@ _BLIND_SAMPLERS = {"grid": "GridSampler", "random": "RandomSampler"}
 _STOCK_METHODS = (*_BLIND_SAMPLERS, "bayes")
 _METHODS = (*_STOCK_METHODS, "custom")
 _BAYES: Mapping[bool | None, str] = {
-    True: "The method bayes is Optuna's GPSampler here, a Gaussian process, as the server has "
-    "torch. From some 500 trials on each takes it seconds: `method: custom` with "
-    "`sampler: {type: TPESampler}` takes milliseconds.",
-    False: "The method bayes is Optuna's TPESampler here and no Gaussian process, as the server "
-    "has no torch; with asktell-server[gp] it would be GPSampler.",
-    None: "The method bayes is Optuna's TPESampler as this command reads the file. A server that "
-    "reads it takes GPSampler, a Gaussian process, if it has torch; `method: custom` with "
-    "`sampler: {type: …}` says which.",
+    True: "The method bayes is Optuna's GPSampler here, as the server has torch.",
+    False: "The method bayes is Optuna's TPESampler here, as the server has no torch.",
+    None: "The method bayes is Optuna's TPESampler here; a server with torch may take GPSampler.",
 }
 # GPSampler makes a list of all that a parameter with a step may be.
 _MOST_VALUES = 1_000_000

@@ -64,6 +64,9 @@ if os.environ["ASKTELL_TRIAL"] == "1":
     raise SystemExit("out of <i>luck</i>")
 print("step=2 accuracy=0.75")
 """
+READ_HEIGHTS = """
+return [...document.querySelectorAll("#activity .window")].map((each) => each.offsetHeight);
+"""
 
 
 @pytest.fixture
@@ -82,8 +85,7 @@ def sweep(server: Server, request: pytest.FixtureRequest, tmp_path: Path) -> str
 
 
 def test_newcomers_read_how_to_begin(server: Server, browser: Browser):
-    for study in server.client.get("/studies").json()["studies"]:
-        server.client.delete(f"/studies/{study['name']}").raise_for_status()
+    delete_studies(server)
     browser.open(f"{server.url}/")
 
     browser.wait_for(SOME_SAYS, "#studies-none-yet", "asktell sweep run", f"{server.url}/studies")
@@ -91,6 +93,22 @@ def test_newcomers_read_how_to_begin(server: Server, browser: Browser):
 
     browser.wait_for(ROW_SAYS, "the first", "active")
     assert not browser.run("return document.getElementById('studies-none-yet').checkVisibility()")
+
+
+def test_lists_are_small_until_something_is_in_them(server: Server, browser: Browser):
+    delete_studies(server)
+    server.make_study("small")
+    browser.open(f"{server.url}/")
+    browser.wait_for("return document.getElementById('running-none').checkVisibility()")
+    assert max(browser.run(READ_HEIGHTS)) < 60
+
+    (trial,) = server.post("/studies/small/ask", {})["trials"]
+    browser.wait_for(SOME_SAYS, "#running li", "small", "running")
+    assert browser.run(READ_HEIGHTS)[0] == 300
+    outcome = {"state": "COMPLETE", "values": 0.5}
+    server.post(f"/studies/small/trials/{trial['number']}/tell", outcome)
+    browser.wait_for(SOME_SAYS, "#activity", "Nothing runs.", "Nothing failed.")
+    assert browser.run(READ_HEIGHTS)[0] == 300
 
 
 def test_study_grows_while_the_page_is_open(server: Server, browser: Browser, study: str):
@@ -291,3 +309,8 @@ def test_header_tells_a_lost_connection_and_the_end_of_a_session(
     browser.wait_for("return document.querySelector('form input[type=password]') !== null")
     server.log_in(browser)
     browser.wait_for(SOME_SAYS, "header", "live")
+
+
+def delete_studies(server: Server) -> None:
+    for study in server.client.get("/studies").json()["studies"]:
+        server.client.delete(f"/studies/{study['name']}").raise_for_status()

@@ -34,7 +34,7 @@ return found !== undefined;
 READ_FILTER = """
 const page = document.querySelector("script[type=module]").src;
 const { parseFilter } = await import(new URL("conditions.js", page));
-return arguments[0].map((text) => Object.values(parseFilter(text)));
+return arguments[0].map((text) => Object.values(parseFilter(text)).slice(0, 2));
 """
 FILTERS: dict[str, list[list[str]]] = {
     " lr < 0.01  optimizer=adam ": [["lr < 0.01", "optimizer=adam"], []],

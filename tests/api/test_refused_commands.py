@@ -27,6 +27,8 @@ REFUSALS = [
     ('study create new --from {"budget":{"max_trial":3}}', 2, "budget.max_trial: unknown field"),
     ("study ls --state gone", 2, "asktell: --state: "),
     ("study trials digits --state gone", 2, "asktell: --state: "),
+    ("study show -dash", 2, "No such option: -d; a value like -dash goes after --"),
+    ("study trials digits --where x<1,x>0", 2, "  One condition per --where; repeat it"),
     ("study show none", 1, "There is no study 'none' here. `asktell study ls`"),
     ("study best digits", 1, "No trial of 'digits' is complete yet"),
     ("study adopt none", 1, "neither of Optuna nor here."),

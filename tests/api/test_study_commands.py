@@ -158,6 +158,29 @@ async def test_shows_spaces_in_every_form(run: Run) -> None:
     ]
 
 
+async def test_shows_the_ranges_that_trials_said_last(run: Run, api: httpx.AsyncClient) -> None:
+    await run("create", "free")
+    assert "range last seen" not in (await run("show", "free")).stdout
+    x = {"type": "float", "low": 1e-5, "high": 0.1, "log": True}
+    first = {"x": x, "n": {"type": "int", "low": 1, "high": 4, "step": 3}}
+    kind = {"type": "categorical", "choices": ["a", "b"]}
+    y = {"type": "float", "low": 0, "high": 4, "step": 1}
+    for distributions in (first, {"n": {"type": "int", "low": 2, "high": 9}, "kind": kind, "y": y}):
+        asked = await api.post("/studies/free/ask", json={"distributions": distributions})
+        assert asked.status_code == 200, asked.text
+
+    rows = (await run("show", "free")).stdout.splitlines()[-6:]
+
+    shown = [" ".join(row.split()) for row in rows]
+    assert shown[0] == "parameter type range last seen"
+    assert shown[2:] == [
+        "kind categorical a, b",
+        "n int 2 … 9",
+        "x float 1e-05 … 0.1 log=True",
+        "y float 0 … 4 step=1.0",
+    ]
+
+
 async def test_shows_trials_whatever_is_in_them(
     run: Run, api: httpx.AsyncClient, study: str
 ) -> None:

@@ -182,7 +182,7 @@ READS_FOR_PEOPLE: dict[str, tuple[str, Params, int]] = {
     "numbered best": (LIST_NUMBERED_BEST, NUMBERED_PAGE, TRIALS_OF_A_STUDY),
     "history": (
         READ_HISTORY,
-        {"study_id": 500, "sign": 1, "stride": 16, "points": 10},
+        {"study_id": 500, "sign": 1, "span": 160, "points": 10},
         TRIALS_OF_A_STUDY,
     ),
     # Trials without reports are passed over.

@@ -11,7 +11,7 @@ from optuna.trial import create_trial
 
 from service.domain.studies import TrialCounts
 from service.domain.trials import TrialState
-from service.storage.charts import choose_stride, read_history
+from service.storage.charts import choose_span, read_history
 from service.storage.database import Database
 from service.storage.reads import Reads, StoredStudy
 from service.storage.trial_columns import read_columns
@@ -98,13 +98,24 @@ async def test_columns_are_what_trials_show(database: Database, storage: RDBStor
 
 
 @pytest.mark.parametrize(
-    ("finished", "total", "stride"),
-    [(0, 0, 1), (400, 9000, 1), (401, 401, 2), (700, 800, 2), (801, 801, 4), (9000, 9000, 32)],
+    ("finished", "span"),
+    [(0, 400), (400, 400), (401, 450), (423, 450), (799, 800), (801, 900), (9000, 9600)],
 )
-def test_long_histories_are_thinned_by_powers_of_two(
-    finished: int, total: int, stride: int
+def test_long_histories_are_thinned_to_about_the_number_that_is_wanted(
+    finished: int, span: int
 ) -> None:
-    counts = TrialCounts(complete=finished, waiting=total - finished)
+    counts = TrialCounts(complete=finished, waiting=9000)
 
-    assert choose_stride(counts, 400) == stride
-    assert stride == 1 or total / stride <= 400
+    assert choose_span(counts, 400) == span
+    shown = sum(number * 400 % span < 400 for number in range(finished))
+    assert 0.88 * min(finished, 400) <= shown <= 400
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 60, 2000])
+def test_growing_histories_are_seldom_thinned_anew(points: int) -> None:
+    amounts = range(points, 8 * points)
+
+    spans = [choose_span(TrialCounts(fail=amount), points) for amount in amounts]
+
+    assert len(set(spans)) <= 3 * 8 + 1
+    assert all(amount <= span for amount, span in zip(amounts, spans, strict=True))

@@ -58,9 +58,8 @@ def test_shows_what_a_file_of_wandbs_means(tmp_path: Path) -> None:
         "seed 3",
         "/usr/bin/env python train.py --seed=3 --kind=a --lr=1e-05 '--net=[8]' --noise=1.0 "
         "--rate=0.2 --size=0",
-        "line 1: The method bayes is Optuna's TPESampler as this command reads the file. A server "
-        "that reads it takes GPSampler, a Gaussian process, if it has torch; `method: custom` with "
-        "`sampler: {type: …}` says which.",
+        "line 1: The method bayes is Optuna's TPESampler here; a server with torch may take "
+        "GPSampler.",
         "line 7: Values go from 0 to 96: multiples of q, the nearest ones, as in W&B.",
     ):
         assert line in lines

@@ -81,7 +81,7 @@ def test_a_method_is_a_sampler(method: str, sampler: Any) -> None:
         (True, "{min: 0, max: 4294967295}", "TPESampler", "n has more values than GPSampler"),
         (True, "{min: 0.0, max: 4294967295}", "GPSampler", "as the server has torch"),
         (False, "{min: 0, max: 4294967295}", "TPESampler", "as the server has no torch"),
-        (None, "{min: 1, max: 4}", "TPESampler", "A server that reads it takes GPSampler"),
+        (None, "{min: 1, max: 4}", "TPESampler", "a server with torch may take GPSampler."),
     ],
 )
 @pytest.mark.parametrize("impute", ["", ", impute: worst"])

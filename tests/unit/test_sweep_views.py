@@ -11,7 +11,7 @@ from asktell._records import read_trial
 from rich.console import Console
 
 from service.cli.documents import to_document
-from service.cli.formats import describe_params, format_age, format_duration
+from service.cli.formats import describe_params, format_age, format_duration, format_took
 from service.cli.sweep.descriptions import describe_failure, describe_mirror
 from service.cli.sweep.live import LineView, TerminalView
 from service.cli.sweep.run import build_name
@@ -229,6 +229,26 @@ def test_a_failure_is_one_short_line(attempt: asktell.Attempt, sentence: str) ->
 
 def test_params_of_groups_have_dots() -> None:
     assert describe_params({"b": {"c": True, "a": 1e-7}, "a": "x"}) == "a=x  b.a=1e-07  b.c=True"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 ms"),
+        (0.0123, "12 ms"),
+        (0.0996, "100 ms"),
+        (0.1, "0.10 s"),
+        (0.204, "0.20 s"),
+        (0.996, "1.0 s"),
+        (3.21, "3.2 s"),
+        (9.96, "10 s"),
+        (59.9, "59 s"),
+        (91, "1 min 31 s"),
+        (5400, "1 h 30 min"),
+    ],
+)
+def test_short_times_that_something_took_have_two_digits(seconds: float, words: str) -> None:
+    assert format_took(seconds) == words
 
 
 @pytest.mark.parametrize(

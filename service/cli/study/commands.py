@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import asktell
 import typer
 
 from service.cli.arguments import leave_out_none, parse_component, parse_pairs
-from service.cli.calls import call, list_pages, study_path
+from service.cli.calls import Document, call, list_pages, study_path
 from service.cli.clients import ServerDirOption, UrlOption, open_client
 from service.cli.documents import JsonOption, print_json
 from service.cli.failures import CannotStart, WrongUse, explain_failures
@@ -73,10 +74,11 @@ def show(
         study = call(client, "GET", study_path(name))
         if not as_json:
             best = call(client, "GET", f"{study_path(name)}/best") if study["best"] else None
+            used = [] if study["space"] else _list_used(client, name)
     if as_json:
         print_json(study)
     else:
-        print_study(study, best, datetime.now(UTC))
+        print_study(study, best, used, datetime.now(UTC))
 
 
 @app.command()
@@ -289,6 +291,13 @@ def release(
         return
     failed = ", ".join(map(str, answer["failed"]))
     typer.echo(f"Study {name} is Optuna's own." + (f" Failed trials: {failed}." if failed else ""))
+
+
+def _list_used(client: asktell.Client, name: str) -> list[Document]:
+    """From what parameters were drawn that no space declares."""
+    path = f"{study_path(name)}/distributions"
+    used: list[Document] = call(client, "GET", path)["distributions"]
+    return used
 
 
 def _change_state(

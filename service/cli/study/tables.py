@@ -12,8 +12,8 @@ from service.cli.formats import (
     describe_params,
     flatten,
     format_age,
-    format_duration,
     format_number,
+    format_took,
     format_value,
     to_line,
 )
@@ -42,8 +42,14 @@ def print_studies(studies: Sequence[Document], now: datetime) -> None:
     print_table(("study", "state", "trials", "running", "best", "active"), rows)
 
 
-def print_study(study: Document, best: Document | None, now: datetime) -> None:
-    """One study, with its best trial and its search space."""
+def print_study(
+    study: Document, best: Document | None, used: Sequence[Document], now: datetime
+) -> None:
+    """One study, with its best trial and its search space.
+
+    Args:
+        used: From what its parameters were drawn, as `/distributions` has it, if it declares none.
+    """
     why = f" ({study['stop_reason']})" if study["stop_reason"] else ""
     print_line(f"{to_line(study['name'])}: {study['state']}{why}")
     print_line(_describe_counts(study))
@@ -54,6 +60,8 @@ def print_study(study: Document, best: Document | None, now: datetime) -> None:
     if study["space"]:
         rows = [(name, *_describe_part(part)) for name, part in _list_parts(study["space"])]
         print_table(("parameter", "type", "range"), rows)
+    elif used:
+        print_table(("parameter", "type", "range last seen"), _list_last_seen(used))
 
 
 def print_best(study: Document, trial: Document) -> None:
@@ -120,6 +128,13 @@ def _list_facts(study: Document, now: datetime) -> Iterator[tuple[str, str]]:
     )
 
 
+def _list_last_seen(used: Sequence[Document]) -> list[tuple[str, str, str]]:
+    """Of each parameter what its newest trial was drawn from."""
+    by_newest = sorted(used, key=lambda each: each["trials"][-1][1])
+    last = {each["name"]: each["distribution"] for each in by_newest}
+    return [(name, *_describe_part(part)) for name, part in sorted(last.items())]
+
+
 def _list_parts(space: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Parameters of a declared space by their full names."""
     for name, part in space.items():
@@ -137,7 +152,11 @@ def _describe_part(part: Any) -> tuple[str, str]:
     if "type" not in part and isinstance(part.get("name"), str):
         # Optuna's own form.
         kind = part["name"].removesuffix("Distribution").lower()
-        return _describe_part({"type": kind, **part["attributes"]})
+        attributes = dict(part["attributes"])
+        if kind == "int" and attributes.get("step") == 1:
+            # It says so though nobody did.
+            del attributes["step"]
+        return _describe_part({"type": kind, **attributes})
     if "choices" in part:
         return part["type"], ", ".join(map(str, part["choices"]))
     bounds = (
@@ -162,7 +181,7 @@ def _describe_time(trial: Document) -> str:
     if trial["started_at"] is None or trial["finished_at"] is None:
         return "-"
     started, ended = map(datetime.fromisoformat, (trial["started_at"], trial["finished_at"]))
-    return format_duration((ended - started).total_seconds())
+    return format_took(max(0.0, (ended - started).total_seconds()))
 
 
 def _format(value: float | str) -> str:

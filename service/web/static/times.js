@@ -27,8 +27,11 @@ export function tellAges() {
 export function formatDuration(from, until = null) {
   const end = until === null ? Date.now() : Date.parse(until);
   const seconds = Math.max(0, (end - Date.parse(from)) / 1000);
+  if (seconds < 10 && until !== null) {
+    return seconds < 0.1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toPrecision(2)} s`;
+  }
   if (seconds < 60) {
-    return `${seconds < 10 && until !== null ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+    return `${Math.floor(seconds)} s`;
   }
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {

@@ -26,6 +26,7 @@ export class AttemptLists {
     const shown = running.toSorted(compareTrials).slice(0, SHOWN_RUNNING);
     const more = total - shown.length;
     this.#running.show(shown);
+    keepHeight("running", total);
     setText(find("running-total"), total > 0 ? total.toLocaleString("en") : "");
     find("running-none").hidden = total > 0;
     find("running-more").hidden = more <= 0;
@@ -36,6 +37,7 @@ export class AttemptLists {
     const newest = failures.toSorted((one, other) => compare(other.since, one.since));
     const total = Math.max(counted, failures.length);
     this.#failures.show(newest.slice(0, SHOWN_FAILURES));
+    keepHeight("failures", total);
     setText(find("failures-total"), total > 0 ? `newest of ${total.toLocaleString("en")}` : "");
     find("failures-none").hidden = total > 0;
   }
@@ -44,6 +46,13 @@ export class AttemptLists {
 function buildRows(id) {
   const getKey = ({ study, key }) => JSON.stringify([study, key]);
   return new KeyedRows(find(id), find("happening"), { getKey, fill });
+}
+
+/** An empty list is as small as its sentence, until something was in it. */
+function keepHeight(id, total) {
+  if (total > 0) {
+    find(id).parentElement.classList.add("was-filled");
+  }
 }
 
 function fill(part, { study, system, trial, state, url, log, since, about }) {

@@ -5,24 +5,33 @@ const STATE = /^state:(.+)$/i;
 const OPERATOR = /[<>=]/;
 const OPERATOR_AT_BEGIN = /^(?:[<>=]|!=)/;
 const OPERATOR_AT_END = /[<>=]$/;
-const STATES = { FAILED: "FAIL" };
+const STATES = new Map([
+  ["WAITING", "WAITING"],
+  ["RUNNING", "RUNNING"],
+  ["COMPLETE", "COMPLETE"],
+  ["PRUNED", "PRUNED"],
+  ["FAIL", "FAIL"],
+  ["FAILED", "FAIL"],
+]);
 
 /**
  * Conditions stand one after the other, with or without spaces around their operators, and with
  * spaces in names or in quotes: `optimizer=adam lr < 0.01 state:complete`.
  *
  * @param {string} text
- * @returns {{where: string[], states: string[]}} what means nothing is among the conditions, for
- *   the server to say why
+ * @returns {{where: string[], states: string[], unknown: string[]}} what means nothing is among the
+ *   conditions, for the server to say why; `unknown` has the words that are no states
  */
 export function parseFilter(text) {
   const states = [];
+  const unknown = [];
   const where = [];
   let begun = "";
   for (const word of text.match(WORD) ?? []) {
     const state = begun === "" ? STATE.exec(word) : null;
     if (state !== null) {
-      states.push(readState(state[1]));
+      const known = STATES.get(state[1].toUpperCase());
+      (known === undefined ? unknown : states).push(known ?? state[1]);
       continue;
     }
     if (begun === "" && OPERATOR_AT_BEGIN.test(word)) {
@@ -35,10 +44,5 @@ export function parseFilter(text) {
       begun = "";
     }
   }
-  return { where: begun === "" ? where : [...where, begun], states };
-}
-
-function readState(word) {
-  const state = word.toUpperCase();
-  return STATES[state] ?? state;
+  return { where: begun === "" ? where : [...where, begun], states, unknown };
 }

@@ -6,7 +6,7 @@ import { StudyCharts } from "./charts.js";
 import { StudyHeader } from "./header.js";
 import { Importances } from "./importances.js";
 import { followTrialLinks, goTo, readTrialNumber } from "./navigation.js";
-import { getStudyHref, getTrialUrl } from "./places.js";
+import { getStudyHref, getStudyUrl, getTrialUrl } from "./places.js";
 import { Section } from "./section.js";
 import { showSettings } from "./settings.js";
 import { StudySource } from "./source.js";
@@ -53,6 +53,7 @@ const sections = {
     read: (signal) => details.readReports(study, signal),
   }),
   best: new Section({ pauseMs: 0, read: readBest }),
+  space: new Section({ pauseMs: RARELY_MS, read: readSpace }),
 };
 const poller = new Poller({ readAll, onContact: showContact });
 
@@ -101,6 +102,9 @@ function* listRefreshes(signal) {
   yield sections.history.refresh(describeResults(), signal);
   yield sections.curves.refresh(version, signal);
   yield sections.best.refresh(`${study.created_at} ${study.best?.number}`, signal);
+  if (study.space === null) {
+    yield sections.space.refresh(version, signal);
+  }
   if (study.objectives.length > 1) {
     yield sections.front.refresh(describeResults(), signal);
   }
@@ -159,6 +163,12 @@ async function readBest(signal) {
   if (best !== null) {
     header.showBestParams(describeParams(best.params));
   }
+}
+
+/** What no space declares is known from the trials alone. */
+async function readSpace(signal) {
+  const { distributions } = await fetchJson(`${getStudyUrl(name)}/distributions`, signal);
+  space.showSeen(distributions);
 }
 
 function getBestUrl() {

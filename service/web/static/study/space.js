@@ -16,6 +16,10 @@ const LAWS = {
 export class SpaceTable {
   #card;
   #rows;
+  #study = null;
+  #best = null;
+  /** By the name of the parameter, what its newest trial was drawn from, in words. */
+  #seen = new Map();
 
   constructor(card) {
     this.#card = card;
@@ -27,13 +31,35 @@ export class SpaceTable {
 
   /** @param {object} study @param {object | null} best its best trial, where there is one */
   show(study, best) {
+    this.#study = study;
+    this.#best = best;
+    this.#refill();
+  }
+
+  /** @param {object[]} distributions from what parameters were drawn, as `/distributions` has it */
+  showSeen(distributions) {
+    const byNewest = distributions.toSorted((one, other) => getNewest(one) - getNewest(other));
+    this.#seen = new Map(
+      byNewest.map(({ name, distribution }) => [name, describeEntry(distribution)]),
+    );
+    if (this.#study !== null) {
+      this.#refill();
+    }
+  }
+
+  #refill() {
+    const study = this.#study;
+    const best = this.#best;
     const values = new Map(best === null ? [] : flattenParams(best.params));
     const declared = study.space === null ? [] : flattenSpace(study.space);
     // What Python, or running trials, declared is known from what they got.
-    const others = [...values.keys()].filter(
-      (name) => !declared.some((entry) => entry.name === name),
-    );
-    const entries = [...declared, ...others.map((name) => ({ name, words: "as the code runs" }))];
+    const known = new Set(declared.map(({ name }) => name));
+    const names = new Set([...this.#seen.keys(), ...values.keys()]);
+    const others = [...names]
+      .filter((name) => !known.has(name))
+      .sort()
+      .map((name) => ({ name, words: this.#seen.get(name) ?? "as the code runs" }));
+    const entries = [...declared, ...others];
     this.#rows.show(entries.map((entry) => ({ ...entry, value: values.get(entry.name) })));
     this.#card.hidden = false;
     this.#card.querySelector("table").hidden = entries.length === 0;
@@ -52,7 +78,11 @@ function describeOrigin({ space, python }) {
   if (space !== null) {
     return "";
   }
-  return python === null ? "declared as trials run" : "declared in Python";
+  return `declared ${python === null ? "as trials run" : "in Python"}; ranges as last seen`;
+}
+
+function getNewest({ trials }) {
+  return trials.at(-1)[1];
 }
 
 function flattenSpace(space, prefix = "") {
@@ -82,10 +112,17 @@ function describeEntry(entry) {
     return `always ${formatValue(entry.value)}${describeCondition(entry)}`;
   }
   if (isOfOptuna(entry)) {
-    return `${entry.name} ${JSON.stringify(entry.attributes)}`;
+    return describeEntry(simplify(entry));
   }
   const law = entry.type === "categorical" ? describeChoices(entry) : describeLaw(entry);
   return `${law}${describeCondition(entry)}`;
+}
+
+/** Optuna's own form as ours, without what it says though nobody did. */
+function simplify({ name, attributes: { step, ...attributes } }) {
+  const type = name.replace(/Distribution$/, "").toLowerCase();
+  const isUsual = step === undefined || (type === "int" && step === 1);
+  return { ...attributes, ...(isUsual ? {} : { step }), type };
 }
 
 function describeChoices({ choices, probabilities = null }) {

@@ -71,13 +71,17 @@ export class TrialsTable {
 
   /** Reads all that is shown once more: where trials were added or have ended, all of it may move. */
   async read(signal) {
+    if (this.#wish.unknown.length > 0) {
+      this.#refuse(this.#wish.unknown.map(describeUnknownState).join(" "), { isOfFilter: true });
+      return;
+    }
     try {
       this.#showPage(await fetchJson(this.#buildUrl(), signal));
     } catch (error) {
       if (!(error instanceof Unanswered && error.status === 422)) {
         throw error;
       }
-      this.#refuse(error.text);
+      this.#refuseAs(error.text);
     }
   }
 
@@ -115,15 +119,19 @@ export class TrialsTable {
     setText(this.#part("shown"), describeShown(trials.length, isMore, this.#order.value));
   }
 
-  /** Leaves what is shown: whoever types is not done yet. */
-  #refuse(problem) {
+  #refuseAs(problem) {
     const { detail, errors = [{ field: "", message: detail }] } = JSON.parse(problem);
-    this.#filter.ariaInvalid = errors.some(({ field }) => /^(where|state)\b/.test(field));
+    const words = errors.map(({ message }) => message).join("; ");
+    this.#refuse(`The server cannot list trials like that: ${words}`, {
+      isOfFilter: errors.some(({ field }) => /^(where|state)\b/.test(field)),
+    });
+  }
+
+  /** Leaves what is shown: whoever types is not done yet. */
+  #refuse(words, { isOfFilter }) {
+    this.#filter.ariaInvalid = isOfFilter;
     this.#part("refused").hidden = false;
-    setText(
-      this.#part("refused"),
-      `The server cannot list trials like that: ${errors.map(({ message }) => message).join("; ")}`,
-    );
+    setText(this.#part("refused"), words);
   }
 
   #filterSoon() {
@@ -161,4 +169,8 @@ function describeValues(objectives) {
 function describeShown(shown, isMore, order) {
   const number = shown.toLocaleString("en");
   return isMore ? `the ${order} ${number}` : number;
+}
+
+function describeUnknownState(word) {
+  return `"${word}" is no state of trials; they are waiting, running, complete, pruned and failed.`;
 }
