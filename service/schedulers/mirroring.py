@@ -6,6 +6,7 @@ what the answer says. Whatever goes wrong here keeps nothing else of the worker 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import structlog
@@ -18,6 +19,7 @@ from service.schedulers.executors.mirrors import (
     Look,
     MadeMirror,
     MirrorAway,
+    MirrorBusy,
     MirrorRefused,
     SweepMirror,
 )
@@ -46,6 +48,9 @@ class Mirroring:
         self._made: dict[str, MadeMirror] = {}
         self._missing: set[str] = set()
         self._complained: set[str] = set()
+        # None before the first answer.
+        self._untried: set[str] | None = None
+        self._has_tried = asyncio.Event()
 
     async def run(self) -> None:
         """Goes on until it is cancelled; returns at once if there is no outside system."""
@@ -57,6 +62,18 @@ class Mirroring:
                 tasks.create_task(self._keep_looking(executor))
             await self._keep_claiming()
 
+    async def wait_for_first_tries(self) -> None:
+        """Returns once what there was to make at first is made, or cannot be; or after a while.
+
+        Until then the server has only the word of those who tried before, and lets attempts begin
+        without the sweep outside if that was a complaint.
+        """
+        if not self._mirrors:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.first_mirrors_seconds):
+                await self._has_tried.wait()
+
     async def _keep_claiming(self) -> NoReturn:
         backoff = Backoff(self._pace)
         while True:
@@ -67,8 +84,10 @@ class Mirroring:
             except AsktellError as error:
                 pause = choose_pause(error, backoff, self._pace)
                 if not may_pass(error):
+                    self._has_tried.set()
                     _log.error("mirrors.refused", reason=str(error))
             except Exception as error:
+                self._has_tried.set()
                 pause = self._pace.refused_pause_seconds
                 _log.exception("mirrors.unreadable", reason=str(error))
             await asyncio.sleep(pause)
@@ -83,6 +102,9 @@ class Mirroring:
         for sweep_id, each in self._wanted.items():
             if each.external_ref is None and sweep_id not in self._creating:
                 self._creating[sweep_id] = self._tasks.create_task(self._create(each))
+        if self._untried is None:
+            self._untried = set(self._creating)
+            self._note_tried()
 
     def _leave(self, sweep_id: str) -> None:
         self._made.pop(sweep_id, None)
@@ -95,24 +117,37 @@ class Mirroring:
         If telling fails, the next claim brings the sweep here again.
         """
         backoff = Backoff(self._pace)
+        patient_until = asyncio.get_running_loop().time() + self._pace.busy_mirror_seconds
         try:
             while wanted.sweep_id not in self._made:
-                await self._try_to_create(wanted, backoff)
+                await self._try_to_create(wanted, backoff, patient_until)
             await self._tell(wanted, seen=MirrorState.RUNNING)
         finally:
             del self._creating[wanted.sweep_id]
+            self._note_tried(wanted.sweep_id)
 
-    async def _try_to_create(self, wanted: WantedMirror, backoff: Backoff) -> None:
+    async def _try_to_create(
+        self, wanted: WantedMirror, backoff: Backoff, patient_until: float
+    ) -> None:
         try:
             made = await self._mirrors[wanted.executor].create(wanted)
         except Exception as error:
-            await self._complain(wanted, error)
+            is_busy = isinstance(error, MirrorBusy)
+            if not is_busy or asyncio.get_running_loop().time() >= patient_until:
+                await self._complain(wanted, error)
+                self._note_tried(wanted.sweep_id)
             away = isinstance(error, MirrorAway)
             at_least = 0.0 if away else self._pace.refused_pause_seconds
             await asyncio.sleep(backoff.next_pause(at_least_seconds=at_least))
         else:
             self._made[wanted.sweep_id] = made
             _log.info("mirror.made", study=wanted.study, external_ref=made.external_ref)
+
+    def _note_tried(self, *sweep_ids: str) -> None:
+        if self._untried is not None:
+            self._untried.difference_update(sweep_ids)
+            if not self._untried:
+                self._has_tried.set()
 
     async def _keep_looking(self, executor: str) -> NoReturn:
         while True:

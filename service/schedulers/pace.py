@@ -25,6 +25,10 @@ class Pace:
         claim_mirrors_seconds: From one question for sweeps outside to the next. The attempts of a
             sweep wait for its mirror, and the question costs no more than one about an attempt.
         look_at_mirrors_seconds: From one look at the sweeps outside to the next.
+        first_mirrors_seconds: How long a worker that begins takes no attempts because it makes
+            sweeps outside.
+        busy_mirror_seconds: How long attempts wait for a sweep outside if the outside system only
+            takes no more calls just now.
         chance: From 0 up to 1, so that workers that fail together do not come back together.
     """
 
@@ -41,6 +45,8 @@ class Pace:
     leave_seconds: float = 10.0
     claim_mirrors_seconds: float = 1.0
     look_at_mirrors_seconds: float = 10.0
+    first_mirrors_seconds: float = 10.0
+    busy_mirror_seconds: float = 120.0
     chance: Callable[[], float] = random.random
 
 

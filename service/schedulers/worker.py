@@ -108,6 +108,7 @@ class Worker:
             beside = [tasks.create_task(lookout.run()) for lookout in self._lookouts.values()]
             beside += [tasks.create_task(each.tend()) for each in self._executors.values()]
             beside.append(tasks.create_task(self._mirroring.run()))
+            await self._wait_for_mirrors()
             if await self._take_over():
                 while not self._is_draining.is_set():
                     await self._fill_slots()
@@ -128,6 +129,12 @@ class Worker:
             # A worker that begins to drain says so at once.
             change = self._is_finished if is_draining else self._is_draining
             await _wait_for(change, self._pace.register_seconds)
+
+    async def _wait_for_mirrors(self) -> None:
+        """What is claimed before they are made has no part in them."""
+        waiting = self._tasks.create_task(self._mirroring.wait_for_first_tries())
+        await self._wait_unless_draining(waiting)
+        waiting.cancel()
 
     async def _take_over(self) -> bool:
         """Goes on with what an earlier life of this worker had; what else it left is ended.

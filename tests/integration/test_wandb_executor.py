@@ -295,6 +295,7 @@ async def test_program_that_says_it_is_preempted(bench: WandbBench):
 
 async def test_killed_run_is_repaired_and_kept(bench: WandbBench):
     run = await bench.start()
+    bench.log.log({"loss": 0.5}, step=0)
     ending = await bench.kill()
     note = (await bench.see(lambda seen: seen.ending is not None)).note
 

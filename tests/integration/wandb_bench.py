@@ -83,6 +83,7 @@ def open_executor(
     probe: Probe = no_probe,
     was_preempted: Callable[[str], bool] = lambda _: False,
     question_seconds: float = 30.0,
+    throttled_seconds: float = 180.0,
 ) -> WandbExecutor:
     """Returns the executor of another life of the worker."""
     processes = ProcessExecutor(
@@ -102,6 +103,7 @@ def open_executor(
         was_preempted=was_preempted,
         upload_seconds=0.1,
         question_seconds=question_seconds,
+        throttled_seconds=throttled_seconds,
     )
     return WandbExecutor(processes, api, settings, probe=probe)
 

@@ -79,6 +79,7 @@ for line in sys.stdin:
     say(answer)
 """
 AWAY = ["answer", {"kind": "away", "value": "HTTP 503"}]
+THROTTLED = ["answer", {"kind": "throttled", "value": "HTTP 429: slow down"}]
 AWAY_LATE = ["answer late", {"kind": "away", "value": "HTTP 503"}]
 REFUSED = ["answer", {"kind": "refused", "value": "There is no such run."}]
 A_MOMENT, LONG_ENOUGH = 0.2, 60.0

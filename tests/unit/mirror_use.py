@@ -16,6 +16,7 @@ from service.domain.mirrors import MirrorState, Wish, settle
 from service.domain.sweeps import SweepState
 from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorRefused, SweepMirror
 from service.schedulers.mirroring import Mirroring
+from service.schedulers.pace import Pace
 from service.schedulers.server_calls import ServerCalls, WorkerIdentity
 from tests.unit.worker_use import QUICK, URL
 
@@ -190,7 +191,13 @@ class MemoryMirror(SweepMirror):
 
 
 class MirrorStage:
-    """A server, an outside system, and workers that come and go."""
+    """A server, an outside system, and workers that come and go.
+
+    Attributes:
+        mirror_keeper: Of the last worker.
+    """
+
+    mirror_keeper: Mirroring
 
     def __init__(self) -> None:
         self.server = MirrorServer()
@@ -198,13 +205,14 @@ class MirrorStage:
 
     @asynccontextmanager
     async def mirroring(
-        self, executors: Sequence[str] = (EXECUTOR,)
+        self, executors: Sequence[str] = (EXECUTOR,), *, pace: Pace = PACE
     ) -> AsyncIterator["asyncio.Task[None]"]:
         """Mirrors are kept meanwhile, by the task."""
         with WorkerClient(URL, "a-token-for-tests", transport=self.server.transport) as client:
             identity = WorkerIdentity("w1", "w", "h", "gpu", ("process", *executors), 1, "0")
             calls = ServerCalls(client, identity)
-            mirroring = Mirroring(calls, dict.fromkeys(executors, self.outside), PACE)
+            mirroring = Mirroring(calls, dict.fromkeys(executors, self.outside), pace)
+            self.mirror_keeper = mirroring
             # One that fails fails the test.
             async with asyncio.TaskGroup() as tasks:
                 task = tasks.create_task(mirroring.run())

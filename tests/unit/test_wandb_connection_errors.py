@@ -31,11 +31,11 @@ def build_core_error(message: str, status: int | None = None) -> WandbApiFailedE
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (build_core_error(GAVE_UP, 0), Failure("away", "HTTP 429: slow down")),
+        (build_core_error(GAVE_UP, 0), Failure("throttled", "HTTP 429: slow down")),
         (build_core_error(SILENT), Failure("away", SILENT)),
         (build_core_error(GONE), Failure("away", GONE, is_process_useless=True)),
         (build_core_error("bad gateway", 502), Failure("away", "bad gateway")),
-        (build_core_error("too many", 429), Failure("away", "too many")),
+        (build_core_error("too many", 429), Failure("throttled", "too many")),
         (
             build_core_error("forbidden", 403),
             Failure("refused", "forbidden", is_about_key=True),
@@ -52,6 +52,10 @@ def build_core_error(message: str, status: int | None = None) -> WandbApiFailedE
         (
             build_core_error("input: runs context deadline exceeded", 0),
             Failure("away", "runs context deadline exceeded"),
+        ),
+        (
+            build_core_error("input: you are being rate limited", 0),
+            Failure("throttled", "you are being rate limited"),
         ),
         (requests.ConnectionError("no route"), Failure("away", "no route")),
         (httpx.ConnectTimeout("too late"), Failure("undone", "too late")),
@@ -107,7 +111,7 @@ def test_a_key_that_is_not_known_is_a_persons_business() -> None:
 def test_a_login_that_could_not_be_checked_says_nothing_about_the_key() -> None:
     error = AuthenticationError("Failed to verify credentials")
     error.__cause__ = build_core_error(GAVE_UP, 0)
-    assert explain_error(error) == Failure("away", "HTTP 429: slow down")
+    assert explain_error(error) == Failure("throttled", "HTTP 429: slow down")
 
 
 def test_a_setting_that_is_not_accepted_is_named_and_not_shown() -> None:

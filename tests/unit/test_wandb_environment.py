@@ -58,7 +58,21 @@ def test_usual_run():
         "WANDB_MODE": "online",
         "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "5",
+        "WANDB_project": "uncategorized",
+        "WANDB_run_id": "k3v9x2ab-12-1",
     }
+
+
+def test_program_cannot_move_its_run():
+    """What is set again stays where it is, and wandb takes the later one."""
+    launch = build_launch({"entity": "e", "project": "p"}, environment={"WANDB_PROJECT": "other"})
+
+    environment = build(launch)
+
+    names = list(environment)
+    for name in ("ENTITY", "PROJECT", "RUN_ID"):
+        assert names.index(f"WANDB_{name}") < names.index(f"WANDB_{name.lower()}")
+    assert environment["WANDB_project"] == "p"
 
 
 def test_sweep_names_what_it_wants():

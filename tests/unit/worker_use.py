@@ -1,7 +1,7 @@
 """A worker in a test: quick, in this event loop, with programs that the test plays."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from asktell.workers import WorkerClient
 
 from service.schedulers.executors.base import Executor
 from service.schedulers.executors.fake import FakeExecutor, FakeWorld
+from service.schedulers.executors.mirrors import SweepMirror
 from service.schedulers.pace import Pace
 from service.schedulers.server_calls import WorkerIdentity
 from service.schedulers.workdir import open_workdir
@@ -52,6 +53,7 @@ class Stage:
         *,
         slots: int = 4,
         executors: Sequence[Executor] = (),
+        mirrors: Mapping[str, SweepMirror] | None = None,
         drain_seconds: float | None = None,
         pace: Pace = QUICK,
     ) -> AsyncIterator[Worker]:
@@ -62,7 +64,13 @@ class Stage:
         with open_workdir(self.folder) as workdir, client:
             identity = WorkerIdentity(workdir.worker_id, "w", "h", "default", names, slots, "0")
             worker = Worker(
-                client, identity, workdir, present, drain_seconds=drain_seconds, pace=pace
+                client,
+                identity,
+                workdir,
+                present,
+                mirrors=mirrors,
+                drain_seconds=drain_seconds,
+                pace=pace,
             )
             # A worker that fails fails the test.
             async with asyncio.TaskGroup() as tasks:

@@ -18,6 +18,7 @@ from service.schedulers.executors.connection.connection import (
     SystemAway,
     SystemConnection,
     SystemRefused,
+    SystemThrottled,
 )
 from service.schedulers.executors.process.processes import list_processes
 from service.schedulers.executors.wandb.connection.system import describe_wandb
@@ -245,10 +246,16 @@ async def test_a_run_that_is_not_there_is_refused(api: WandbApi) -> None:
             await call
 
 
-@pytest.mark.parametrize("status", [429, 500])
-async def test_a_storm_passes(backend: Backend, api: WandbApi, status: int) -> None:
-    backend.fail("*", [status] * 2)
-    with pytest.raises(SystemAway, match=f"cannot be asked now: HTTP {status}"):
+async def test_a_storm_passes(backend: Backend, api: WandbApi) -> None:
+    backend.fail("*", [500] * 2)
+    with pytest.raises(SystemAway, match="cannot be asked now: HTTP 500"):
+        await api.find_account()
+    assert (await api.find_account()).entity == ENTITY
+
+
+async def test_a_wandb_that_is_asked_too_often_says_so(backend: Backend, api: WandbApi) -> None:
+    backend.fail("*", [429] * 2)
+    with pytest.raises(SystemThrottled, match="is asked too often: HTTP 429"):
         await api.find_account()
     assert (await api.find_account()).entity == ENTITY
 
@@ -287,7 +294,7 @@ async def test_a_core_that_was_killed_between_calls_is_replaced_unnoticed(api: W
     ("key", "message"),
     [
         ("n0tit" * 8, "Run `wandb login` as the worker's user, or set WANDB_API_KEY"),
-        ("", "No API key configured. Use `wandb login`"),
+        ("", "No API key configured. Use `wandb login` to log in. There is none in WANDB_API_KEY"),
     ],
     ids=["wrong", "none"],
 )
@@ -307,6 +314,24 @@ async def test_a_key_that_is_no_good_is_refused_and_never_shown(
     assert any("wandb-core" in command for command in commands)
     if key:
         assert key not in told + str(commands)
+
+
+async def test_without_a_key_it_says_where_one_was_looked_for(
+    backend: Backend, tmp_path: Path
+) -> None:
+    # Without the port, as other programs want it.
+    keys = tmp_path / "keys"
+    keys.write_text(f"machine 127.0.0.1 login user password {'n0tit' * 8}\n")
+    environment = build_worker_environment(backend, tmp_path) | {"NETRC": str(keys)}
+    del environment["WANDB_API_KEY"]
+    connection = open_connection(environment)
+    host = backend.url.removeprefix("http://")
+    try:
+        with pytest.raises(SystemRefused) as refusal:
+            await WandbApi(connection).find_account()
+    finally:
+        await connection.close()
+    assert str(refusal.value).endswith(f"for `machine {host}` in {keys}.")
 
 
 async def test_a_password_of_the_address_is_never_shown(backend: Backend, tmp_path: Path) -> None:

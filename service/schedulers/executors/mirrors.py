@@ -21,6 +21,10 @@ class MirrorAway(Exception):
     """The outside system cannot be asked just now; the message says why, for people."""
 
 
+class MirrorBusy(MirrorAway):
+    """It answers, and takes no more calls just now."""
+
+
 class MirrorRefused(Exception):
     """It does not do this until a person changes something; the message says what, for people."""
 

@@ -31,14 +31,14 @@ class Answer:
     """What the process says to a call.
 
     Attributes:
-        kind: "done"; "refused"; "undone", though the system answers; or "away": the system is, or
-            has no time.
+        kind: "done"; "refused"; "undone", though the system answers; "throttled": it wants to be
+            asked less often; or "away": the system is, or has no time.
         value: The result, or what to tell people.
         is_about_key: Of a refusal: the system does not know who asks, or does not let them.
         seconds: How long it took.
     """
 
-    kind: Literal["done", "refused", "undone", "away"]
+    kind: Literal["done", "refused", "undone", "throttled", "away"]
     value: Any
     is_about_key: bool
     seconds: float
@@ -146,7 +146,7 @@ class ConnectionChild:
         match await self._read():
             case {
                 "id": self._asked,
-                "kind": "done" | "refused" | "undone" | "away" as kind,
+                "kind": "done" | "refused" | "undone" | "throttled" | "away" as kind,
                 "value": value,
                 "is_about_key": bool(is_about_key),
                 "seconds": float(seconds),

@@ -40,6 +40,14 @@ class SystemBusy(SystemAway):
     """The call was not made: this worker has too many of them. The system answers others."""
 
 
+class SystemThrottled(SystemBusy):
+    """The system answers, if only that it is asked too often."""
+
+
+class CallThrottled(SystemThrottled, SystemSilent):
+    """The call was made; a package that tries several times may have had it done."""
+
+
 class SystemRefused(Exception):
     """The system does not take the call, and will not before a person changes something.
 
@@ -70,6 +78,8 @@ class Connection(Protocol):
             SystemAway: Not tried because the system is away.
             SystemSilent: Not done in time; it may have been done.
             SystemBusy: Not tried because other calls took the time.
+            SystemThrottled: The system takes no calls for a while; if it is a SystemSilent, too,
+                it was tried.
             SystemRefused: It was not done.
         """
 
@@ -244,6 +254,8 @@ class SystemConnection:
         return self._build_not_made(message)
 
     def _build_not_made(self, message: str) -> SystemAway:
+        if self._reach.is_throttled:
+            return SystemThrottled(self._reach.describe())
         return SystemBusy(message) if self._reach.is_answering else SystemAway(message)
 
     async def _wait_for_answer(
@@ -305,6 +317,10 @@ class SystemConnection:
             case "undone":
                 self._reach.note_answer(answer.seconds)
                 raise SystemSilent(self._system.redact(str(answer.value)))
+            case "throttled":
+                message = self._system.redact(str(answer.value))
+                self._reach.note_throttled(message)
+                raise CallThrottled(f"{self._reach.place} is asked too often: {message}")
             case "away":
                 raise self._fail(f"{self._reach.place} cannot be asked now: {answer.value}")
             case _:
@@ -315,7 +331,9 @@ class SystemConnection:
 
     def _note_failure(self, message: str) -> str:
         message = self._system.redact(message)
-        self._reach.note_failure(message)
+        # What was told to go, and is gone, says nothing of the system.
+        if not self._is_closed:
+            self._reach.note_failure(message)
         return message
 
 

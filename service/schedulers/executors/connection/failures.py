@@ -13,14 +13,14 @@ class Failure:
 
     Attributes:
         kind: "away": the system does not answer; the same call may succeed later. "undone": it
-            may, too, and the system answers others. "refused": not before a person changes
-            something.
+            may, too, and the system answers others. "throttled": it wants to be asked less often.
+            "refused": not before a person changes something.
         message: For people.
         is_about_key: The outside system does not know who asks, or does not let them do this.
         is_process_useless: Nothing can succeed in this process any more.
     """
 
-    kind: Literal["refused", "undone", "away"]
+    kind: Literal["refused", "undone", "throttled", "away"]
     message: str
     is_about_key: bool = False
     is_process_useless: bool = False

@@ -56,13 +56,16 @@ class Breaker:
         opens_after: int = 5,
         first_pause_seconds: float = 2.0,
         longest_pause_seconds: float = 60.0,
+        longest_throttle_seconds: float = 15.0,
     ) -> None:
         self._clock = clock
         self._chance = chance
         self._opens_after = opens_after
         self._first_pause_seconds = first_pause_seconds
         self._longest_pause_seconds = longest_pause_seconds
+        self._longest_throttle_seconds = longest_throttle_seconds
         self._failures = 0
+        self._throttles = 0
         self._next_at = clock()
 
     @property
@@ -76,14 +79,26 @@ class Breaker:
 
     def note_failure(self) -> None:
         """The system did not answer, or had no time for the call."""
-        doubled = self._first_pause_seconds * 2.0 ** min(self._failures, 16)
+        pause = self._double(self._failures)
         self._failures += 1
-        self._wait(min(doubled, self._longest_pause_seconds))
+        self._throttles = 0
+        self._wait(min(pause, self._longest_pause_seconds))
+
+    def note_throttled(self) -> None:
+        """It answered that it is asked too often, which is no failure of its own."""
+        pause = self._double(self._throttles)
+        self._failures = 0
+        self._throttles += 1
+        self._wait(min(pause, self._longest_throttle_seconds))
 
     def note_success(self, *, was_slow: bool) -> None:
         """It answered; a slow answer is taken as a wish to be asked less often."""
         self._failures = 0
+        self._throttles = 0
         self._wait(self._first_pause_seconds if was_slow else 0.0)
+
+    def _double(self, times: int) -> float:
+        return self._first_pause_seconds * 2.0 ** min(times, 16)
 
     def _wait(self, at_most_seconds: float) -> None:
         self._next_at = self._clock() + at_most_seconds * self._chance()

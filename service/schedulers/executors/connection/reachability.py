@@ -40,6 +40,7 @@ class Reachability:
         self._breaker = Breaker(clock=clock, chance=chance)
         self._silent_since: datetime | None = None
         self._reason = ""
+        self._throttle: str | None = None
         self._heard_at: float | None = None
         self._is_asked = False
 
@@ -52,6 +53,11 @@ class Reachability:
     def is_away(self) -> bool:
         """Whether calls are to fail at once, but for one now and then."""
         return self._breaker.is_open
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the last that it said is that it is asked too often."""
+        return self._throttle is not None
 
     @property
     def is_answering(self) -> bool:
@@ -76,13 +82,21 @@ class Reachability:
     def note_answer(self, seconds: float) -> None:
         """It answered after so long, a refusal perhaps."""
         was_away = self.is_away
-        # Packages do not show whether they were asked to slow down, only that it took its time.
+        # Packages tell that they were asked to slow down only if they gave up for it.
         self._breaker.note_success(was_slow=seconds > _SLOW_SECONDS)
-        self._silent_since = None
-        self._is_asked = False
-        self._heard_at = self._clock()
-        if was_away:
-            _log.info("system.back", system=self._system.name, host=self._system.host)
+        self._throttle = None
+        self._note_heard(was_away=was_away)
+
+    def note_throttled(self, reason: str) -> None:
+        """It answered that it is asked too often."""
+        was_away, was_throttled = self.is_away, self.is_throttled
+        self._breaker.note_throttled()
+        self._throttle = reason
+        self._note_heard(was_away=was_away)
+        if not was_throttled:
+            _log.warning(
+                "system.throttled", system=self._system.name, host=self._system.host, reason=reason
+            )
 
     def note_failure(self, reason: str) -> None:
         """It did not answer, or said that it could not."""
@@ -90,6 +104,7 @@ class Reachability:
         self._breaker.note_failure()
         self._silent_since = self._silent_since or self._now()
         self._reason = reason
+        self._throttle = None
         self._is_asked = False
         self._heard_at = None
         if self.is_away and not was_away:
@@ -100,7 +115,16 @@ class Reachability:
     def describe(self) -> str:
         """Says why a call is not made, for people."""
         next_try = f"next try in {max(1, math.ceil(self.get_pause()))} s"
+        if self._throttle is not None:
+            return f"{self.place} takes no more calls for now; {next_try}. {self._throttle}"
         if self._silent_since is None:
             return f"{self.place} is asked too often; {next_try}."
         since = f"{self._silent_since:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self.place} has not answered since {since}; {next_try}. {self._reason}"
+
+    def _note_heard(self, *, was_away: bool) -> None:
+        self._silent_since = None
+        self._is_asked = False
+        self._heard_at = self._clock()
+        if was_away:
+            _log.info("system.back", system=self._system.name, host=self._system.host)

@@ -5,10 +5,12 @@ twice. Its status is 0 where core has given up after retries, and also for error
 answers; these begin with "input:". It has no response at all where core itself was silent.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from service.schedulers.executors.connection.failures import Failure
 from service.schedulers.executors.connection.redaction import redact
@@ -22,6 +24,8 @@ _PASSING_STATUSES = (
     HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
+# Of what core says after its retries, without a status.
+_TOO_MANY = re.compile(r"HTTP 429\b|(?<![\w/-])rate limit(ed|s)?(?![\w/-])", re.IGNORECASE)
 # W&B answers some of its own troubles like this, with status 200.
 _PASSING_WORDS = re.compile(
     # Not in a name, such as that of a queue or a job.
@@ -45,12 +49,24 @@ def explain_error(error: Exception) -> Failure:
     is_away = next((said for each in causes if (said := _is_away(each)) is not None), False)
     if is_away and any(map(_is_from_httpx, causes)):
         return Failure("undone", message)
+    if is_away and any(map(_is_throttled, causes)):
+        return Failure("throttled", message)
     if is_away:
         return Failure("away", message, is_process_useless=_SERVICE_GONE in str(causes[-1]))
     if _is_about_login(causes):
-        advised = message if _NO_KEY in message else f"{message.rstrip('.')}. {_LOG_IN}"
+        advice = _say_where_keys_are() if _NO_KEY in message else _LOG_IN
+        advised = f"{message.rstrip('.')}. {advice}"
         return Failure("refused", advised, is_about_key=True)
     return Failure("refused", message, is_about_key=any(map(_is_about_rights, causes)))
+
+
+def _say_where_keys_are() -> str:
+    """Other programs leave the port out of the names of machines, which wandb does not."""
+    import wandb
+
+    host = urlsplit(wandb.setup().settings.base_url).netloc.rpartition("@")[2]
+    file = os.environ.get("NETRC") or "~/.netrc"
+    return f"There is none in WANDB_API_KEY, and none for `machine {host}` in {file}."
 
 
 def explain_settings(error: Exception) -> str:
@@ -95,6 +111,12 @@ def _is_away(error: BaseException) -> bool | None:
         text = str(error)
         return not text.startswith(_GRAPHQL) or _PASSING_WORDS.search(text) is not None
     return True if _is_transport(error) else None
+
+
+def _is_throttled(error: BaseException) -> bool:
+    if status := _find_status(error):
+        return status == HTTPStatus.TOO_MANY_REQUESTS
+    return _is_from_core(error) and _TOO_MANY.search(_tidy(str(error))) is not None
 
 
 def _find_status(error: BaseException) -> int:

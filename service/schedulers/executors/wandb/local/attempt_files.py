@@ -8,7 +8,7 @@ wandb.cut-short     the run had its end, and was not let upload any longer
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.wandb.runs.runs import RunPath, build_offline_ref
@@ -28,6 +28,7 @@ class Recording:
     Attributes:
         entity: None if only W&B could tell, and was not asked.
         reason: Why it is offline though it should not be.
+        is_moved: Its program has it elsewhere than was decided.
     """
 
     project: str
@@ -35,6 +36,7 @@ class Recording:
     is_online: bool
     entity: str | None = None
     reason: str | None = None
+    is_moved: bool = False
 
     @property
     def path(self) -> RunPath:
@@ -58,6 +60,22 @@ def write_recording(folder: str, recording: Recording) -> None:
     os.makedirs(find_runs_folder(folder), mode=0o700, exist_ok=True)
 
 
+def settle_recording(folder: str, recording: Recording, *, entity: str, project: str) -> Recording:
+    """Keeps where wandb itself says that the run is, if that is elsewhere.
+
+    Args:
+        entity: Empty if it does not say; so with the project.
+    """
+    there = replace(
+        recording, entity=entity or recording.entity, project=project or recording.project
+    )
+    if there != recording and recording.is_online:
+        there = replace(there, is_moved=True)
+        write_recording(folder, there)
+        return there
+    return recording
+
+
 def read_recording(folder: str) -> Recording | None:
     """None if nothing was decided yet, or ever."""
     match folders.read_record(folder, _RECORD):
@@ -67,8 +85,11 @@ def read_recording(folder: str) -> Recording | None:
             "is_online": bool(is_online),
             "entity": str() | None as entity,
             "reason": str() | None as reason,
+            **others,
         }:
-            return Recording(project, run_id, is_online, entity, reason)
+            # Older workers kept nothing of the kind.
+            is_moved = others.get("is_moved") is True
+            return Recording(project, run_id, is_online, entity, reason, is_moved)
     return None
 
 

@@ -57,6 +57,22 @@ def blame_person(ending: Ending) -> Ending:
     return replace(ending, kind=EndingKind.CANCELLED, message=message)
 
 
+def blame_move(ending: Ending, where: str) -> Ending:
+    """Returns the same end, with what to do: W&B looks for a run's sweep only where the run is.
+
+    Args:
+        where: Entity and project that the program has its run in.
+    """
+    if not _has_failed(ending):
+        return ending
+    advice = (
+        f"Its run was to be in {where}, and its sweep on W&B is elsewhere: a script or the program "
+        "sets WANDB_PROJECT or WANDB_ENTITY. Take that out, or name them in the sweep's `wandb`, "
+        "or say `sweep: false` there."
+    )
+    return replace(ending, message=" ".join(filter(None, (ending.message, advice))))
+
+
 def choose_final_exit_code(*, was_told: bool) -> int:
     """Returns what is said in place of a process that could not tell its run's end itself."""
     return _INTERRUPTED if was_told else 1

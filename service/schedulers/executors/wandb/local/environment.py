@@ -21,6 +21,7 @@ _OF_ONE_RUN = (
     *("WANDB_ARTIFACTS", "WANDB_AGENT_*", "WANDB_X_SKIP_TRANSACTION_LOG", "WANDB_X_SYNC*"),
     "WANDB_X_FILES_DIR",
 )
+_WHERE_A_RUN_IS = ("WANDB_ENTITY", "WANDB_PROJECT", "WANDB_RUN_ID")
 # Runs that are not sent anywhere need no key.
 _OF_A_SERVER = (
     *("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_CREDENTIALS_FILE"),
@@ -40,7 +41,7 @@ def build_run_environment(
     """Returns the variables by which an unchanged program becomes the run of this attempt.
 
     WANDB_LAUNCH has wandb take the config that is given here over whatever the program says, lock
-    it, and ignore the program's own project and run id.
+    it, and ignore the project, entity and run id that the program gives to `wandb.init`.
 
     Args:
         folder: What WANDB_DIR is to be. It has to exist: wandb goes elsewhere if it does not.
@@ -58,7 +59,8 @@ def build_run_environment(
     }
     if launch.is_resumed:
         environment["WANDB_RESUME"] = "allow"
-    return environment | _join_sweep(launch, worker_environment) | dict(launch.environment)
+    environment |= _join_sweep(launch, worker_environment) | dict(launch.environment)
+    return environment | _say_again(_name_run(launch, worker_environment))
 
 
 def _pass_settings(worker: Mapping[str, str], *, is_online: bool) -> dict[str, str]:
@@ -86,6 +88,17 @@ def _name_run(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:
         "WANDB_TAGS": _join_tags(arguments.get("tags") or ()),
     }
     return {name: value for name, value in names.items() if value}
+
+
+def _say_again(names: Mapping[str, str]) -> dict[str, str]:
+    """Has wandb ignore the project, entity and run id of variables that the program sets itself.
+
+    WANDB_LAUNCH does so only for what is given to `wandb.init`, and no settings but the program's
+    own come after the variables. But wandb takes their names in any case, and of two spellings the
+    later one (`Settings.update_from_env_vars`); a variable that is set again keeps its place.
+    """
+    again = (name for name in _WHERE_A_RUN_IS if name in names)
+    return {f"WANDB_{name.removeprefix('WANDB_').lower()}": names[name] for name in again}
 
 
 def _join_sweep(launch: Launch, worker: Mapping[str, str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from service.schedulers.executors.connection.connection import (
     SystemBusy,
     SystemRefused,
     SystemSilent,
+    SystemThrottled,
 )
 from service.schedulers.executors.process import folders
 from service.schedulers.executors.process.executor import (
@@ -54,7 +55,9 @@ from service.schedulers.executors.wandb.local.environment import build_run_envir
 from service.schedulers.executors.wandb.local.kept_runs import KeptRuns
 from service.schedulers.executors.wandb.local.leaving import Leaving
 from service.schedulers.executors.wandb.local.looking import RunLooks, RunSighting
+from service.schedulers.executors.wandb.local.notes import build_note
 from service.schedulers.executors.wandb.local.repairs import Repairs
+from service.schedulers.executors.wandb.local.throttling import Throttling
 from service.schedulers.executors.wandb.local.uploads import Uploads
 from service.schedulers.executors.wandb.runs.deleted_sweeps import leave_deleted_sweep
 from service.schedulers.executors.wandb.runs.run_api import WandbApi, classify_error
@@ -63,6 +66,7 @@ from service.schedulers.executors.wandb.runs.runs import (
     RunPath,
     find_entity,
     find_project,
+    find_run,
     find_run_url,
 )
 from service.schedulers.pace import Backoff, Pace
@@ -96,6 +100,8 @@ class WandbSettings:
         upload_seconds: How long a program whose run has its end may try to reach a W&B that does
             not answer.
         question_seconds: How long the end of an attempt waits for what only W&B can tell.
+        throttled_seconds: How long a launch waits while W&B only answers that it is asked too
+            often; well below `Pace.launch_seconds`.
         clock: The time, aware.
     """
 
@@ -104,6 +110,7 @@ class WandbSettings:
     was_preempted: Callable[[str], bool]
     upload_seconds: float = 60.0
     question_seconds: float = 30.0
+    throttled_seconds: float = 180.0
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], datetime] = read_clock
 
@@ -151,6 +158,7 @@ class WandbExecutor:
             pace=settings.pace,
             patience_seconds=settings.question_seconds,
         )
+        self._throttling = Throttling(seconds=settings.throttled_seconds, clock=settings.clock)
         self._persons_doings: dict[str, asyncio.Task[bool]] = {}
         self._pages: dict[str, str] = {}
 
@@ -203,6 +211,7 @@ class WandbExecutor:
         await self._processes.forget(launch)
         self._looks.forget(attempt_id)
         self._earlier_parts.forget(attempt_id)
+        self._throttling.forget(attempt_id)
         self._pages.pop(attempt_id, None)
         self._uploads.note(attempt_id, is_finishing=False)
 
@@ -211,8 +220,8 @@ class WandbExecutor:
 
     def url(self, external_ref: str) -> str | None:
         """None until its run was seen: a program may never begin one."""
-        has_page = external_ref in self._pages.values()
-        return find_run_url(external_ref, self._settings.environment) if has_page else None
+        page = find_run(external_ref, self._pages.values())
+        return None if page is None else find_run_url(page, self._settings.environment)
 
     def classify(self, error: Exception) -> ErrorKind:
         return classify_error(error)
@@ -233,10 +242,8 @@ class WandbExecutor:
             return offline
         try:
             entity = await self._find_entity(launch)
-        except SystemBusy:
-            # It says nothing about W&B: the launch is tried again.
-            raise
         except SystemAway as error:
+            self._throttling.check(launch.attempt_id, error)
             _log.warning("run.offline", attempt_id=launch.attempt_id, reason=str(error))
             # As far as it is known: `wandb sync` is to take the run where its sweep is.
             account = self._api.account
@@ -253,11 +260,13 @@ class WandbExecutor:
 
     async def _find_entity(self, launch: Launch) -> str:
         """W&B is asked even if it is known: a run must not begin when it does not answer."""
-        account = self._api.account
-        if account is None:
+        known = self._api.account
+        try:
             account = await self._api.find_account(deadline_seconds=_LAUNCH_SECONDS)
-        elif not await self._api.is_reachable(deadline_seconds=_LAUNCH_SECONDS):
-            raise SystemAway("W&B does not answer.")
+        except SystemBusy as error:
+            if known is None or isinstance(error, SystemThrottled):
+                raise
+            account = known
         return find_entity(launch.arguments, self._settings.environment) or account.entity
 
     def _furnish(self, folder: str, recording: Recording) -> None:
@@ -278,7 +287,8 @@ class WandbExecutor:
                 continue
             sighting = self._looks.look(watch, process, earlier=earlier.get(attempt_id))
             if isinstance(sighting, RunSighting):
-                note = self._build_note(attempt_id, sighting)
+                folder = self._processes.find_folder(attempt_id)
+                note = build_note(sighting, folder, self._kept_runs)
                 sighting = replace(sighting, seen=replace(sighting.seen, note=note))
             if sighting is not None:
                 found[attempt_id] = sighting
@@ -307,19 +317,6 @@ class WandbExecutor:
         if is_persons_doing is None:
             return None
         return replace(seen, ending=blame_person(seen.ending)) if is_persons_doing else seen
-
-    def _build_note(self, attempt_id: str, found: RunSighting) -> str | None:
-        recording = found.recording
-        folder = self._processes.find_folder(attempt_id)
-        upload = self._kept_runs.describe_sync(recording.run_id, folder, found.run_folders)
-        if found.is_cut_short:
-            return f"W&B did not answer when it was to be uploaded. What is missing there: {upload}"
-        if found.is_unsent and recording.is_online:
-            return f"It ended before W&B had all of it. What is missing there: {upload}"
-        if recording.is_online:
-            return None
-        reason = "" if recording.reason is None else f" {recording.reason}"
-        return f"Recorded offline.{reason} To upload it once it has ended: {upload}"
 
     def _ask_whose_doing(self, attempt_id: str, recording: Recording) -> bool | None:
         """None as long as W&B is asked; nothing else waits for that.

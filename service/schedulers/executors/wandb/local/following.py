@@ -33,6 +33,8 @@ class RunSeen:
         exit_code: None as long as the run has no end.
         is_preempting: Its program said that it has to go.
         has_run: wandb has begun one, if only its folder.
+        entity: That wandb asks for it in; empty if that is not known, or is left to W&B.
+        project: Likewise.
         is_offline: W&B does not get what was begun last.
         has_offline_part: It does not get all of it.
         folders: Of the run; more than one if the program began it again.
@@ -45,6 +47,8 @@ class RunSeen:
     exit_code: int | None
     is_preempting: bool
     has_run: bool
+    entity: str
+    project: str
     is_offline: bool
     has_offline_part: bool
     folders: list[str]
@@ -105,6 +109,9 @@ class RunFollower:
 
     def _take(self, run: "_Run", record: Record) -> None:
         match record.WhichOneof("record_type"):
+            case "run" if not run.project:
+                # Later ones are changes of it.
+                run.entity, run.project = record.run.entity, record.run.project
             case "history":
                 numbers = read_numbers(record.history, self._metrics.keys)
                 self._metrics.add(numbers, record.history.step.num)
@@ -134,6 +141,8 @@ class RunFollower:
             exit_code=last.exit_code,
             is_preempting=last.is_preempting,
             has_run=bool(names),
+            entity=last.entity,
+            project=last.project,
             is_offline=bool(names) and names[-1].startswith(_OFFLINE),
             has_offline_part=any(name.startswith(_OFFLINE) for name in names),
             folders=[os.path.join(self._place.folder, name) for name in names],
@@ -147,5 +156,7 @@ class _Run:
     """What one folder tells."""
 
     log: RunLogReader
+    entity: str = ""
+    project: str = ""
     is_preempting: bool = False
     exit_code: int | None = None

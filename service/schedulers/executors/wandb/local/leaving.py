@@ -15,6 +15,7 @@ from service.schedulers.executors.wandb.local.attempt_files import (
     Recording,
     find_runs_folder,
     read_recording,
+    settle_recording,
     was_told_to_end,
 )
 from service.schedulers.executors.wandb.local.ending import choose_final_exit_code
@@ -67,6 +68,8 @@ class Leaving:
             raise StillRunning(f"{attempt_id} has not ended. Stop it before it is forgotten.")
         end_left_overs(folder)
         run = self._see_end(attempt_id, folder, recording)
+        if run is not None:
+            recording = settle_recording(folder, recording, entity=run.entity, project=run.project)
         if recording.is_online:
             self._note_repair(attempt_id, folder, recording, run)
         self._probe("repair-noted")

@@ -14,9 +14,15 @@ from service.schedulers.executors.wandb.local.attempt_files import (
     CUT_SHORT,
     Recording,
     read_recording,
+    settle_recording,
     was_told_to_end,
 )
-from service.schedulers.executors.wandb.local.ending import RunEnd, had_to_leave, judge
+from service.schedulers.executors.wandb.local.ending import (
+    RunEnd,
+    blame_move,
+    had_to_leave,
+    judge,
+)
 from service.schedulers.executors.wandb.local.last_words import find_last_words
 from service.schedulers.executors.wandb.local.places import PlaceSearch, find_left, read_place
 from service.schedulers.executors.wandb.local.uploads import has_unanswered_request, has_uploaded
@@ -94,6 +100,7 @@ class RunLooks:
             if not run.has_run and self._finds_elsewhere(folder, recording, process):
                 del self._followers[attempt_id]
                 run = self._get_follower(watch.launch, folder, recording).look(earlier)
+            recording = settle_recording(folder, recording, entity=run.entity, project=run.project)
             sighting = _combine(watch, process, folder, recording, run)
         except Exception as error:
             return self._look_blindly(attempt_id, process, error)
@@ -168,6 +175,8 @@ def _combine(
     ending = None
     if process.ending is not None and not run.is_behind:
         ending = judge(_give_last_words(process.ending, folder), end, was_told=was_told)
+        if recording.is_moved and watch.launch.mirror_ref is not None:
+            ending = blame_move(ending, f"{recording.entity}/{recording.project}")
     is_finishing = ending is None and _is_finishing(recording, run)
     return RunSighting(
         replace(process, rows=run.rows.read_from(watch.cursor), ending=ending),

@@ -61,6 +61,13 @@ class Summary(Protocol):
     remove: Sequence[Item]
 
 
+class Run(Protocol):
+    """How wandb asks for the run; a name that is empty is left to W&B."""
+
+    entity: str
+    project: str
+
+
 class Exit(Protocol):
     exit_code: int
 
@@ -68,6 +75,7 @@ class Exit(Protocol):
 class Record(Protocol):
     """One of these, as `WhichOneof("record_type")` tells, or one that does not matter here."""
 
+    run: Run
     history: History
     summary: Summary
     exit: Exit

@@ -1,6 +1,6 @@
 """Where a run of W&B is: its names there, and its page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -36,6 +36,12 @@ class RunPath:
 def build_offline_ref(project: str, run_id: str) -> str:
     """Returns the reference of a run that is recorded on the worker's machine only."""
     return f"{_OFFLINE}/{project}/{run_id}"
+
+
+def find_run(external_ref: str, places: Iterable[str]) -> str | None:
+    """Returns the reference among these that has the same run id: its program may move a run."""
+    run_id = external_ref.rpartition("/")[2]
+    return next((place for place in places if place.rpartition("/")[2] == run_id), None)
 
 
 def find_run_url(external_ref: str, environment: Mapping[str, str]) -> str | None:

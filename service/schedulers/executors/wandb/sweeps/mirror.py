@@ -11,9 +11,16 @@ from service.domain.mirrors import MirrorState
 from service.schedulers.executors.connection.connection import (
     Connection,
     SystemAway,
+    SystemBusy,
     SystemRefused,
 )
-from service.schedulers.executors.mirrors import Look, MadeMirror, MirrorAway, MirrorRefused
+from service.schedulers.executors.mirrors import (
+    Look,
+    MadeMirror,
+    MirrorAway,
+    MirrorBusy,
+    MirrorRefused,
+)
 from service.schedulers.executors.wandb.runs.runs import find_entity, find_project
 from service.schedulers.executors.wandb.sweeps.made_sweeps import (
     SweepRef,
@@ -97,6 +104,8 @@ class WandbMirror:
             return await self._connection.call(
                 operation, arguments, deadline_seconds=_DEADLINE_SECONDS
             )
+        except SystemBusy as error:
+            raise MirrorBusy(str(error)) from error
         except SystemAway as error:
             raise MirrorAway(str(error)) from error
         except SystemRefused as error:
