@@ -167,7 +167,9 @@ class SweepWorld:
             Victim.SERVER: str(self.server.pid),
             Victim.POSTGRES: (self._cluster_dir / "postmaster.pid").read_text().split("\n")[0],
         }
-        self._orders.write_text(f"{point} {pids[victim]}")
+        written = self._orders.with_suffix(".written")
+        written.write_text(f"{point} {pids[victim]}")
+        written.rename(self._orders)
 
     @property
     def is_ordered(self) -> bool:
