@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -203,7 +204,7 @@ def open_lease(
     return lease
 
 
-class Watch:
+class Watch(ABC):
     """The leases of one client and when each is due; a subclass waits for that.
 
     Args:
@@ -216,9 +217,9 @@ class Watch:
         # Weak: a trial that nobody can tell any more must not stay running for ever.
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
 
+    @abstractmethod
     def _guard(self) -> AbstractContextManager[Any]:
         """Held while the leases are looked at or changed; never while somebody waits."""
-        raise NotImplementedError
 
     def forget(self, lease: Lease) -> None:
         """Sends no more heartbeats for the lease."""
